@@ -1,0 +1,1 @@
+"""The engine: mail transport in compiled Cython, on libuv, without the GIL."""

@@ -1,0 +1,1 @@
+"""Words without mail in them: status, slice, arena, buffer, list, heap, wheel, hash, ring."""

@@ -1,0 +1,51 @@
+# config_generation_t: one configuration, immutable and counted.  Any thread may
+# ask; answers live as long as the asker's reference.
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+from pymomentum.core.base.cidr cimport sockaddr, sockaddr_storage
+from pymomentum.core.base.slice cimport slice_t
+from .values cimport values_t
+
+cdef enum listen_kind_t:
+    LISTEN_ESMTP
+    LISTEN_CONTROL
+    LISTEN_HTTP
+    LISTEN_ECSTREAM
+
+cdef struct config_listen_t:
+    listen_kind_t kind
+    slice_t name                # as written: "*:25", "[::1]:2525", "/tmp/2025"
+    sockaddr_storage address
+    uint32_t address_len        # 0: a path, to be bound as a unix socket
+    int index                   # in config_listen()
+
+cdef struct config_binding_t:
+    slice_t name
+    slice_t group
+    uint16_t slot               # the same name keeps its slot over generations
+
+cdef struct config_generation_t:
+    uint32_t refs
+    uint64_t number             # 1, 2, 3 ...
+    uint64_t born_ms            # monotonic
+    const values_t *globals
+    void *opaque                # tables of generation.pyx
+
+
+cdef config_generation_t *config_current() noexcept nogil                 # takes a reference; NULL before the first
+cdef uint64_t config_number() noexcept nogil                              # of the current generation, one load
+cdef config_generation_t *config_ref(config_generation_t *g) noexcept nogil
+cdef void config_unref(config_generation_t *g) noexcept nogil
+
+# Delivery: group::binding::domain > binding::domain > group::domain > binding > group > domain > global > default
+cdef const values_t *config_delivery(config_generation_t *g, uint16_t binding, slice_t domain) noexcept nogil
+# Host scope: binding::host > host; no fallback to the other scopes, unset numbers are -1
+cdef const values_t *config_host(config_generation_t *g, uint16_t binding, slice_t host) noexcept nogil
+# Reception: listener::listen::peer > listener::listen > listener::peer > listener > pathway chain > global > default
+cdef const values_t *config_reception(config_generation_t *g, const config_listen_t *l, const sockaddr *peer) noexcept nogil
+
+cdef size_t config_listen_count(config_generation_t *g) noexcept nogil
+cdef const config_listen_t *config_listen(config_generation_t *g, size_t index) noexcept nogil
+cdef size_t config_binding_count(config_generation_t *g) noexcept nogil              # slots in use: 0..count-1; slot 0 is "default"
+cdef const config_binding_t *config_binding(config_generation_t *g, uint16_t slot) noexcept nogil   # NULL: not in this one
+cdef int config_binding_slot(config_generation_t *g, slice_t name) noexcept nogil    # EC_NOTFOUND
