@@ -1,0 +1,1 @@
+"""Foreign APIs as declarations: no logic here."""

@@ -1,0 +1,1 @@
+"""Event loops: one uv loop and one thread each, posts between them, suspension tokens, thread pools."""

@@ -1,0 +1,36 @@
+# pool_t: named threads for work that may block.  A job is embedded in what it
+# is about; its `done` runs on the loop that gave it.
+from libc.stdint cimport uint32_t, uint64_t
+
+from pymomentum.core.c.posix cimport pthread_cond_t, pthread_mutex_t, pthread_t
+from pymomentum.core.loop.loop cimport loop_t
+from pymomentum.core.loop.post cimport post_t
+
+cdef enum:
+    POOL_THREADS = 64
+
+ctypedef void (*job_fn)(job_t *j) noexcept nogil
+
+cdef struct job_t:
+    post_t post             # first: comes back to its loop by it
+    job_t *next
+    loop_t *loop            # NULL: nobody waits
+    job_fn run              # on a pool thread
+    job_fn done             # on `loop`; the job may be freed in it
+
+cdef struct pool_t:
+    char name[32]
+    pthread_mutex_t lock
+    pthread_cond_t ready
+    job_t *head
+    job_t *tail
+    uint32_t queued
+    uint32_t busy
+    uint32_t threads
+    bint stopping
+    pthread_t ids[POOL_THREADS]
+
+
+cdef pool_t *pool_new(const char *name, uint32_t threads) noexcept nogil     # NULL: no memory or no threads
+cdef void pool_submit(pool_t *p, job_t *j, loop_t *loop, job_fn run, job_fn done) noexcept nogil
+cdef void pool_stop(pool_t *p) noexcept nogil                               # runs what is queued, then joins

@@ -1,0 +1,81 @@
+"""Thread pools: plain threads without the GIL, first in first out."""
+from libc.stdint cimport uint32_t
+from libc.stdlib cimport calloc
+from libc.string cimport strncpy
+
+from pymomentum.core.c.posix cimport (cond_init_monotonic, pthread_cond_broadcast, pthread_cond_signal, pthread_cond_wait,
+                                      pthread_create, pthread_join, pthread_mutex_init, pthread_mutex_lock,
+                                      pthread_mutex_unlock, pthread_self, pthread_setname_np)
+from .loop cimport loop_post, loop_t
+from .post cimport post_t
+
+
+cdef void on_done(post_t *p) noexcept nogil:
+    cdef job_t *j = <job_t*>p
+    j.done(j)
+
+
+cdef void *worker(void *arg) noexcept nogil:
+    cdef pool_t *p = <pool_t*>arg
+    cdef job_t *j
+    pthread_setname_np(pthread_self(), p.name)
+    pthread_mutex_lock(&p.lock)
+    while True:
+        while p.head == NULL and not p.stopping:
+            pthread_cond_wait(&p.ready, &p.lock)
+        j = p.head
+        if j == NULL:
+            break
+        p.head = j.next
+        p.queued -= 1
+        p.busy += 1
+        pthread_mutex_unlock(&p.lock)
+        j.run(j)
+        if j.loop != NULL:
+            j.post.fn = on_done
+            loop_post(j.loop, &j.post)
+        pthread_mutex_lock(&p.lock)
+        p.busy -= 1
+    pthread_mutex_unlock(&p.lock)
+    return NULL
+
+
+cdef pool_t *pool_new(const char *name, uint32_t threads) noexcept nogil:
+    cdef pool_t *p = <pool_t*>calloc(1, sizeof(pool_t))
+    cdef uint32_t i
+    if p == NULL:
+        return NULL
+    strncpy(p.name, name, 15)
+    pthread_mutex_init(&p.lock, NULL)
+    cond_init_monotonic(&p.ready)
+    for i in range(threads if threads < POOL_THREADS else <uint32_t>POOL_THREADS):
+        if pthread_create(&p.ids[i], NULL, worker, p) != 0:
+            break
+        p.threads += 1
+    return p if p.threads else NULL
+
+
+cdef void pool_submit(pool_t *p, job_t *j, loop_t *loop, job_fn run, job_fn done) noexcept nogil:
+    j.loop = loop
+    j.run = run
+    j.done = done
+    j.next = NULL
+    pthread_mutex_lock(&p.lock)
+    if p.head == NULL:
+        p.head = j
+    else:
+        p.tail.next = j
+    p.tail = j
+    p.queued += 1
+    pthread_cond_signal(&p.ready)
+    pthread_mutex_unlock(&p.lock)
+
+
+cdef void pool_stop(pool_t *p) noexcept nogil:
+    cdef uint32_t i
+    pthread_mutex_lock(&p.lock)
+    p.stopping = True
+    pthread_cond_broadcast(&p.ready)
+    pthread_mutex_unlock(&p.lock)
+    for i in range(p.threads):
+        pthread_join(p.ids[i], NULL)
