@@ -26,13 +26,13 @@ cdef extern from *:
         for (i = 0; i < a.len; i++) { if (a.ptr[i] < '0' || a.ptr[i] > '9') return -1; v = v * 10 + (a.ptr[i] - '0'); }
         return v; }
     /* 64-bit mixing hash with a seed; names from the wire are hashed with a random one */
-    static inline uint64_t slice_mix_(uint64_t a, uint64_t b) { __uint128_t r = (__uint128_t)a * b; return (uint64_t)r ^ (uint64_t)(r >> 64); }
+    static inline uint64_t slice_mix(uint64_t a, uint64_t b) { __uint128_t r = (__uint128_t)a * b; return (uint64_t)r ^ (uint64_t)(r >> 64); }
     static inline uint64_t slice_hash(slice_t s, uint64_t seed) {
         const uint8_t *p = (const uint8_t *)s.ptr; size_t n = s.len; uint64_t h = seed ^ 0x9e3779b97f4a7c15ull, w;
-        while (n >= 8) { memcpy(&w, p, 8); h = slice_mix_(h ^ w, 0xa0761d6478bd642full); p += 8; n -= 8; }
+        while (n >= 8) { memcpy(&w, p, 8); h = slice_mix(h ^ w, 0xa0761d6478bd642full); p += 8; n -= 8; }
         w = 0; if (n) memcpy(&w, p, n);
-        h = slice_mix_(h ^ w ^ ((uint64_t)s.len << 56), 0xe7037ed1a0b428dbull);
-        return slice_mix_(h, 0x8ebc6af09c88c6e3ull); }
+        h = slice_mix(h ^ w ^ ((uint64_t)s.len << 56), 0xe7037ed1a0b428dbull);
+        return slice_mix(h, 0x8ebc6af09c88c6e3ull); }
     """
     ctypedef struct slice_t:
         const char *ptr
@@ -45,6 +45,7 @@ cdef extern from *:
     slice_t slice_trim(slice_t a) noexcept nogil                 # spaces and tabs off both ends
     int64_t slice_number(slice_t a) noexcept nogil               # -1 where it is no decimal
     uint64_t slice_hash(slice_t s, uint64_t seed) noexcept nogil
+    uint64_t slice_mix(uint64_t a, uint64_t b) noexcept nogil
 
 
 cdef inline slice_t slice_of(const char *z) noexcept nogil:

@@ -13,7 +13,7 @@ cdef enum:
     LOOP_FLUSHERS = 8
 
 # Each subsystem keeps what it needs per loop in its own place.
-cdef enum loop_place_t:
+cdef enum:
     PLACE_LOG
     PLACE_MESSAGE
     PLACE_DNS

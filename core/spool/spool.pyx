@@ -1,0 +1,293 @@
+"""Opening and closing the spool, and what loops call.
+
+A loop hands over under one short lock and wakes the flusher at the end of its
+iteration, so that what one iteration accepts is one batch.
+"""
+import errno
+import fcntl
+import os
+
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdio cimport snprintf
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memset, strncpy
+
+from pymomentum.core.base.atomic cimport atomic_add64, atomic_load32, atomic_load64
+from pymomentum.core.base.clock cimport clock_mono_ms, clock_mono_ns
+from pymomentum.core.base.status cimport EC_IO, EC_LIMIT, EC_OK
+from pymomentum.core.c.posix cimport (cond_init_monotonic, posix_close, pthread_cond_signal, pthread_create, pthread_join,
+                                      pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock)
+from pymomentum.core.loop.loop cimport PLACE_SPOOL, loop_add_flusher, loop_at, loop_count, loop_t
+from pymomentum.core.loop.post cimport post_t
+from .keeper cimport keeper_main
+from .layout cimport SEGMENT_COLD, SEGMENT_FREE, SEGMENT_HOT, SPOOL_VERSION, segment_header_t
+from .segment cimport segment_add, segment_enlist, segment_header_read
+from .writer cimport flusher_main
+
+cdef enum:
+    SEQ_HEADROOM = 1 << 24      # no segment holds more sequences above its base
+    STALE_NS = 5000000000       # a flusher silent for so long takes no new mail
+
+cdef spool_t *main_spool = NULL
+
+
+cdef spool_t *spool_main() noexcept nogil:
+    return main_spool
+
+
+cdef uint64_t spool_take_seq(spool_t *s, uint32_t n) noexcept nogil:
+    return atomic_add64(&s.next_seq, n) - n
+
+
+cdef int spool_ready(spool_t *s) noexcept nogil:
+    cdef uint64_t oldest = atomic_load64(&s.oldest_ns)
+    if atomic_load32(&s.degraded):
+        return EC_IO
+    if atomic_load64(&s.txn_count) >= s.backlog_max or (oldest and clock_mono_ns() - oldest > <uint64_t>STALE_NS):
+        return EC_LIMIT
+    return EC_OK
+
+
+cdef void on_txn(post_t *p) noexcept nogil:
+    cdef spool_txn_t *t = <spool_txn_t*>p
+    t.done(t, t.rc)
+
+
+cdef void on_state(post_t *p) noexcept nogil:
+    cdef spool_state_t *st = <spool_state_t*>p
+    if st.done != NULL:
+        st.done(st)
+    free(st)
+
+
+cdef void mark(loop_t *loop) noexcept nogil:
+    loop.places[PLACE_SPOOL] = <void*>1
+
+
+cdef void spool_commit(spool_t *s, loop_t *loop, spool_txn_t *t) noexcept nogil:
+    t.loop = loop
+    t.post.fn = on_txn
+    t.next = NULL
+    t.since_ns = clock_mono_ns()
+    pthread_mutex_lock(&s.lock)
+    if s.txn_head == NULL:
+        s.txn_head = t
+    else:
+        s.txn_tail.next = t
+    s.txn_tail = t
+    s.txn_count += 1
+    if s.oldest_ns == 0:
+        s.oldest_ns = t.since_ns
+    pthread_mutex_unlock(&s.lock)
+    mark(loop)
+
+
+cdef void spool_forget(spool_t *s, loop_t *loop, uint64_t seq, uint32_t meta, uint32_t state, uint32_t body) noexcept nogil:
+    cdef spool_tomb_t *grown
+    cdef spool_tomb_t *t
+    pthread_mutex_lock(&s.lock)
+    if s.tombs_len == s.tombs_cap:
+        grown = <spool_tomb_t*>realloc(s.tombs, (s.tombs_cap * 2 + 256) * sizeof(spool_tomb_t))
+        if grown == NULL:           # then it is delivered again after a restart
+            pthread_mutex_unlock(&s.lock)
+            return
+        s.tombs = grown
+        s.tombs_cap = s.tombs_cap * 2 + 256
+    t = &s.tombs[s.tombs_len]
+    t.seq = seq
+    t.meta = meta
+    t.state = state
+    t.body = body
+    s.tombs_len += 1
+    if s.tombs_since_ms == 0:
+        s.tombs_since_ms = clock_mono_ms()
+    pthread_mutex_unlock(&s.lock)
+    mark(loop)
+
+
+cdef spool_state_t *spool_state_new(uint32_t length) noexcept nogil:
+    cdef spool_state_t *st = <spool_state_t*>malloc(sizeof(spool_state_t) + length)
+    if st != NULL:
+        memset(st, 0, sizeof(spool_state_t))
+        st.length = length
+    return st
+
+
+cdef void spool_state(spool_t *s, spool_state_t *st) noexcept nogil:
+    st.post.fn = on_state
+    st.next = NULL
+    pthread_mutex_lock(&s.lock)
+    if s.state_head == NULL:
+        s.state_head = st
+    else:
+        s.state_tail.next = st
+    s.state_tail = st
+    if s.tombs_since_ms == 0:
+        s.tombs_since_ms = clock_mono_ms()
+    pthread_mutex_unlock(&s.lock)
+    mark(st.loop)
+
+
+cdef void wake(loop_t *loop) noexcept nogil:
+    """Once per iteration."""
+    cdef spool_t *s = main_spool
+    if loop.places[PLACE_SPOOL] == NULL:
+        return
+    loop.places[PLACE_SPOOL] = NULL
+    pthread_mutex_lock(&s.lock)
+    if s.waiting:
+        pthread_cond_signal(&s.work)
+    pthread_mutex_unlock(&s.lock)
+
+
+cdef void spool_large_path(spool_t *s, uint64_t seq, char *out, size_t size) noexcept nogil:
+    snprintf(out, size, b"%s/large/%016llx", <char*>s.base, <unsigned long long>seq)
+
+
+def lock_holder(str base):
+    """The pid of the process that has the spool open, or None."""
+    try:
+        with open(os.path.join(base, "LOCK"), "r+") as f:
+            try:
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return int(f.read().strip() or 0)
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def open_spool(str base not None, *, segment_size=64 << 20, ratio=2, mode=0o640, backlog=10000, retry_interval=1):
+    """Open the spool in `base` and start its threads; loops must exist.
+
+    Sizes in bytes, retry_interval in seconds.  Raises OSError: EBUSY where another process has it, EINVAL for
+    a segment of an unknown version.
+    """
+    global main_spool
+    cdef spool_t *s
+    cdef segment_header_t h
+    cdef uint32_t i
+    cdef uint64_t top = 0, number = 0
+    cdef bytes path = base.encode()
+    if len(path) > 480:
+        raise OSError(errno.ENAMETOOLONG, "spoolbase is too long", base)
+    os.makedirs(os.path.join(base, "large"), mode=0o750, exist_ok=True)
+    lock_fd = os.open(os.path.join(base, "LOCK"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    try:
+        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock_fd)
+        raise OSError(errno.EBUSY, f"spool is in use by process {lock_holder(base)}", base) from None
+    os.ftruncate(lock_fd, 0)
+    os.pwrite(lock_fd, b"%d\n" % os.getpid(), 0)
+    s = <spool_t*>calloc(1, sizeof(spool_t))
+    if s == NULL:
+        raise MemoryError
+    strncpy(s.base, path, sizeof(s.base) - 1)
+    s.lock_fd = lock_fd
+    s.segment_size = segment_size
+    s.ratio = ratio
+    s.mode = mode
+    s.backlog_max = backlog
+    s.retry_ms = int(retry_interval * 1000)
+    s.hot.kind = SEGMENT_HOT
+    s.cold.kind = SEGMENT_COLD
+    pthread_mutex_init(&s.lock, NULL)
+    pthread_mutex_init(&s.places_lock, NULL)
+    cond_init_monotonic(&s.work)
+    cond_init_monotonic(&s.chores)
+    for name in sorted(os.listdir(base)):
+        if not name.endswith(".seg"):
+            continue
+        full = os.path.join(base, name)
+        fd = os.open(full, os.O_RDWR | os.O_CLOEXEC)
+        size = os.fstat(fd).st_size
+        if size < 3 * 4096 or segment_header_read(fd, size, &h) != EC_OK:
+            # never opened for mail whole (its header is synced with the first batch), or beyond reading
+            os.close(fd)
+            if size < 3 * 4096 or not any_batch(full):
+                os.unlink(full)
+            else:
+                os.rename(full, full + ".damaged")
+            continue
+        if h.version != SPOOL_VERSION:
+            os.close(fd)
+            raise OSError(errno.EINVAL, f"spool segment has format {h.version}, this server reads {SPOOL_VERSION}", full)
+        if h.kind == SEGMENT_FREE:
+            if size == segment_size and s.spares_n < 3:
+                s.spares[s.spares_n] = fd
+                s.spares_n += 1
+            else:
+                os.close(fd)
+                os.unlink(full)
+            continue
+        enlist_old(s, fd, &h, size)
+        top = max(top, h.base_seq)
+        number = max(number, h.number)
+    s.next_seq = (top + SEQ_HEADROOM) if number else 1
+    s.next_number = number + 1
+    s.old_segments = s.segments_used
+    main_spool = s
+    for i in range(<uint32_t>loop_count()):
+        loop_add_flusher(loop_at(i), wake)
+    if pthread_create(&s.flusher, NULL, flusher_main, s) or pthread_create(&s.keeper, NULL, keeper_main, s):
+        raise OSError(errno.EAGAIN, "cannot start the spool's threads")
+
+
+def any_batch(str path):
+    """Does a file without a readable header hold anything that looks like a batch?"""
+    with open(path, "rb") as f:
+        while block := f.read(1 << 20):
+            if any(block[i:i + 4] == b"BTCH" for i in range(0, len(block), 4096)):
+                return True
+    return False
+
+
+cdef enlist_old(spool_t *s, int fd, segment_header_t *h, uint64_t size):
+    cdef segment_t *seg
+    h.size = size
+    seg = segment_add(s, fd, h)
+    if seg == NULL:
+        raise OSError(errno.EMFILE, "too many spool segments")
+    seg.state = SEGMENT_SEALED
+    seg.used = seg.size
+    s.total_bytes += size
+    segment_enlist(&s.cold if h.kind == SEGMENT_COLD else &s.hot, seg)
+
+
+def close_spool():
+    """Write what waits, sync, stop the threads, give the lock back.  Loops must have stopped."""
+    global main_spool
+    cdef spool_t *s = main_spool
+    if s == NULL:
+        return
+    with nogil:
+        pthread_mutex_lock(&s.lock)
+        s.stopping = True
+        pthread_cond_signal(&s.work)
+        pthread_cond_signal(&s.chores)
+        pthread_mutex_unlock(&s.lock)
+        pthread_join(s.flusher, NULL)
+        pthread_mutex_lock(&s.lock)
+        pthread_cond_signal(&s.chores)
+        pthread_mutex_unlock(&s.lock)
+        pthread_join(s.keeper, NULL)
+    for i in range(s.segments_used):
+        if s.segments[i].state != SEGMENT_GONE and s.segments[i].fd >= 0:
+            posix_close(s.segments[i].fd)
+    for i in range(s.spares_n):
+        posix_close(s.spares[i])
+    posix_close(s.lock_fd)
+    main_spool = NULL
+
+
+def stats():
+    """Counters of the spool as a dict; bytes where not said otherwise."""
+    cdef spool_t *s = main_spool
+    return {
+        "transactions": s.stat_txns, "batches": s.stat_batches, "syncs": s.stat_syncs, "written": s.stat_bytes,
+        "recycled": s.stat_recycled, "copied": s.stat_copied, "live": s.live_bytes, "total": s.total_bytes,
+        "segments": sum(1 for i in range(s.segments_used) if s.segments[i].state != SEGMENT_GONE),
+        "places": s.places_used, "degraded": s.degraded, "backlog": s.txn_count, "recovered": bool(s.recovered),
+        "recover_done": s.recover_done, "recover_total": s.old_segments, "next_seq": s.next_seq,
+    }

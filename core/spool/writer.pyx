@@ -1,0 +1,585 @@
+"""The flusher: one thread per spool that writes every batch.
+
+A round takes what the loops handed over while the last sync ran, writes one
+batch to the hot log (transactions, states, tombstones, aborts) and, where
+tombstones or survivors belong there, one to the cold log; syncs when a
+transaction waits or SYNC_MS have passed; then answers.  A write or sync that
+fails condemns the segment: its transactions are refused and aborted by id in
+the next one, tombstones and states are written again there.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy, memset
+
+from pymomentum.core.base.atomic cimport atomic_add64, atomic_load32, atomic_store32
+from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_reserve, buf_t
+from pymomentum.core.base.clock cimport clock_mono_ms
+from pymomentum.core.base.crc cimport crc32c
+from pymomentum.core.base.slice cimport slice_make, slice_t
+from pymomentum.core.base.status cimport EC_IO, EC_LIMIT, EC_OK
+from pymomentum.core.c.posix cimport (EINTR, cond_wait_ms, fdatasync, iovec, last_errno, pread, pthread_cond_signal,
+                                      pthread_cond_wait, pthread_mutex_lock, pthread_mutex_unlock, pthread_self,
+                                      pthread_setname_np, pwritev)
+from pymomentum.core.loop.loop cimport loop_post
+from .layout cimport *
+from .places cimport place_drop, place_get, place_move, place_new
+from .segment cimport segment_open
+from .spool cimport *
+
+cdef enum:
+    BATCH_BYTES = 4 << 20       # a round takes no more, unless one transaction is larger
+    TOMB_MS = 10                # a tombstone waits no longer for company
+    SYNC_MS = 100               # and is synced at the latest then
+    IOV_STEP = 1024             # IOV_MAX
+
+cdef char ZEROS[4096]
+memset(ZEROS, 0, sizeof(ZEROS))
+
+# A batch being built: headers and small payloads go to spool.stage, whose address may change, so iovecs
+# into it hold offsets until the batch is written.
+cdef struct batch_t:
+    segment_t *seg
+    uint64_t at                 # offset in the segment
+    uint32_t length             # so far, with the batch header
+    uint32_t records
+    uint32_t stage_from         # where the current run in stage begins
+
+
+cdef int iov_add(spool_t *s, void *base, size_t n) noexcept nogil:
+    cdef void *grown
+    if s.iov_len + 1 >= s.iov_cap:
+        grown = realloc(s.iov, (s.iov_cap * 2 + 64) * sizeof(iovec))
+        if grown == NULL:
+            return EC_IO
+        s.iov = <iovec*>grown
+        s.iov_cap = s.iov_cap * 2 + 64
+    s.iov[s.iov_len].iov_base = base
+    s.iov[s.iov_len].iov_len = n
+    s.iov_len += 1
+    return EC_OK
+
+
+cdef int stage_cut(spool_t *s, batch_t *b) noexcept nogil:
+    """End the run of staged bytes; base NULL marks 'in stage, next in order'."""
+    cdef size_t n = s.stage.len - b.stage_from
+    b.stage_from = <uint32_t>s.stage.len
+    return iov_add(s, NULL, n) if n else EC_OK
+
+
+cdef int batch_begin(spool_t *s, batch_t *b, segment_t *seg) noexcept nogil:
+    memset(b, 0, sizeof(b[0]))
+    b.seg = seg
+    b.at = seg.used
+    b.length = sizeof(batch_header_t)
+    s.stage.len = 0
+    s.iov_len = 0
+    if buf_reserve(&s.stage, sizeof(batch_header_t)) != EC_OK:
+        return EC_IO
+    s.stage.len = sizeof(batch_header_t)
+    return EC_OK
+
+
+cdef int batch_add(spool_t *s, batch_t *b, uint8_t kind, uint8_t flags, uint16_t count, uint64_t seq, uint64_t ref,
+                   slice_t payload, bint borrow, uint32_t *offset) noexcept nogil:
+    """One record; with `borrow` the payload is written from where it is."""
+    cdef record_header_t h
+    cdef uint32_t pad = (8 - (payload.len & 7)) & 7
+    h.type = kind
+    h.flags = flags
+    h.count = count
+    h.length = <uint32_t>payload.len
+    h.seq = seq
+    h.ref = ref
+    h.payload_crc = crc32c(0, payload.ptr, payload.len)
+    h.header_crc = crc32c(<uint32_t>b.seg.salt, &h, sizeof(h) - 4)
+    offset[0] = <uint32_t>(b.at + b.length)
+    if buf_add(&s.stage, <char*>&h, sizeof(h)) != EC_OK:
+        return EC_IO
+    if borrow:
+        if stage_cut(s, b) != EC_OK or iov_add(s, <void*>payload.ptr, payload.len) != EC_OK:
+            return EC_IO
+    elif buf_add(&s.stage, payload.ptr, payload.len) != EC_OK:
+        return EC_IO
+    if pad and buf_add(&s.stage, ZEROS, pad) != EC_OK:
+        return EC_IO
+    b.length += record_space(h.length)
+    b.records += 1
+    return EC_OK
+
+
+cdef int batch_write(spool_t *s, batch_t *b) noexcept nogil:
+    """Header, records, zeros to the block; all or an error."""
+    cdef batch_header_t *h
+    cdef uint64_t total = block_up(b.length), at = b.at
+    cdef size_t pad = total - b.length, staged = 0
+    cdef uint32_t i, first = 0, n
+    cdef ssize_t wrote
+    if stage_cut(s, b) != EC_OK or (pad and iov_add(s, ZEROS, pad) != EC_OK):
+        return EC_IO
+    h = <batch_header_t*>s.stage.ptr
+    h.magic = SPOOL_BATCH_MAGIC
+    h.salt = b.seg.salt
+    h.number = b.seg.batches
+    h.length = <uint32_t>total
+    h.records = b.records
+    h.crc = crc32c(0, <char*>h + 8, sizeof(batch_header_t) - 8)
+    for i in range(s.iov_len):
+        if s.iov[i].iov_base == NULL:
+            s.iov[i].iov_base = s.stage.ptr + staged
+            staged += s.iov[i].iov_len
+    while first < s.iov_len:
+        n = s.iov_len - first
+        wrote = pwritev(b.seg.fd, s.iov + first, n if n < IOV_STEP else IOV_STEP, at)
+        if wrote < 0 and last_errno() == EINTR:
+            continue
+        if wrote <= 0:
+            atomic_store32(&s.degraded, last_errno() if wrote < 0 else 5)
+            return EC_IO
+        at += wrote
+        while first < s.iov_len and <size_t>wrote >= s.iov[first].iov_len:
+            wrote -= s.iov[first].iov_len
+            first += 1
+        if wrote:
+            s.iov[first].iov_base = <char*>s.iov[first].iov_base + wrote
+            s.iov[first].iov_len -= wrote
+    b.seg.used += total
+    b.seg.batches += 1
+    atomic_add64(&s.stat_bytes, total)
+    atomic_add64(&s.stat_batches, 1)
+    return EC_OK
+
+
+cdef int sync_segment(spool_t *s, segment_t *seg) noexcept nogil:
+    atomic_add64(&s.stat_syncs, 1)
+    if fdatasync(seg.fd) != 0:
+        atomic_store32(&s.degraded, last_errno())
+        return EC_IO
+    return EC_OK
+
+
+cdef void seal(spool_log_t *log) noexcept nogil:
+    if log.current != NULL:
+        log.current.state = SEGMENT_SEALED
+        log.current = NULL
+
+
+cdef int room(spool_t *s, spool_log_t *log, uint64_t need) noexcept nogil:
+    """A current segment with `need` bytes left; a full one is synced and sealed first."""
+    if log.current != NULL and log.current.used + block_up(need + sizeof(batch_header_t)) > log.current.size:
+        if sync_segment(s, log.current) != EC_OK:
+            return EC_IO
+        seal(log)
+    if log.current == NULL:
+        if block_up(need + sizeof(batch_header_t)) + 2 * SPOOL_BLOCK > s.segment_size:
+            return EC_LIMIT
+        return segment_open(s, log)
+    return EC_OK
+
+
+cdef uint64_t txn_space(spool_txn_t *t) noexcept nogil:
+    cdef uint64_t n = record_space(<uint32_t>t.body.len) + record_space(4)
+    cdef uint32_t i
+    for i in range(t.metas_count):
+        n += record_space(<uint32_t>t.metas[i].bytes.len)
+    return n
+
+
+cdef int add_txn(spool_t *s, batch_t *b, spool_txn_t *t, uint32_t *offsets) noexcept nogil:
+    """Body, metas, commit; offsets: body first, then each meta."""
+    cdef uint32_t i, unused
+    cdef int rc = batch_add(s, b, RECORD_LARGE if t.large else RECORD_BODY, t.flags, 0, t.seq, t.seq, t.body,
+                            t.body.len > 512, offsets)
+    for i in range(t.metas_count):
+        if rc == EC_OK:
+            rc = batch_add(s, b, RECORD_META, 0, 0, t.metas[i].seq, t.seq, t.metas[i].bytes, False, offsets + 1 + i)
+    if rc == EC_OK:
+        rc = batch_add(s, b, RECORD_COMMIT, 0, <uint16_t>t.metas_count, t.seq, t.seq,
+                       slice_make(<char*>&t.metas_count, 4), False, &unused)
+    return rc
+
+
+cdef void condemn(spool_t *s, spool_log_t *log) noexcept nogil:
+    seal(log)
+    if log == &s.hot:
+        s.hot_tombs_written = 0
+        s.aborts_written = 0
+    else:
+        s.cold_tombs_written = 0
+
+
+cdef void answer(spool_txn_t *t, int rc) noexcept nogil:
+    t.rc = rc
+    loop_post(t.loop, &t.post)
+
+
+cdef void answer_state(spool_state_t *st) noexcept nogil:
+    loop_post(st.loop, &st.post)
+
+
+cdef int write_tombs(spool_t *s, batch_t *b, buf_t *tombs, size_t *written) noexcept nogil:
+    cdef slice_t payload
+    cdef uint32_t unused
+    payload.ptr = tombs.ptr + written[0]
+    payload.len = tombs.len - written[0]
+    if payload.len == 0:
+        return EC_OK
+    return batch_add(s, b, RECORD_TOMB, 0, 0, 0, 0, payload, False, &unused)
+
+
+cdef int write_states(spool_t *s, batch_t *b, spool_state_t *list) noexcept nogil:
+    cdef spool_state_t *st = list
+    cdef slice_t payload
+    cdef int rc = EC_OK
+    while st != NULL and rc == EC_OK:
+        payload.ptr = st.bytes
+        payload.len = st.length
+        rc = batch_add(s, b, RECORD_STATE, 0, 0, st.seq, st.version, payload, False, &st.handle)   # its offset for now
+        st = st.next
+    return rc
+
+
+cdef void settle_states(spool_t *s, segment_t *seg, spool_state_t *list) noexcept nogil:
+    cdef spool_state_t *st = list
+    cdef spool_state_t *next
+    while st != NULL:
+        next = st.next
+        st.handle = place_new(s, <uint32_t>(seg - s.segments), st.handle, st.length, 1)
+        if st.old:
+            place_drop(s, st.old)
+        answer_state(st)
+        st = next
+
+
+cdef void settle_txn(spool_t *s, segment_t *seg, spool_txn_t *t, uint32_t *offsets) noexcept nogil:
+    cdef uint32_t i, where = <uint32_t>(seg - s.segments)
+    t.body_handle = place_new(s, where, offsets[0], <uint32_t>t.body.len, t.metas_count)
+    for i in range(t.metas_count):
+        t.metas[i].handle = place_new(s, where, offsets[1 + i], <uint32_t>t.metas[i].bytes.len, 1)
+
+
+cdef void take_tombs(spool_t *s, spool_tomb_t *tombs, size_t n) noexcept nogil:
+    """Books first: the record is dead in memory; then its id goes to the log that holds it."""
+    cdef size_t i
+    cdef place_t p
+    cdef uint64_t seq
+    for i in range(n):
+        if place_get(s, tombs[i].meta, &p) != EC_OK:
+            continue
+        seq = tombs[i].seq
+        buf_add(&s.redo_cold if s.segments[p.segment].kind == SEGMENT_COLD else &s.redo_tombs, <char*>&seq, 8)
+        place_drop(s, tombs[i].meta)
+        if tombs[i].state:
+            place_drop(s, tombs[i].state)
+        if place_get(s, tombs[i].body, &p) == EC_OK and place_drop(s, tombs[i].body) and p.length == 8:
+            drop_large(s, &p)
+
+
+cdef void drop_large(spool_t *s, place_t *p) noexcept nogil:
+    """An eight-byte body is that of a large message: the keeper removes its file, named by the transaction."""
+    cdef record_header_t h
+    if pread(s.segments[p.segment].fd, &h, sizeof(h), p.offset) == <ssize_t>sizeof(h) and h.type == RECORD_LARGE:
+        pthread_mutex_lock(&s.lock)
+        buf_add(&s.unlinks, <char*>&h.ref, 8)
+        pthread_cond_signal(&s.chores)
+        pthread_mutex_unlock(&s.lock)
+
+
+cdef int hot_batch(spool_t *s, spool_txn_t *txns, spool_txn_t **rest, spool_state_t *states, uint32_t **offsets,
+                   segment_t **where) noexcept nogil:
+    """Write one batch to the hot log; `rest` is what did not fit into it."""
+    cdef batch_t b
+    cdef spool_txn_t *t = txns
+    cdef spool_state_t *st = states
+    cdef uint64_t need = record_space(<uint32_t>s.redo_tombs.len) + record_space(<uint32_t>s.aborts.len), one
+    cdef uint32_t n = 0, unused
+    cdef slice_t payload
+    cdef void *grown
+    cdef int rc
+    while st != NULL:
+        need += record_space(st.length)
+        st = st.next
+    one = txn_space(t) if t != NULL else 0
+    rc = room(s, &s.hot, need + one)
+    if rc != EC_OK:
+        return rc
+    if batch_begin(s, &b, s.hot.current) != EC_OK:
+        return EC_IO
+    where[0] = b.seg
+    if s.aborts.len > s.aborts_written:
+        payload.ptr = s.aborts.ptr + s.aborts_written
+        payload.len = s.aborts.len - s.aborts_written
+        if batch_add(s, &b, RECORD_ABORT, 0, 0, 0, 0, payload, False, &unused) != EC_OK:
+            return EC_IO
+    if write_tombs(s, &b, &s.redo_tombs, &s.hot_tombs_written) != EC_OK or write_states(s, &b, states) != EC_OK:
+        return EC_IO
+    while t != NULL:
+        one = txn_space(t)
+        if b.at + block_up(b.length + one) > b.seg.size or (b.length + one > BATCH_BYTES and t != txns):
+            break
+        if n + 1 + t.metas_count > s.offsets_cap:
+            grown = realloc(s.offsets, (n + 1 + t.metas_count) * 2 * sizeof(uint32_t))
+            if grown == NULL:
+                return EC_IO
+            s.offsets = <uint32_t*>grown
+            s.offsets_cap = (n + 1 + t.metas_count) * 2
+        if add_txn(s, &b, t, s.offsets + n) != EC_OK:
+            return EC_IO
+        n += 1 + t.metas_count
+        t = t.next
+    rest[0] = t
+    offsets[0] = s.offsets
+    if b.records == 0 and atomic_load32(&s.degraded) == 0:
+        return EC_OK
+    return batch_write(s, &b)           # an empty one probes the disk
+
+
+cdef int cold_batch(spool_t *s, spool_chunk_t *chunk) noexcept nogil:
+    """Tombstones of the cold log and the survivors that the keeper read; synced at once."""
+    cdef batch_t b
+    cdef uint32_t i, source = 0
+    cdef record_header_t h
+    cdef place_t p
+    cdef uint64_t need = record_space(<uint32_t>s.redo_cold.len) + (chunk.bytes.len if chunk != NULL else 0)
+    cdef slice_t payload
+    cdef int rc = room(s, &s.cold, need)
+    if rc != EC_OK:
+        return rc
+    if batch_begin(s, &b, s.cold.current) != EC_OK or write_tombs(s, &b, &s.redo_cold, &s.cold_tombs_written) != EC_OK:
+        return EC_IO
+    if chunk != NULL:
+        source = <uint32_t>(chunk.source - s.segments)
+        for i in range(chunk.n):
+            memcpy(&h, chunk.bytes.ptr + chunk.starts[i], sizeof(h))
+            chunk.new_offsets[i] = 0
+            if place_get(s, chunk.handles[i], &p) != EC_OK or p.segment != source or p.offset != chunk.offsets[i]:
+                continue
+            payload.ptr = chunk.bytes.ptr + chunk.starts[i] + sizeof(h)
+            payload.len = h.length
+            rc = batch_add(s, &b, h.type, h.flags, h.count, h.seq, h.ref, payload, payload.len > 512,
+                           &chunk.new_offsets[i])
+            if rc != EC_OK:
+                return EC_IO
+    if b.records and batch_write(s, &b) != EC_OK:
+        return EC_IO
+    s.cold_tombs_written = s.redo_cold.len
+    if b.records and sync_segment(s, b.seg) != EC_OK:
+        return EC_IO
+    buf_clear(&s.redo_cold)
+    s.cold_tombs_written = 0
+    if chunk != NULL:
+        for i in range(chunk.n):
+            if chunk.new_offsets[i] and place_move(s, chunk.handles[i], source, chunk.offsets[i],
+                                                   <uint32_t>(b.seg - s.segments), chunk.new_offsets[i]):
+                atomic_add64(&s.stat_copied, 1)
+    return EC_OK
+
+
+cdef void fail_txns(spool_t *s, spool_txn_t *txns, spool_txn_t *end, bint written, int rc) noexcept nogil:
+    cdef spool_txn_t *next
+    while txns != end:
+        next = txns.next
+        if written:
+            buf_add(&s.aborts, <char*>&txns.seq, 8)
+        answer(txns, rc)
+        txns = next
+
+
+cdef bint flush_round(spool_t *s, spool_txn_t *txns, spool_state_t *states, spool_chunk_t *chunk) noexcept nogil:
+    """False where the disk refused something."""
+    cdef spool_txn_t *rest = NULL
+    cdef spool_txn_t *t
+    cdef spool_txn_t *next
+    cdef segment_t *seg = NULL
+    cdef uint32_t *offsets = NULL
+    cdef uint32_t n
+    cdef bint ok = True, due, probe = atomic_load32(&s.degraded) != 0
+    cdef spool_state_t *st
+    cdef int rc
+    while probe or txns != NULL or states != NULL or s.redo_tombs.len > s.hot_tombs_written or s.aborts.len > s.aborts_written:
+        rest = txns
+        rc = hot_batch(s, txns, &rest, states, &offsets, &seg)
+        if rc == EC_OK:
+            s.hot_tombs_written = s.redo_tombs.len
+            s.aborts_written = s.aborts.len
+            due = probe or txns != rest or s.aborts.len > 0 or (s.unsynced_ms and clock_mono_ms() - s.unsynced_ms >= SYNC_MS)
+            if due:
+                rc = sync_segment(s, seg)
+            elif not s.unsynced_ms:
+                s.unsynced_ms = clock_mono_ms()
+            if rc == EC_OK and due:
+                s.unsynced_ms = 0
+                buf_clear(&s.redo_tombs)
+                buf_clear(&s.aborts)
+                s.hot_tombs_written = 0
+                s.aborts_written = 0
+        probe = False
+        if rc != EC_OK:
+            ok = False
+            if rc == EC_LIMIT and txns != NULL:         # larger than a segment: this one never fits
+                next = txns.next
+                answer(txns, EC_LIMIT)
+                txns = next
+                continue
+            condemn(s, &s.hot)
+            fail_txns(s, txns, NULL, seg != NULL, EC_IO)
+            if states != NULL:
+                st = states
+                while st.next != NULL:
+                    st = st.next
+                st.next = s.held
+                s.held = states
+            return False
+        if states != NULL:
+            settle_states(s, seg, states)
+            states = NULL
+        n = 0
+        while txns != rest:
+            next = txns.next
+            settle_txn(s, seg, txns, offsets + n)
+            n += 1 + txns.metas_count
+            atomic_add64(&s.stat_txns, 1)
+            answer(txns, EC_OK)
+            txns = next
+    if s.unsynced_ms and clock_mono_ms() - s.unsynced_ms >= SYNC_MS and s.hot.current != NULL:
+        if sync_segment(s, s.hot.current) != EC_OK:
+            condemn(s, &s.hot)
+            return False
+        s.unsynced_ms = 0
+        buf_clear(&s.redo_tombs)
+        s.hot_tombs_written = 0
+    if s.redo_cold.len or chunk != NULL:
+        if cold_batch(s, chunk) != EC_OK:
+            condemn(s, &s.cold)
+            ok = False
+    return ok
+
+
+cdef void housekeeping(spool_t *s) noexcept nogil:
+    """Hand dead segments to the keeper, oldest first; ask for a compaction where dead bytes outweigh."""
+    cdef spool_log_t *log
+    cdef segment_t *seg
+    cdef int which
+    cdef bint busy, forced = False
+    pthread_mutex_lock(&s.lock)
+    if not s.recovered:
+        pthread_mutex_unlock(&s.lock)
+        return
+    busy = s.chunk.source != NULL
+    if not busy and s.hot.oldest != NULL and s.hot.oldest.state == SEGMENT_SEALED and s.hot.oldest.forced:
+        s.chunk.source = s.hot.oldest
+        pthread_cond_signal(&s.chores)
+        busy = True
+    seg = s.hot.oldest
+    while seg != NULL:
+        forced = forced or seg.forced
+        seg = seg.next
+    for which in range(2):
+        log = &s.cold if which else &s.hot
+        if which and (forced or s.chunk.source != NULL):
+            continue        # a dead copy still lies in an older segment: its tombstone must stay
+        while log.oldest != NULL and log.oldest.state == SEGMENT_SEALED and log.oldest.live == 0 and log.oldest != s.chunk.source:
+            seg = log.oldest
+            log.oldest = seg.next
+            seg.next = s.dead
+            s.dead = seg
+            atomic_add64(<uint64_t*>&s.total_bytes, -<int64_t>(seg.size + SPOOL_BLOCK))
+            pthread_cond_signal(&s.chores)
+        if busy or log.oldest == NULL or log.oldest.state != SEGMENT_SEALED or log.oldest.stuck:
+            continue
+        # two segments of slack: the open ones are never dense
+        if s.total_bytes > s.ratio * s.live_bytes + 3 * <int64_t>s.segment_size:
+            s.chunk.source = log.oldest
+            busy = True
+            pthread_cond_signal(&s.chores)
+    if s.spares_n == 0:
+        pthread_cond_signal(&s.chores)
+    pthread_mutex_unlock(&s.lock)
+
+
+cdef bint pending(spool_t *s) noexcept nogil:
+    return s.tombs_len > 0 or s.state_head != NULL or s.held != NULL or s.redo_tombs.len > s.hot_tombs_written \
+        or s.redo_cold.len > 0 or s.aborts.len > s.aborts_written
+
+
+cdef void *flusher_main(void *arg) noexcept nogil:
+    cdef spool_t *s = <spool_t*>arg
+    cdef spool_txn_t *txns
+    cdef spool_state_t *states
+    cdef spool_tomb_t *tombs
+    cdef spool_chunk_t *chunk
+    cdef size_t n
+    cdef uint64_t now, due
+    cdef bint ok = True, retry = False
+    pthread_setname_np(pthread_self(), b"flusher")
+    pthread_mutex_lock(&s.lock)
+    while True:
+        while s.txn_head == NULL and not s.stopping:
+            now = clock_mono_ms()
+            due = 0
+            if pending(s):
+                due = (s.tombs_since_ms if s.tombs_since_ms else now) + TOMB_MS
+            if s.unsynced_ms and (due == 0 or s.unsynced_ms + SYNC_MS < due):
+                due = s.unsynced_ms + SYNC_MS
+            if not ok:
+                due = now + s.retry_ms
+                ok = True
+                retry = True
+            elif retry:
+                break
+            elif s.chunk.waiting or (due and due <= now):
+                break
+            s.waiting = True
+            if due:
+                cond_wait_ms(&s.work, &s.lock, due - now)
+            else:
+                pthread_cond_wait(&s.work, &s.lock)
+            s.waiting = False
+        if s.stopping and s.txn_head == NULL and (not pending(s) or not ok):
+            break
+        txns = s.txn_head
+        s.txn_head = NULL
+        s.txn_tail = NULL
+        s.txn_count = 0
+        states = s.state_head
+        s.state_head = NULL
+        s.state_tail = NULL
+        tombs = s.tombs
+        n = s.tombs_len
+        s.tombs = NULL
+        s.tombs_len = 0
+        s.tombs_cap = 0
+        s.tombs_since_ms = 0
+        chunk = &s.chunk if s.chunk.waiting else NULL
+        pthread_mutex_unlock(&s.lock)
+        retry = False
+        take_tombs(s, tombs, n)
+        free(tombs)
+        if s.held != NULL:
+            states = join(s.held, states)
+            s.held = NULL
+        ok = flush_round(s, txns, states, chunk)
+        if ok and atomic_load32(&s.degraded):
+            atomic_store32(&s.degraded, 0)
+        pthread_mutex_lock(&s.lock)
+        s.oldest_ns = s.txn_head.since_ns if s.txn_head != NULL else 0
+        if chunk != NULL:
+            chunk.waiting = False
+            chunk.failed = not ok
+            pthread_cond_signal(&s.chores)
+        pthread_mutex_unlock(&s.lock)
+        housekeeping(s)
+        pthread_mutex_lock(&s.lock)
+    pthread_mutex_unlock(&s.lock)
+    if s.hot.current != NULL:
+        fdatasync(s.hot.current.fd)
+    if s.cold.current != NULL:
+        fdatasync(s.cold.current.fd)
+    return NULL
+
+
+cdef spool_state_t *join(spool_state_t *a, spool_state_t *b) noexcept nogil:
+    cdef spool_state_t *last = a
+    while last.next != NULL:
+        last = last.next
+    last.next = b
+    return a
