@@ -1,0 +1,1 @@
+"""Logs: records formatted on the loop, rings, one writer thread per log."""

@@ -1,0 +1,1 @@
+"""Messages: one object per recipient, ids, envelopes, shared bodies."""

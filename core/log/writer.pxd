@@ -1,0 +1,41 @@
+# log_t: a file, its writer thread and a ring per loop.  Loops never write to files.
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from pymomentum.core.base.slice cimport slice_t
+from pymomentum.core.c.posix cimport pthread_cond_t, pthread_mutex_t, pthread_t
+from pymomentum.core.loop.loop cimport LOOP_MAX, loop_t
+
+cdef enum:
+    LOG_MAIN
+    LOG_BOUNCE
+    LOG_REJECT
+    LOG_PANIC
+    LOG_COUNT
+
+cdef struct ring_t:             # bytes of whole lines; one loop puts, the writer takes
+    char *data
+    uint64_t size               # power of two
+    uint64_t head               # written so far; atomic, the loop's
+    uint64_t tail               # taken so far; atomic, the writer's
+    uint64_t dropped            # lines that found it full
+
+cdef struct log_t:
+    int which
+    char path[1024]
+    int fd
+    uint32_t mode
+    ring_t rings[LOOP_MAX + 1]  # the last is for threads that are no loop, under lock
+    pthread_t thread
+    pthread_mutex_t lock
+    pthread_cond_t work
+    uint32_t idle               # the writer sleeps until told; atomic
+    uint32_t reopen             # atomic
+    uint32_t stopping
+    uint32_t failed             # errno of the last write; 0: fine
+    uint64_t heartbeat_ms       # 0: none
+    uint64_t written            # bytes
+
+
+cdef int log_put(loop_t *loop, int which, slice_t line) noexcept nogil      # with its newline; EC_LIMIT: full. loop NULL: any thread
+cdef bint log_room(loop_t *loop, int which, uint64_t bytes) noexcept nogil
+cdef void log_panic(loop_t *loop, const char *subsystem, const char *format, ...) noexcept nogil

@@ -1,0 +1,260 @@
+"""Log files: a ring per loop, a thread per log.
+
+A line is copied whole into its loop's ring; the writer takes every 20 ms
+while there is traffic and sleeps when there is none.  A ring that is full
+says so to the caller; lines that had to go are counted in a gap line.
+"""
+import os
+
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdio cimport snprintf
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, strncpy
+
+from pymomentum.core.base.atomic cimport (atomic_add64, atomic_load32, atomic_load64, atomic_store32, atomic_store64)
+from pymomentum.core.base.clock cimport clock_mono_ms, clock_wall_us
+from pymomentum.core.base.slice cimport slice_make, slice_t
+from pymomentum.core.base.status cimport EC_LIMIT, EC_OK
+from pymomentum.core.c.posix cimport (EINTR, O_APPEND, O_CLOEXEC, O_CREAT, O_WRONLY, cond_init_monotonic, cond_wait_ms,
+                                      last_errno, open_mode, posix_close, posix_write, pthread_cond_signal, pthread_create,
+                                      pthread_join, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
+                                      pthread_self, pthread_setname_np, usleep)
+from pymomentum.core.loop.loop cimport LOOP_MAX, loop_count, loop_t
+
+cdef extern from *:
+    """
+    #include <stdarg.h>
+    #include <stdio.h>
+    typedef va_list log_va_list;
+    #define log_va_start(a, l) va_start(a, l)
+    """
+    ctypedef struct log_va_list:
+        pass
+    void log_va_start(log_va_list, const char*) nogil
+    void va_end(log_va_list) nogil
+    int vsnprintf(char*, size_t, const char*, log_va_list) nogil
+
+cdef enum:
+    BREATH_US = 20000           # between two takes while there is traffic
+    NAP_MS = 1000
+
+cdef log_t *logs[LOG_COUNT]
+
+
+cdef inline bint fits(ring_t *r, uint64_t n) noexcept nogil:
+    return r.head - atomic_load64(&r.tail) + n <= r.size
+
+
+cdef void put(ring_t *r, const char *p, uint64_t n) noexcept nogil:
+    cdef uint64_t at = r.head & (r.size - 1)
+    cdef uint64_t first = r.size - at if r.size - at < n else n
+    memcpy(r.data + at, p, first)
+    if n > first:
+        memcpy(r.data, p + first, n - first)
+    atomic_store64(&r.head, r.head + n)
+
+
+cdef bint log_room(loop_t *loop, int which, uint64_t bytes) noexcept nogil:
+    cdef log_t *g = logs[which]
+    return g == NULL or fits(&g.rings[loop.index], bytes)
+
+
+cdef void nudge(log_t *g) noexcept nogil:
+    if atomic_load32(&g.idle):
+        pthread_mutex_lock(&g.lock)
+        pthread_cond_signal(&g.work)
+        pthread_mutex_unlock(&g.lock)
+
+
+cdef int log_put(loop_t *loop, int which, slice_t line) noexcept nogil:
+    cdef log_t *g = logs[which]
+    cdef ring_t *r
+    cdef int rc = EC_OK
+    if g == NULL:
+        return EC_OK
+    r = &g.rings[loop.index if loop != NULL else LOOP_MAX]
+    if loop == NULL:
+        pthread_mutex_lock(&g.lock)
+    if fits(r, line.len):
+        put(r, line.ptr, line.len)
+    else:
+        r.dropped += 1
+        rc = EC_LIMIT
+    if loop == NULL:
+        pthread_mutex_unlock(&g.lock)
+    nudge(g)
+    return rc
+
+
+cdef void log_panic(loop_t *loop, const char *subsystem, const char *format, ...) noexcept nogil:
+    cdef char line[2048]
+    cdef log_va_list args
+    cdef int n, i
+    n = snprintf(line, sizeof(line), b"%llu:%s ", <unsigned long long>(clock_wall_us() // 1000000), subsystem)
+    log_va_start(args, format)
+    n += vsnprintf(line + n, sizeof(line) - n - 1, format, args)
+    va_end(args)
+    if n > <int>sizeof(line) - 2:
+        n = sizeof(line) - 2
+    for i in range(n):
+        if line[i] == c'\n' or line[i] == c'\r':
+            line[i] = c' '
+    line[n] = c'\n'
+    log_put(loop, LOG_PANIC, slice_make(line, n + 1))
+
+
+cdef void write_all(log_t *g, const char *p, uint64_t n) noexcept nogil:
+    """A disk that refuses keeps the writer here; the rings fill and say so."""
+    cdef ssize_t wrote
+    while n and g.fd >= 0:
+        wrote = posix_write(g.fd, p, n)
+        if wrote < 0:
+            if last_errno() == EINTR:
+                continue
+            g.failed = last_errno()
+            if g.stopping:
+                return
+            usleep(BREATH_US * 5)
+            continue
+        g.failed = 0
+        p += wrote
+        n -= wrote
+        g.written += wrote
+
+
+cdef uint64_t take(log_t *g, ring_t *r) noexcept nogil:
+    cdef uint64_t head = atomic_load64(&r.head)
+    cdef uint64_t n = head - r.tail
+    cdef uint64_t at = r.tail & (r.size - 1)
+    cdef uint64_t first = r.size - at if r.size - at < n else n
+    cdef char gap[128]
+    cdef int m
+    if n == 0:
+        return 0
+    write_all(g, r.data + at, first)
+    if n > first:
+        write_all(g, r.data, n - first)
+    atomic_store64(&r.tail, head)
+    if r.dropped:
+        m = snprintf(gap, sizeof(gap), b"%llu:LOG ring full, %llu lines dropped\n",
+                     <unsigned long long>(clock_wall_us() // 1000000), <unsigned long long>r.dropped)
+        r.dropped = 0
+        write_all(g, gap, m)
+    return n
+
+
+cdef void heartbeat(log_t *g) noexcept nogil:
+    cdef char line[64]
+    cdef const char *form = b"%llu@@@@M\n"
+    if g.which == LOG_BOUNCE:
+        form = b"%llu@@@@M1\n"
+    elif g.which == LOG_REJECT:
+        form = b"%llu: Marker 1\n"
+    elif g.which == LOG_PANIC:
+        return
+    write_all(g, line, snprintf(line, sizeof(line), form, <unsigned long long>(clock_wall_us() // 1000000)))
+
+
+cdef int open_file(log_t *g) noexcept nogil:
+    return open_mode(g.path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, g.mode)
+
+
+cdef void *writer_main(void *arg) noexcept nogil:
+    cdef log_t *g = <log_t*>arg
+    cdef uint64_t got, beat = clock_mono_ms()
+    cdef int i, fd
+    pthread_setname_np(pthread_self(), b"log")
+    while True:
+        if atomic_load32(&g.reopen):
+            atomic_store32(&g.reopen, 0)
+            fd = open_file(g)
+            if fd >= 0:
+                if g.fd >= 0:
+                    posix_close(g.fd)
+                g.fd = fd
+            else:
+                g.failed = last_errno()
+        got = 0
+        for i in range(LOOP_MAX + 1):
+            if g.rings[i].size:
+                got += take(g, &g.rings[i])
+        if g.heartbeat_ms and clock_mono_ms() - beat >= g.heartbeat_ms:
+            beat = clock_mono_ms()
+            heartbeat(g)
+        if got:
+            if not atomic_load32(&g.stopping):
+                usleep(BREATH_US)
+            continue
+        if atomic_load32(&g.stopping):
+            return NULL
+        pthread_mutex_lock(&g.lock)
+        atomic_store32(&g.idle, 1)
+        # a line put between the last take and this mark waits for the nap at most
+        cond_wait_ms(&g.work, &g.lock, NAP_MS if g.heartbeat_ms == 0 or g.heartbeat_ms > NAP_MS else g.heartbeat_ms)
+        atomic_store32(&g.idle, 0)
+        pthread_mutex_unlock(&g.lock)
+
+
+def open_log(int which, str path not None, *, int mode=0o644, ring=1 << 20, heartbeat=60):
+    """Open one log and start its writer; raises OSError with the path.
+
+    ring: bytes per loop, rounded up to a power of two; heartbeat: seconds, 0 for none.
+    """
+    cdef log_t *g = <log_t*>calloc(1, sizeof(log_t))
+    cdef bytes name = path.encode()
+    cdef uint64_t size = 4096
+    cdef int i
+    if g == NULL:
+        raise MemoryError
+    if len(name) >= sizeof(g.path):
+        raise OSError(36, "log path is too long", path)
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    while size < <uint64_t>ring:
+        size *= 2
+    g.which = which
+    g.mode = mode
+    g.heartbeat_ms = int(heartbeat * 1000)
+    strncpy(g.path, name, sizeof(g.path) - 1)
+    g.fd = open_file(g)
+    if g.fd < 0:
+        code = last_errno()
+        free(g)
+        raise OSError(code, os.strerror(code), path)
+    for i in range(LOOP_MAX + 1):
+        if i < loop_count() or i == LOOP_MAX:
+            g.rings[i].size = size if i < LOOP_MAX else 65536
+            g.rings[i].data = <char*>calloc(1, g.rings[i].size)
+            if g.rings[i].data == NULL:
+                raise MemoryError
+    pthread_mutex_init(&g.lock, NULL)
+    cond_init_monotonic(&g.work)
+    logs[which] = g
+    if pthread_create(&g.thread, NULL, writer_main, g):
+        raise OSError(11, "cannot start a log thread", path)
+
+
+def reopen_logs():
+    """Have every writer open its file by name again (`reopen logs`)."""
+    for i in range(LOG_COUNT):
+        if logs[i] != NULL:
+            atomic_store32(&logs[i].reopen, 1)
+            nudge(logs[i])
+
+
+def close_logs():
+    """Write what is in the rings and stop the writers; loops must have stopped."""
+    for i in range(LOG_COUNT):
+        if logs[i] != NULL:
+            atomic_store32(&logs[i].stopping, 1)
+            nudge(logs[i])
+            with nogil:
+                pthread_join(logs[i].thread, NULL)
+            if logs[i].fd >= 0:
+                posix_close(logs[i].fd)
+            logs[i].fd = -1
+
+
+def panic(str subsystem not None, str text not None):
+    """One paniclog line from Python."""
+    cdef bytes s = subsystem.encode(), t = text.encode()
+    log_panic(NULL, s, b"%s", <char*>t)

@@ -1,0 +1,93 @@
+# ec_message_t: one message for one recipient.  Owned by one place at a time: its
+# session, its queue, or the lease that delivers it.
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from pymomentum.core.base.buf cimport buf_t
+from pymomentum.core.base.list cimport list_node_t
+from pymomentum.core.base.slice cimport slice_t
+from pymomentum.core.message.id cimport message_id_t
+
+cdef enum:                      # ec_message_t.flags; the low byte is kept with the body's record
+    BODY_DOTS = 0x01            # has lines that begin with a dot (stuffed)
+    BODY_UNCLEAN = 0x02         # has a lone CR or LF: goes out through the encoder
+    BODY_8BIT = 0x04
+    BODY_NUL = 0x08
+    BODY_LARGE = 0x10           # in a file of its own
+    MSG_PRIORITY = 0x100
+    MSG_SPOOLED = 0x200         # handles are set
+    MSG_SWAPPING = 0x400        # a swap-in is under way
+    MSG_FAILED_QUIET = 0x800    # no bounce
+    MSG_NO_ORIGINAL = 0x1000
+
+cdef enum recv_method_t:
+    RECV_ESMTP = 0
+    RECV_SMTP = 1
+    RECV_INTERNAL = 2
+    RECV_REST = 3
+    RECV_ECSTREAM = 4
+    RECV_XFER = 5
+
+cdef struct blob_t:             # counted: bytes of a body, shared by recipients
+    uint32_t refs               # atomic
+    uint32_t pad
+    size_t len
+    size_t cap
+    char *ptr
+
+cdef struct envelope_t:         # one allocation; rebuilt from the spool after a swap-out
+    message_id_t batch
+    message_id_t conn
+    uint8_t method              # recv_method_t
+    slice_t mailfrom            # without <>; empty: null sender
+    slice_t rcptto
+    slice_t peer                # address text, "unknown" where there is none
+    slice_t binding             # name; the slot may differ after a restart
+    slice_t routing             # routing domain where policy set one
+    slice_t envid               # RFC 3461
+    slice_t orcpt
+    slice_t notify
+    slice_t ret
+    slice_t conn_context        # encoded pairs
+    slice_t mess_context
+
+cdef struct ec_message_t:
+    list_node_t node            # in an active queue; free for its owner elsewhere
+    message_id_t id
+    uint64_t seq                # spool sequence; 0: not spooled
+    uint64_t body_seq
+    uint64_t body_size          # wire form: dots stuffed, without the final dot
+    uint64_t created_us         # wall clock
+    uint32_t next_attempt       # unix seconds; 0: now
+    uint32_t heap_index
+    uint32_t meta               # spool handles
+    uint32_t state
+    uint32_t body
+    uint32_t flags
+    uint16_t retries            # attempts that failed
+    uint16_t binding            # slot
+    uint32_t version            # of the newest state
+    void *domain                # domain_record_t
+    envelope_t *env             # NULL: swapped out
+    blob_t *blob                # NULL: swapped out, or large
+    char *code                  # last response, NUL-terminated; NULL: none
+
+
+cdef blob_t *blob_new(size_t cap) noexcept nogil                        # NULL: no memory
+cdef int blob_grow(blob_t *b, size_t need) noexcept nogil               # while there is one reference
+cdef blob_t *blob_ref(blob_t *b) noexcept nogil
+cdef void blob_unref(blob_t *b) noexcept nogil
+cdef void blob_seal(blob_t *b) noexcept nogil                           # gives back unused room
+
+cdef ec_message_t *message_new() noexcept nogil                         # NULL: no memory
+cdef void message_free(ec_message_t *m) noexcept nogil                  # drops envelope and body too
+cdef void message_swap_out(ec_message_t *m) noexcept nogil              # envelope and body go; they are in the spool
+cdef envelope_t *envelope_copy(const envelope_t *e) noexcept nogil
+cdef int meta_encode(ec_message_t *m, buf_t *out) noexcept nogil        # payload of a META record
+cdef int meta_decode(slice_t bytes, ec_message_t *m) noexcept nogil     # fills the message and makes its envelope
+cdef int state_encode(ec_message_t *m, slice_t binding, buf_t *out) noexcept nogil
+cdef int state_decode(slice_t bytes, ec_message_t *m, slice_t *binding) noexcept nogil
+cdef int message_set_code(ec_message_t *m, slice_t code) noexcept nogil
+cdef slice_t address_domain(slice_t address) noexcept nogil             # behind the last @; empty: none
+cdef slice_t address_local(slice_t address) noexcept nogil
+cdef uint64_t resident_bytes() noexcept nogil                           # of all bodies in memory
+cdef uint64_t message_count() noexcept nogil

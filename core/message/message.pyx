@@ -1,0 +1,335 @@
+"""Messages, their envelopes and bodies in memory, and their form in the spool.
+
+Messages move between loops but have one owner; only blobs are shared, and
+counted.  A META payload is a fixed part and tagged strings; unknown tags are
+skipped, a higher version is refused.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memset
+
+from pymomentum.core.base.atomic cimport atomic_add32, atomic_add64, atomic_load64
+from pymomentum.core.base.buf cimport buf_add, buf_t
+from pymomentum.core.base.list cimport list_init
+from pymomentum.core.base.slice cimport slice_make, slice_t
+from pymomentum.core.base.status cimport EC_CORRUPT, EC_NOMEM, EC_OK
+
+cdef extern from "string.h" nogil:
+    void *memrchr(const void*, int, size_t)
+
+cdef enum:
+    META_VERSION = 1
+    STATE_VERSION = 1
+    TAGS = 11
+    SLACK = 2048                # a sealed blob keeps no more unused bytes than this
+
+cdef extern from *:
+    """
+    typedef struct __attribute__((packed)) {
+        uint8_t version, method; uint16_t strings;
+        uint32_t id_slot; uint16_t id_pid, id_counter;
+        uint32_t batch_slot; uint16_t batch_pid, batch_counter;
+        uint32_t conn_slot; uint16_t conn_pid, conn_counter;
+        uint64_t created_us, body_size; uint32_t flags, next_attempt; uint16_t retries;
+    } meta_fixed_t;
+    typedef struct __attribute__((packed)) { uint8_t version, reserved; uint16_t retries; uint32_t next_attempt; uint16_t binding_len; uint16_t code_len; } state_fixed_t;
+    """
+    ctypedef struct meta_fixed_t:
+        uint8_t version
+        uint8_t method
+        uint16_t strings
+        uint32_t id_slot
+        uint16_t id_pid
+        uint16_t id_counter
+        uint32_t batch_slot
+        uint16_t batch_pid
+        uint16_t batch_counter
+        uint32_t conn_slot
+        uint16_t conn_pid
+        uint16_t conn_counter
+        uint64_t created_us
+        uint64_t body_size
+        uint32_t flags
+        uint32_t next_attempt
+        uint16_t retries
+    ctypedef struct state_fixed_t:
+        uint8_t version
+        uint16_t retries
+        uint32_t next_attempt
+        uint16_t binding_len
+        uint16_t code_len
+
+cdef uint64_t resident = 0
+cdef uint64_t messages = 0
+
+
+cdef uint64_t resident_bytes() noexcept nogil:
+    return atomic_load64(&resident)
+
+
+cdef uint64_t message_count() noexcept nogil:
+    return atomic_load64(&messages)
+
+
+cdef blob_t *blob_new(size_t cap) noexcept nogil:
+    cdef blob_t *b = <blob_t*>malloc(sizeof(blob_t))
+    if b == NULL:
+        return NULL
+    b.ptr = <char*>malloc(cap)
+    if b.ptr == NULL:
+        free(b)
+        return NULL
+    b.refs = 1
+    b.len = 0
+    b.cap = cap
+    atomic_add64(&resident, cap)
+    return b
+
+
+cdef int blob_grow(blob_t *b, size_t need) noexcept nogil:
+    cdef size_t cap = b.cap
+    cdef char *p
+    if need <= cap:
+        return EC_OK
+    while cap < need:
+        cap *= 2
+    p = <char*>realloc(b.ptr, cap)
+    if p == NULL:
+        return EC_NOMEM
+    atomic_add64(&resident, <int64_t>(cap - b.cap))
+    b.ptr = p
+    b.cap = cap
+    return EC_OK
+
+
+cdef void blob_seal(blob_t *b) noexcept nogil:
+    cdef char *p
+    if b.cap - b.len > SLACK:
+        p = <char*>realloc(b.ptr, b.len if b.len else 1)
+        if p != NULL:
+            atomic_add64(&resident, -<int64_t>(b.cap - b.len))
+            b.ptr = p
+            b.cap = b.len
+
+
+cdef blob_t *blob_ref(blob_t *b) noexcept nogil:
+    atomic_add32(&b.refs, 1)
+    return b
+
+
+cdef void blob_unref(blob_t *b) noexcept nogil:
+    if b != NULL and atomic_add32(&b.refs, -1) == 0:
+        atomic_add64(&resident, -<int64_t>b.cap)
+        free(b.ptr)
+        free(b)
+
+
+cdef ec_message_t *message_new() noexcept nogil:
+    cdef ec_message_t *m = <ec_message_t*>calloc(1, sizeof(ec_message_t))
+    if m != NULL:
+        list_init(&m.node)
+        atomic_add64(&messages, 1)
+    return m
+
+
+cdef void message_swap_out(ec_message_t *m) noexcept nogil:
+    free(m.env)
+    m.env = NULL
+    blob_unref(m.blob)
+    m.blob = NULL
+
+
+cdef void message_free(ec_message_t *m) noexcept nogil:
+    message_swap_out(m)
+    free(m.code)
+    free(m)
+    atomic_add64(&messages, -1)
+
+
+cdef slice_t *string_of(envelope_t *e, int tag) noexcept nogil:
+    """The strings of an envelope by their tag in the spool: append only."""
+    if tag == 1:
+        return &e.mailfrom
+    if tag == 2:
+        return &e.rcptto
+    if tag == 3:
+        return &e.peer
+    if tag == 4:
+        return &e.binding
+    if tag == 5:
+        return &e.routing
+    if tag == 6:
+        return &e.envid
+    if tag == 7:
+        return &e.orcpt
+    if tag == 8:
+        return &e.notify
+    if tag == 9:
+        return &e.ret
+    if tag == 10:
+        return &e.conn_context
+    if tag == 11:
+        return &e.mess_context
+    return NULL
+
+
+cdef envelope_t *envelope_copy(const envelope_t *e) noexcept nogil:
+    cdef size_t n = sizeof(envelope_t)
+    cdef envelope_t *copy
+    cdef slice_t *s
+    cdef char *p
+    cdef int tag
+    for tag in range(1, TAGS + 1):
+        n += string_of(<envelope_t*>e, tag).len
+    copy = <envelope_t*>malloc(n)
+    if copy == NULL:
+        return NULL
+    copy[0] = e[0]
+    p = <char*>copy + sizeof(envelope_t)
+    for tag in range(1, TAGS + 1):
+        s = string_of(copy, tag)
+        if s.len:
+            memcpy(p, s.ptr, s.len)
+        s.ptr = p
+        p += s.len
+    return copy
+
+
+cdef int meta_encode(ec_message_t *m, buf_t *out) noexcept nogil:
+    cdef meta_fixed_t f
+    cdef envelope_t *e = m.env
+    cdef slice_t *s
+    cdef uint16_t head[3]
+    cdef int tag
+    memset(&f, 0, sizeof(f))
+    f.version = META_VERSION
+    f.method = e.method
+    f.id_slot = m.id.slot
+    f.id_pid = m.id.pid
+    f.id_counter = m.id.counter
+    f.batch_slot = e.batch.slot
+    f.batch_pid = e.batch.pid
+    f.batch_counter = e.batch.counter
+    f.conn_slot = e.conn.slot
+    f.conn_pid = e.conn.pid
+    f.conn_counter = e.conn.counter
+    f.created_us = m.created_us
+    f.body_size = m.body_size
+    f.flags = m.flags & ~<uint32_t>(MSG_SPOOLED | MSG_SWAPPING)
+    f.next_attempt = m.next_attempt
+    f.retries = m.retries
+    for tag in range(1, TAGS + 1):
+        if string_of(e, tag).len:
+            f.strings += 1
+    if buf_add(out, <char*>&f, sizeof(f)) != EC_OK:
+        return EC_NOMEM
+    for tag in range(1, TAGS + 1):
+        s = string_of(e, tag)
+        if s.len == 0:
+            continue
+        head[0] = <uint16_t>tag
+        head[1] = <uint16_t>(s.len & 0xffff)
+        head[2] = <uint16_t>(s.len >> 16)
+        if buf_add(out, <char*>head, 6) != EC_OK or buf_add(out, s.ptr, s.len) != EC_OK:
+            return EC_NOMEM
+    return EC_OK
+
+
+cdef int meta_decode(slice_t bytes, ec_message_t *m) noexcept nogil:
+    cdef meta_fixed_t f
+    cdef envelope_t e
+    cdef uint16_t head[3]
+    cdef size_t at = sizeof(f), n
+    cdef slice_t *s
+    cdef int i
+    if bytes.len < sizeof(f):
+        return EC_CORRUPT
+    memcpy(&f, bytes.ptr, sizeof(f))
+    if f.version != META_VERSION:
+        return EC_CORRUPT
+    memset(&e, 0, sizeof(e))
+    for i in range(f.strings):
+        if bytes.len - at < 6:
+            return EC_CORRUPT
+        memcpy(head, bytes.ptr + at, 6)
+        n = head[1] | (<size_t>head[2] << 16)
+        at += 6
+        if n > bytes.len - at:
+            return EC_CORRUPT
+        s = string_of(&e, head[0])
+        if s != NULL:
+            s[0] = slice_make(bytes.ptr + at, n)
+        at += n
+    m.id.slot = f.id_slot
+    m.id.pid = f.id_pid
+    m.id.counter = f.id_counter
+    e.method = f.method
+    e.batch.slot = f.batch_slot
+    e.batch.pid = f.batch_pid
+    e.batch.counter = f.batch_counter
+    e.conn.slot = f.conn_slot
+    e.conn.pid = f.conn_pid
+    e.conn.counter = f.conn_counter
+    m.created_us = f.created_us
+    m.body_size = f.body_size
+    m.flags = f.flags | (m.flags & (MSG_SPOOLED | MSG_SWAPPING))
+    if m.retries == 0:
+        m.retries = f.retries
+        m.next_attempt = f.next_attempt
+    free(m.env)
+    m.env = envelope_copy(&e)
+    return EC_OK if m.env != NULL else EC_NOMEM
+
+
+cdef int state_encode(ec_message_t *m, slice_t binding, buf_t *out) noexcept nogil:
+    cdef state_fixed_t f
+    cdef slice_t code = slice_make(m.code, 0)
+    if m.code != NULL:
+        while m.code[code.len]:
+            code.len += 1
+    memset(&f, 0, sizeof(f))
+    f.version = STATE_VERSION
+    f.retries = m.retries
+    f.next_attempt = m.next_attempt
+    f.binding_len = <uint16_t>binding.len
+    f.code_len = <uint16_t>code.len
+    if buf_add(out, <char*>&f, sizeof(f)) != EC_OK or buf_add(out, binding.ptr, binding.len) != EC_OK:
+        return EC_NOMEM
+    return buf_add(out, code.ptr, f.code_len)
+
+
+cdef int state_decode(slice_t bytes, ec_message_t *m, slice_t *binding) noexcept nogil:
+    cdef state_fixed_t f
+    if bytes.len < sizeof(f):
+        return EC_CORRUPT
+    memcpy(&f, bytes.ptr, sizeof(f))
+    if f.version != STATE_VERSION or bytes.len < sizeof(f) + f.binding_len + f.code_len:
+        return EC_CORRUPT
+    m.retries = f.retries
+    m.next_attempt = f.next_attempt
+    binding[0] = slice_make(bytes.ptr + sizeof(f), f.binding_len)
+    return message_set_code(m, slice_make(bytes.ptr + sizeof(f) + f.binding_len, f.code_len))
+
+
+cdef int message_set_code(ec_message_t *m, slice_t code) noexcept nogil:
+    cdef char *p = <char*>malloc(code.len + 1)
+    if p == NULL:
+        return EC_NOMEM
+    if code.len:
+        memcpy(p, code.ptr, code.len)
+    p[code.len] = 0
+    free(m.code)
+    m.code = p
+    return EC_OK
+
+
+cdef slice_t address_domain(slice_t a) noexcept nogil:
+    cdef const char *at = <const char*>memrchr(a.ptr, c'@', a.len) if a.len else NULL
+    if at == NULL:
+        return slice_make(a.ptr, 0)
+    return slice_make(at + 1, a.len - (at + 1 - a.ptr))
+
+
+cdef slice_t address_local(slice_t a) noexcept nogil:
+    cdef const char *at = <const char*>memrchr(a.ptr, c'@', a.len) if a.len else NULL
+    return a if at == NULL else slice_make(a.ptr, at - a.ptr)
