@@ -1,0 +1,1 @@
+"""Sockets: addresses, streams with or without TLS, listeners."""
