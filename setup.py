@@ -34,7 +34,7 @@ LIBRARIES = {
 def restore_links():
     for name, target in LINKS.items():
         link = ROOT / "pymomentum" / name
-        if not link.exists():
+        if not os.path.lexists(link):
             link.symlink_to(target)
 
 
