@@ -34,7 +34,7 @@ LIBRARIES = {
 def restore_links():
     for name, target in LINKS.items():
         link = ROOT / "pymomentum" / name
-        if not link.exists():
+        if not link.exists() and not link.is_symlink():
             link.symlink_to(target)
 
 
