@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from pymomentum.config.tree import Include, Setting
-from pymomentum.core.config.generation import check_regex
+from pymomentum.core.config.scope import check_regex
 from pymomentum.options import modules, registry
 from pymomentum.options.types import network, shown
 
