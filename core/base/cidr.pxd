@@ -20,4 +20,7 @@ cdef struct cidr_set_t:
 
 
 cdef int cidr_parse(slice_t text, cidr_t *out) noexcept nogil                          # "10.0.0.0/8", "::1"; EC_SYNTAX
+cdef void cidr_sort(cidr_set_t *s) noexcept nogil                                      # before the first question
 cdef const cidr_t *cidr_find(const cidr_set_t *s, const sockaddr *a) noexcept nogil    # NULL: none holds it
+cdef const cidr_t *cidr_next(const cidr_set_t *s, const cidr_t *found, const sockaddr *a) noexcept nogil
+#                                                  # the next wider one after a find; NULL: no more

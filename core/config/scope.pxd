@@ -1,0 +1,64 @@
+# instance_t: one stanza of the configuration with the options it sets and the
+# named stanzas inside it.  Built under the GIL, read-only once published.
+from libc.stdint cimport uint32_t
+
+from pymomentum.core.base.arena cimport arena_t
+from pymomentum.core.base.cidr cimport cidr_set_t, sockaddr
+from pymomentum.core.base.hash cimport hash_t
+from pymomentum.core.base.slice cimport slice_t
+from .values cimport value_t, values_t
+
+cdef extern from *:
+    """
+    #ifndef PCRE2_CODE_UNIT_WIDTH
+    #define PCRE2_CODE_UNIT_WIDTH 8
+    #endif
+    #include <pcre2.h>
+    """
+    ctypedef struct pcre2_code:
+        pass
+
+cdef enum:
+    CHAIN_MAX = 288             # 2 x 129 nested peers and a few more
+    NAME_MAX_LEN = 1023         # a longer domain has no stanza
+
+cdef struct pair_t:
+    int option
+    value_t value
+
+cdef struct regex_t:
+    pcre2_code *code            # owned
+    instance_t *instance
+    regex_t *next               # in the order of declaration
+
+cdef struct names_t:            # stanzas found by name
+    hash_t exact                # lower-case name -> instance_t
+    regex_t *regexes
+    regex_t **last
+    names_t *next               # all of a generation, to be freed
+
+cdef struct instance_t:
+    uint32_t id                 # unique in its generation
+    uint32_t n
+    uint32_t room
+    pair_t *pairs               # arena
+    names_t *domains            # NULL: none
+    names_t *hosts
+    cidr_set_t peers            # tags are places in `peer`
+    instance_t **peer           # arena
+    uint32_t peer_room
+
+cdef struct chain_t:            # the instances that answer, most specific first
+    size_t n
+    instance_t *at[CHAIN_MAX]
+
+
+cdef int scope_set(arena_t *a, instance_t *s, int option, value_t value) noexcept nogil     # replaces; EC_NOMEM
+cdef int scope_add_peer(arena_t *a, instance_t *s, slice_t network, instance_t *peer) noexcept nogil
+cdef int names_add(arena_t *a, names_t *names, slice_t name, instance_t *s) noexcept nogil  # "/pcre/" or a name
+cdef instance_t *names_find(const names_t *names, slice_t name) noexcept nogil              # exact, then expressions
+cdef void names_free(names_t *names) noexcept nogil
+cdef void chain_add(chain_t *c, instance_t *s) noexcept nogil                               # NULL and empty ones are left out
+cdef void chain_add_peers(chain_t *c, instance_t *s, const sockaddr *peer) noexcept nogil
+cdef const value_t *chain_value(const chain_t *c, int option) noexcept nogil                # NULL: nobody sets it
+cdef void chain_apply(const chain_t *c, values_t *out) noexcept nogil

@@ -1,0 +1,210 @@
+"""Stanzas and how they are found: by name, by regular expression, by address.
+
+Expressions are compiled by the JIT and run with match limits: a name that
+exhausts them does not match.
+"""
+from libc.stdint cimport uint32_t
+from libc.string cimport memcpy
+
+from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_copy, arena_t
+from pymomentum.core.base.cidr cimport cidr_find, cidr_next, cidr_parse, cidr_t, sockaddr
+from pymomentum.core.base.hash cimport hash_free, hash_get, hash_put
+from pymomentum.core.base.slice cimport slice_make, slice_of_bytes, slice_t
+from pymomentum.core.base.status cimport EC_NOMEM, EC_OK, EC_SYNTAX
+from .values cimport value_t, values_t
+
+cdef extern from "pcre2.h" nogil:
+    ctypedef struct pcre2_match_data:
+        pass
+    ctypedef struct pcre2_match_context:
+        pass
+    enum:
+        PCRE2_CASELESS
+        PCRE2_JIT_COMPLETE
+        PCRE2_NEVER_BACKSLASH_C
+    pcre2_code *pcre2_compile(const unsigned char*, size_t, uint32_t, int*, size_t*, void*)
+    void pcre2_code_free(pcre2_code*)
+    int pcre2_jit_compile(pcre2_code*, uint32_t)
+    pcre2_match_data *pcre2_match_data_create(uint32_t, void*)
+    void pcre2_match_data_free(pcre2_match_data*)
+    pcre2_match_context *pcre2_match_context_create(void*)
+    int pcre2_set_match_limit(pcre2_match_context*, uint32_t)
+    int pcre2_set_depth_limit(pcre2_match_context*, uint32_t)
+    int pcre2_set_heap_limit(pcre2_match_context*, uint32_t)
+    int pcre2_match(const pcre2_code*, const unsigned char*, size_t, size_t, uint32_t, pcre2_match_data*,
+                    pcre2_match_context*)
+    int pcre2_get_error_message(int, unsigned char*, size_t)
+
+cdef enum:
+    MATCH_LIMIT = 100000
+    DEPTH_LIMIT = 1000
+    HEAP_LIMIT_KIB = 1024
+
+cdef pcre2_match_context *limits = pcre2_match_context_create(NULL)
+if limits == NULL:
+    raise MemoryError
+pcre2_set_match_limit(limits, MATCH_LIMIT)
+pcre2_set_depth_limit(limits, DEPTH_LIMIT)
+pcre2_set_heap_limit(limits, HEAP_LIMIT_KIB)
+
+
+cdef int scope_set(arena_t *a, instance_t *s, int option, value_t value) noexcept nogil:
+    cdef pair_t *pairs
+    cdef uint32_t i
+    for i in range(s.n):
+        if s.pairs[i].option == option:
+            s.pairs[i].value = value
+            return EC_OK
+    if s.n == s.room:
+        pairs = <pair_t*>arena_alloc(a, (s.room * 2 + 2) * sizeof(pair_t))
+        if pairs == NULL:
+            return EC_NOMEM
+        if s.n:
+            memcpy(pairs, s.pairs, s.n * sizeof(pair_t))
+        s.pairs = pairs
+        s.room = s.room * 2 + 2
+    s.pairs[s.n].option = option
+    s.pairs[s.n].value = value
+    s.n += 1
+    return EC_OK
+
+
+cdef int scope_add_peer(arena_t *a, instance_t *s, slice_t network, instance_t *peer) noexcept nogil:
+    cdef size_t n = s.peers.n
+    cdef uint32_t room = s.peer_room * 2 + 4
+    cdef cidr_t net
+    cdef cidr_t *nets
+    cdef instance_t **peers
+    if cidr_parse(network, &net) != EC_OK:
+        return EC_SYNTAX
+    if n == s.peer_room:
+        nets = <cidr_t*>arena_alloc(a, room * sizeof(cidr_t))
+        peers = <instance_t**>arena_alloc(a, room * sizeof(instance_t*))
+        if nets == NULL or peers == NULL:
+            return EC_NOMEM
+        if n:
+            memcpy(nets, s.peers.nets, n * sizeof(cidr_t))
+            memcpy(peers, s.peer, n * sizeof(instance_t*))
+        s.peers.nets = nets
+        s.peer = peers
+        s.peer_room = room
+    net.tag = <int>n
+    s.peers.nets[n] = net
+    s.peer[n] = peer
+    s.peers.n = n + 1
+    return EC_OK
+
+
+cdef pcre2_code *compile(slice_t name, int *error, size_t *offset) noexcept nogil:
+    """Compile what stands between the slashes."""
+    return pcre2_compile(<const unsigned char*>name.ptr + 1, name.len - 2, PCRE2_CASELESS | PCRE2_NEVER_BACKSLASH_C,
+                         error, offset, NULL)
+
+
+cdef inline bint is_regex(slice_t name) noexcept nogil:
+    return name.len > 2 and name.ptr[0] == c'/' and name.ptr[name.len - 1] == c'/'
+
+
+cdef int names_add(arena_t *a, names_t *names, slice_t name, instance_t *s) noexcept nogil:
+    cdef regex_t *r
+    cdef int error
+    cdef size_t offset
+    if not is_regex(name):
+        name = arena_copy(a, name)
+        return EC_NOMEM if name.ptr == NULL else hash_put(&names.exact, name, s)
+    r = <regex_t*>arena_calloc(a, sizeof(regex_t))
+    if r == NULL:
+        return EC_NOMEM
+    r.code = compile(name, &error, &offset)
+    if r.code == NULL:
+        return EC_SYNTAX
+    pcre2_jit_compile(r.code, PCRE2_JIT_COMPLETE)       # without the JIT it matches too, only slower
+    r.instance = s
+    if names.last == NULL:
+        names.last = &names.regexes
+    names.last[0] = r
+    names.last = &r.next
+    return EC_OK
+
+
+cdef instance_t *names_find(const names_t *names, slice_t name) noexcept nogil:
+    cdef char[NAME_MAX_LEN] low
+    cdef size_t i
+    cdef char c
+    cdef regex_t *r
+    cdef instance_t *found = NULL
+    cdef pcre2_match_data *m
+    if names == NULL or name.len > NAME_MAX_LEN:
+        return NULL
+    for i in range(name.len):
+        c = name.ptr[i]
+        low[i] = c + 32 if c'A' <= c <= c'Z' else c
+    found = <instance_t*>hash_get(<hash_t*>&names.exact, slice_make(low, name.len))
+    if found != NULL or names.regexes == NULL:
+        return found
+    m = pcre2_match_data_create(1, NULL)
+    if m == NULL:
+        return NULL
+    r = names.regexes
+    while r != NULL and found == NULL:
+        if pcre2_match(r.code, <const unsigned char*>low, name.len, 0, 0, m, limits) >= 0:
+            found = r.instance
+        r = r.next
+    pcre2_match_data_free(m)
+    return found
+
+
+cdef void names_free(names_t *names) noexcept nogil:
+    cdef regex_t *r = names.regexes
+    while r != NULL:
+        pcre2_code_free(r.code)
+        r = r.next
+    hash_free(&names.exact)
+
+
+cdef void chain_add(chain_t *c, instance_t *s) noexcept nogil:
+    if s != NULL and s.n and c.n < CHAIN_MAX:
+        c.at[c.n] = s
+        c.n += 1
+
+
+cdef void chain_add_peers(chain_t *c, instance_t *s, const sockaddr *peer) noexcept nogil:
+    cdef const cidr_t *net
+    if s == NULL or peer == NULL:
+        return
+    net = cidr_find(&s.peers, peer)
+    while net != NULL:
+        chain_add(c, s.peer[net.tag])
+        net = cidr_next(&s.peers, net, peer)
+
+
+cdef const value_t *chain_value(const chain_t *c, int option) noexcept nogil:
+    cdef size_t i
+    cdef uint32_t k
+    for i in range(c.n):
+        for k in range(c.at[i].n):
+            if c.at[i].pairs[k].option == option:
+                return &c.at[i].pairs[k].value
+    return NULL
+
+
+cdef void chain_apply(const chain_t *c, values_t *out) noexcept nogil:
+    cdef size_t i = c.n
+    cdef uint32_t k
+    while i > 0:            # the most specific speaks last
+        i -= 1
+        for k in range(c.at[i].n):
+            out.v[c.at[i].pairs[k].option] = c.at[i].pairs[k].value
+
+
+def check_regex(str name not None):
+    """Check a "/pcre/" name; raises ValueError saying where the expression fails."""
+    cdef bytes text = name.encode()
+    cdef unsigned char[256] message
+    cdef int error = 0
+    cdef size_t offset = 0
+    cdef pcre2_code *code = compile(slice_of_bytes(text), &error, &offset)
+    if code == NULL:
+        pcre2_get_error_message(error, message, sizeof(message))
+        raise ValueError(f"bad expression at character {offset + 1}: {(<char*>message).decode()}")
+    pcre2_code_free(code)

@@ -1,0 +1,38 @@
+"""validate_config - check a configuration without serving it
+
+    validate_config [-c FILE] [--json]
+
+Prints every mistake of one run and ends with 1, or "Configuration valid" and 0.
+"""
+import argparse
+import json
+import sys
+
+from pymomentum.config import load
+from pymomentum.errors import ConfigErrors
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="validate_config", description="Check a configuration without serving it.")
+    parser.add_argument("-c", "--config", metavar="FILE", default="ecelerity.conf",
+                        help="file to check, found along the search path; default: %(default)s")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(arguments)
+    errors, notices = [], []
+    try:
+        notices = load(options.config).notices
+    except ConfigErrors as e:
+        errors = e.errors
+    if options.json:
+        print(json.dumps({"valid": not errors, "errors": [e.as_dict() for e in errors], "notices": notices}))
+    else:
+        for notice in notices:
+            print(f"notice: {notice}")
+        for error in errors:
+            print(error)
+        print(f"{len(errors)} error{'s' * (len(errors) != 1)}" if errors else "Configuration valid")
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""The configuration: `load` reads and checks, `publish` makes it the one that serves.
+
+    load(path) -> Loaded -> publish(loaded) -> number of the new generation
+
+Both raise ConfigErrors with everything found, and then the current generation
+goes on serving.
+"""
+import os
+
+from pymomentum.config.scopes import LISTENERS, Reader, listen_address
+from pymomentum.config.tree import Loader
+from pymomentum.core.config.generation import Builder, declare_options
+from pymomentum.errors import ConfigError, ConfigErrors
+from pymomentum.options import modules, registry
+
+BUILT_LISTENERS = ("esmtp_listener", "control_listener")
+POOLS = {"IO": 50, "CPU": 4, "SwapIn": 5, "SwapOut": 20, "SpoolIn": 1, "Unlink": 6, "Batch_Unlink": 4, "Close": 0}
+IDS = {name: number for number, name in enumerate(registry.names())}
+
+declare_options((name, registry.OPTIONS[name][0].type.kind) for name in IDS)
+
+
+class Listen:
+    """An address to accept on."""
+
+    def __init__(self, scope):
+        self.scope = scope
+        self.kind = scope.parent.kind       # esmtp_listener ...
+        self.name = scope.label
+        self.written = scope.node.label.text
+        address = listen_address(scope.label)
+        self.path = address if isinstance(address, str) else None
+        self.host, self.port = (None, 0) if self.path else address
+
+
+class Loaded:
+    """A configuration that passed all checks."""
+
+    def __init__(self, files, reader):
+        self.files = files                  # every File read
+        self.root = reader.root
+        self.modules = reader.modules       # (name, instance) -> ModuleStanza
+        self.notices = reader.notices
+        self.globals = {name: self.root.value(name) for name in IDS if registry.find(name, "global")}
+        self.listens = [Listen(listen) for kind in BUILT_LISTENERS for listener in self.root.inside(kind)
+                        for listen in listener.inside("listen")
+                        if listener.value("enable") and listen.value("enable")]
+        default = max(1, (os.cpu_count() or 1) * 3 // 4)
+        self.eventloops = {loop.label: loop.values.get("concurrency", default)
+                           for loop in self.root.inside("eventloop")} or {"default": default}
+        self.threadpools = {name: {"concurrency": n, "backlog": 0, "stack_size": 0} for name, n in POOLS.items()}
+        for pool in self.root.inside("threadpool"):
+            built_in = self.threadpools.get(pool.label, {})
+            self.threadpools[pool.label] = {name: pool.values.get(name, built_in.get(name, pool.value(name)))
+                                            for name in ("concurrency", "backlog", "stack_size")}
+
+    def module(self, name, instance=None):
+        """Answer the options of a built-in module by name, or None where it has no stanza."""
+        for (module, label), stanza in self.modules.items():
+            if module == name and instance in (None, label):
+                rows = modules.OPTIONS.get(name, {})
+                return {**{option: row.type.default for option, row in rows.items()}, **stanza.values}
+        return None
+
+    def section(self, kind):
+        """Answer the options of the `security` or `debug_flags` stanza by name."""
+        found = next(self.root.inside(kind), None)
+        rows = (row for rows in registry.OPTIONS.values() for row in rows if kind in row.scopes)
+        return {row.name: found.value(row.name) if found else row.default for row in rows}
+
+
+def load(path, *, env=os.environ):
+    """Read a configuration file and all it includes; raises ConfigErrors with every mistake."""
+    loader = Loader(env)
+    file = loader.load(path)
+    reader = Reader()
+    if file is not None:
+        reader.read(file)
+        if not loader.errors and not reader.errors:
+            reader.check_references()
+    errors = loader.errors + reader.errors
+    if errors:
+        raise ConfigErrors(errors)
+    return Loaded(list(loader.files.values()), reader)
+
+
+def publish(loaded):
+    """Make a loaded configuration the current generation; answers its number."""
+    try:
+        return Publication(loaded).publish()
+    except ValueError as e:
+        raise ConfigErrors([ConfigError(str(e))]) from None
+
+
+class Publication:
+    """Carries scopes over into a Builder."""
+
+    def __init__(self, loaded):
+        self.builder = Builder()
+        self.root = loaded.root
+        self.numbers = {}                   # Scope -> its number in the builder
+        for name, number in IDS.items():
+            row = registry.OPTIONS[name][0]
+            self.set(Builder.DEFAULTS, number, row.type, row.default)
+        self.values(Builder.GLOBAL, self.root)
+        self.named(Builder.GLOBAL, self.root)
+        self.bindings()
+        self.pathways()
+        for listener in (s for kind in LISTENERS for s in self.root.inside(kind)):
+            self.add(listener, "peer")
+            for listen in listener.inside("listen"):
+                self.add(listen, "peer")
+        for listen in loaded.listens:
+            self.builder.add_listen(listen.kind, listen.written, listen.host, listen.port,
+                                    self.numbers[listen.scope.parent], self.numbers[listen.scope])
+
+    def publish(self):
+        return self.builder.publish()
+
+    def set(self, scope, option, type, value):
+        if type.kind == "number":
+            return self.builder.set_number(scope, option, type.encode(value))
+        if value is None:
+            return None
+        value = type.encode(value)
+        if type.kind == "text":
+            return self.builder.set_text(scope, option, value)
+        if type.kind == "list":
+            return self.builder.set_list(scope, option, value)
+        if type.kind == "nets":
+            return self.builder.set_nets(scope, option, value)
+        return self.builder.set_throttle(scope, option, *value)
+
+    def values(self, number, scope):
+        for name, value in scope.values.items():
+            self.set(number, IDS[name], registry.find(name, scope.kind).type, value)
+
+    def add(self, scope, *inner):
+        """Add a scope that is found by its parent's place, and the kinds inside that are found by name."""
+        number = self.numbers[scope] = self.builder.add_scope()
+        if scope.kind in LISTENERS:
+            for name, rows in registry.OPTIONS.items():
+                for row in rows:
+                    if scope.kind in row.defaults:
+                        self.set(number, IDS[name], row.type, row.defaults[scope.kind])
+        self.values(number, scope)
+        self.named(number, scope, *inner)
+        return number
+
+    def named(self, number, scope, *kinds):
+        for kind in kinds or ("domain", "host"):
+            for inner in scope.inside(kind):
+                self.values(self.builder.add_scope(kind, number, inner.label), inner)
+
+    def bindings(self):
+        outside = {binding.label: self.add(binding) for binding in self.root.inside("binding")}
+        default_group, grouped = None, set()
+        for group in self.root.inside("binding_group"):
+            number = self.add(group)
+            if group.label == "default":
+                default_group = number
+            for binding in group.inside("binding"):
+                self.builder.add_binding(binding.label, group.label, self.add(binding),
+                                         outside.get(binding.label), number)
+                grouped.add(binding.label)
+        for name in {"default": None, **outside}:
+            if name not in grouped:
+                self.builder.add_binding(name, "default", None, outside.get(name), default_group)
+
+    def pathways(self):
+        outside = {pathway.label: self.add(pathway) for pathway in self.root.inside("pathway")}
+        for group in self.root.inside("pathway_group"):
+            number = self.add(group)
+            for pathway in group.inside("pathway"):
+                self.builder.add_pathway(pathway.label, self.add(pathway), outside.pop(pathway.label, None), number)
+        for name, number in outside.items():
+            self.builder.add_pathway(name, None, number, None)

@@ -1,0 +1,298 @@
+"""Stanzas with meaning: the tree of files becomes typed scopes, checked against the option rows.
+
+Repeated stanzas merge and later values win.  Every mistake that leaves the
+rest readable is noted, so one run tells them all.
+"""
+import re
+from difflib import get_close_matches
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+
+from pymomentum.config.tree import Include, Setting
+from pymomentum.core.config.scope import check_regex
+from pymomentum.options import modules, registry
+from pymomentum.options.types import network, shown
+
+LISTENERS = ("esmtp_listener", "control_listener", "http_listener", "ecstream_listener")
+INSIDE = {          # scope -> stanzas it may hold
+    "global": ("binding_group", "binding", "domain", "host", "pathway_group", "pathway", *LISTENERS, "threadpool",
+               "eventloop", "security", "debug_flags"),
+    "binding_group": ("binding", "domain", "host"),
+    "binding": ("domain", "host"),
+    "pathway_group": ("pathway",),
+    "listen": ("peer",),
+    **{listener: ("listen", "peer") for listener in LISTENERS},
+}
+UNLABELLED = ("security", "debug_flags", *LISTENERS)
+NOT_BUILT = {       # stanzas of the language that are neither scopes of options here nor modules -> where they stand
+    **dict.fromkeys(("authorization", "datasource", "eccluster_listener", "logs", "msgcserver_listener", "snmp",
+                     "snmp_traps", "xmpp_listener", "adaptive_backstore_leveldb", "adaptive_backstore_riak"),
+                    ("global",)),
+    "adaptive_sweep_rule": ("global", "binding_group", "binding", "domain"),
+}
+WITHOUT_EFFECT = {"force_fsync": False, "_unsafe_spool": True}       # mail is always synced before 250
+MAX_ERRORS = 100
+MAX_SOCKET_PATH = 107
+
+
+class Scope:
+    """One stanza after merging: its values by option name and the stanzas inside it."""
+
+    __slots__ = ("kind", "label", "parent", "node", "values", "settings", "children")
+
+    def __init__(self, kind, label=None, parent=None, node=None):
+        self.kind, self.label, self.parent, self.node = kind, label, parent, node
+        self.values = {}        # option -> Python value
+        self.settings = {}      # option -> the Setting node that won
+        self.children = {}      # (kind, label) -> Scope, in order of declaration
+
+    def inside(self, kind):
+        """Walk the stanzas of a kind directly inside."""
+        return (scope for (k, _), scope in self.children.items() if k == kind)
+
+    def value(self, name):
+        """Answer what this scope says, or the built-in default."""
+        row = registry.find(name, self.kind)
+        return self.values.get(name, row.defaults.get(self.kind, row.default))
+
+
+class ModuleStanza:
+    """A module's stanza as written; `values` are checked where the module is built in."""
+
+    def __init__(self, name, instance):
+        self.name, self.instance = name, instance
+        self.nodes = []
+        self.values = {}
+
+
+class TooMany(Exception):
+    """Ends a reading with more mistakes than anyone reads."""
+
+
+class Reader:
+    """Walks files and fills a global Scope; look at `errors` and `notices` afterwards."""
+
+    def __init__(self):
+        self.root = Scope("global")
+        self.modules = {}       # (name, instance) -> ModuleStanza
+        self.errors = []
+        self.notices = []
+
+    def read(self, file):
+        try:
+            self.body(file.body, self.root)
+        except TooMany:
+            self.notices.append(f"only the first {MAX_ERRORS} errors are shown")
+
+    def fail(self, node, message, hint=""):
+        self.errors.append(node.error(message, hint))
+        if len(self.errors) >= MAX_ERRORS:
+            raise TooMany
+
+    def notice(self, node, text):
+        self.notices.append(f"{node.place}: {text}")
+
+    def body(self, nodes, scope):
+        for node in nodes:
+            if isinstance(node, Setting):
+                self.setting(node, scope)
+            elif isinstance(node, Include):
+                for file in node.files:
+                    self.body(file.body, scope)
+            else:
+                self.stanza(node, scope)
+
+    def setting(self, node, scope):
+        name = node.name.lower()
+        row = registry.find(name, scope.kind)
+        if row is None:
+            return self.unknown_option(node, name, scope)
+        try:
+            value = row.type.parse(node.value.raw())
+        except ValueError as e:
+            return self.fail(node.value, f"{name}: {e}")
+        scope.values[name] = value
+        scope.settings[name] = node
+        if value is WITHOUT_EFFECT.get(name, self):
+            self.notice(node, f"{name} has no effect: mail is always on disk before it is acknowledged")
+
+    def unknown_option(self, node, name, scope):
+        if name in registry.OPTIONS:
+            places = sorted({s for row in registry.OPTIONS[name] for s in row.scopes}, key=registry.SCOPES.index)
+            return self.fail(node, f"{name} is not possible in {where(scope)}", "it belongs to: " + ", ".join(places))
+        known = [n for n in registry.OPTIONS if registry.find(n, scope.kind)]
+        self.fail(node, f"unknown option {shown(node.name)}", similar(name, known))
+
+    def stanza(self, node, scope):
+        name = node.name.lower()
+        if name in INSIDE.get(scope.kind, ()):
+            return self.scope(node, name, scope)
+        plain = name.replace("-", "_")
+        if plain in modules.NAMES and scope.kind == "global":
+            return self.module(node, plain)
+        if name in NOT_BUILT and scope.kind in NOT_BUILT[name]:
+            return self.notice(node, f"stanza {node.name} is not built yet")
+        outer = [kind for kind, inner in INSIDE.items() if name in inner] + list(NOT_BUILT.get(name, ()))
+        if plain in modules.NAMES:
+            outer.append("global")
+        if outer:
+            hint = "it belongs to: " + ", ".join(outer)
+            return self.fail(node, f"stanza {name} is not possible in {where(scope)}", hint)
+        known = [*INSIDE.get(scope.kind, ()), *(modules.NAMES if scope.kind == "global" else ())]
+        self.fail(node, f"unknown stanza {shown(node.name)}", similar(name, known))
+
+    def scope(self, node, kind, parent):
+        if node.label is None and kind not in UNLABELLED:
+            return self.fail(node, f"{kind} needs a name")
+        label = node.label.text if node.label else ""
+        try:
+            label = LABELS.get(kind, str)(label)
+        except ValueError as e:
+            return self.fail(node.label or node, f"{kind}: {e}")
+        inner = parent.children.get((kind, label))
+        if inner is None:
+            inner = parent.children[kind, label] = Scope(kind, label, parent, node)
+            if kind in ("http_listener", "ecstream_listener"):
+                self.notice(node, f"stanza {node.name} is not built yet")
+        self.body(node.body, inner)
+
+    def module(self, node, name):
+        instance = node.label.text if node.label else ""
+        stanza = self.modules.get((name, instance))
+        if stanza is None:
+            if name not in modules.OPTIONS and not any(name == known for known, _ in self.modules):
+                self.notice(node, f"module {name} is not built yet")
+            stanza = self.modules[name, instance] = ModuleStanza(name, instance)
+        stanza.nodes.append(node)
+        if name in modules.OPTIONS:
+            self.module_body(node.body, stanza)
+
+    def module_body(self, nodes, stanza):
+        rows = modules.OPTIONS[stanza.name]
+        for node in nodes:
+            if isinstance(node, Include):
+                for file in node.files:
+                    self.module_body(file.body, stanza)
+            elif not isinstance(node, Setting):
+                self.fail(node, f"{stanza.name} holds no stanzas")
+            elif node.name.lower() not in rows:
+                self.fail(node, f"unknown option {shown(node.name)} of {stanza.name}", similar(node.name.lower(), rows))
+            else:
+                name = node.name.lower()
+                try:
+                    stanza.values[name] = rows[name].type.parse(node.value.raw())
+                except ValueError as e:
+                    self.fail(node.value, f"{name}: {e}")
+
+    def check_references(self):
+        """Check what one stanza says of another."""
+        try:
+            self.check_groups("binding")
+            self.check_groups("pathway")
+            self.check_listens()
+            self.check_loops()
+            self.check_pathways()
+        except TooMany:
+            self.notices.append(f"only the first {MAX_ERRORS} errors are shown")
+
+    def check_groups(self, kind):
+        """A binding or pathway stands in one group, or none."""
+        groups = {}
+        for group in self.root.inside(kind + "_group"):
+            for member in group.inside(kind):
+                other = groups.setdefault(member.label, group)
+                if other is not group:
+                    self.fail(member.node, f"{kind} {shown(member.label)} is in group {shown(other.label)} already")
+
+    def check_listens(self):
+        taken = {}
+        for listener in (s for kind in LISTENERS for s in self.root.inside(kind)):
+            for listen in listener.inside("listen"):
+                if not (listener.value("enable") and listen.value("enable")):
+                    continue
+                other = taken.setdefault(listen.label, listen)
+                if other is not listen:
+                    self.fail(listen.node, f"{listen.label} is taken by {other.parent.kind} at {other.node.place}")
+
+    def check_loops(self):
+        loops = {loop.label for loop in self.root.inside("eventloop")} or {"default"}
+        scopes = [self.root, *(s for kind in LISTENERS for s in self.root.inside(kind))]
+        for scope in [*scopes, *(listen for s in scopes for listen in s.inside("listen"))]:
+            for name in ("delivery_pool", "maintainer_pool", "event_loop"):
+                if name in scope.values and scope.values[name] not in loops:
+                    self.fail(scope.settings[name].value, f"{name}: no EventLoop {shown(scope.values[name])}",
+                              similar(scope.values[name], loops))
+
+    def check_pathways(self):
+        known = {p.label for s in (self.root, *self.root.inside("pathway_group")) for p in s.inside("pathway")}
+        for listener in (s for kind in LISTENERS for s in self.root.inside(kind)):
+            for scope in (listener, *walk(listener)):
+                if "pathway" in scope.values and scope.values["pathway"] not in known:
+                    self.notice(scope.settings["pathway"], f"no Pathway {shown(scope.values['pathway'])} is declared")
+
+
+def walk(scope):
+    """Walk all stanzas inside a scope."""
+    for inner in scope.children.values():
+        yield inner
+        yield from walk(inner)
+
+
+def where(scope):
+    return "the global scope" if scope.kind == "global" else scope.kind
+
+
+def similar(name, known):
+    """Guess what a user meant."""
+    close = get_close_matches(name[:64], known, 1, 0.7)
+    return f'did you mean "{close[0]}"?' if close else ""
+
+
+def name_label(text):
+    if not text or len(text) > 255 or re.search(r"[\s:]", text):
+        raise ValueError("a name has 1 to 255 characters, none of them a blank or colon")
+    return text
+
+
+def domain_label(text):
+    """A domain or host: a name without case, or a regular expression between slashes."""
+    if len(text) > 2 and text[0] == text[-1] == "/":
+        check_regex(text)
+        return text
+    if not text or len(text) > 1023 or re.search(r"\s", text):
+        raise ValueError("a name has 1 to 1023 characters, none of them a blank")
+    return "".join(c.lower() if c.isascii() else c for c in text)
+
+
+def listen_label(text):
+    """An address to accept on: the path, or host:port with the host * spelled out."""
+    address = listen_address(text)
+    if isinstance(address, str):
+        return address
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def listen_address(text):
+    """Answer the path of a unix socket, or (host, port)."""
+    host, colon, port = text.rpartition(":")
+    if "/" in text:
+        if len(text.encode()) > MAX_SOCKET_PATH or "\0" in text:
+            raise ValueError(f"the path of a socket has at most {MAX_SOCKET_PATH} bytes")
+        return text
+    if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError(f'{shown(text)} is no address such as "*:25", "192.0.2.1:25", "[::1]:25" or a path')
+    try:
+        if host in ("", "*"):
+            return "0.0.0.0", int(port)
+        if host == "[*]":
+            return "::", int(port)
+        if host[0] == "[" and host[-1] == "]" and "%" not in host:
+            return str(IPv6Address(host[1:-1])), int(port)
+        return str(IPv4Address(host)), int(port)
+    except AddressValueError:
+        raise ValueError(f"{shown(host)} is no address; IPv6 stands in brackets") from None
+
+
+LABELS = {"binding_group": name_label, "binding": name_label, "pathway_group": name_label, "pathway": name_label,
+          "threadpool": name_label, "eventloop": name_label, "domain": domain_label, "host": domain_label,
+          "listen": listen_label, "peer": network}

@@ -1,0 +1,234 @@
+"""Files as trees: what stands where, as written, and which files include which.
+
+Nodes keep their file, line, column and end, so that a change can be written
+back in its place.  `Loader` reads a file and all that it includes.
+"""
+import os
+import stat
+from pathlib import Path
+from socket import gethostname
+
+from pymomentum.errors import ConfigError
+
+SEARCH_PATH = "etc/conf/global:etc/conf/{NODENAME}:etc/conf/default"
+MAX_INCLUDES = 10_000
+MAX_INCLUDE_DEPTH = 32
+MAX_TOTAL_BYTES = 32 * 1024 * 1024
+
+
+class Node:
+    """A stretch of a file: line and column count from 1, `start` and `end` from 0."""
+
+    __slots__ = ("file", "line", "column", "start", "end_line", "end_column", "end")
+
+    def __init__(self, file, first, last):
+        self.file = file
+        self.line, self.column = first.line, first.column
+        self.end_line, self.end_column = last.end_line, last.end_column
+        self.start = first.start_pos if hasattr(first, "start_pos") else first.start
+        self.end = last.end_pos if hasattr(last, "end_pos") else last.end
+
+    def error(self, message, hint=""):
+        """Answer a ConfigError that points here."""
+        return self.file.error(message, self.line, self.column, hint)
+
+    @property
+    def place(self):
+        return f"{self.file.path}:{self.line}"
+
+
+class Comment(Node):
+    __slots__ = ("text",)
+
+    def __init__(self, file, first, last, text):
+        super().__init__(file, first, last)
+        self.text = text
+
+
+class Word(Node):
+    """A value: what it says, and whether it stood in quotes."""
+
+    __slots__ = ("text", "quoted")
+
+    def __init__(self, file, first, last, text, quoted):
+        super().__init__(file, first, last)
+        self.text, self.quoted = text, quoted
+
+    def raw(self):
+        return self.text
+
+
+class Sequence(Node):
+    """( word ... )"""
+
+    __slots__ = ("words",)
+
+    def __init__(self, file, first, last, words):
+        super().__init__(file, first, last)
+        self.words = words
+
+    def raw(self):
+        return [word.text for word in self.words]
+
+
+class Dictionary(Node):
+    """[ word = word ... ]"""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, file, first, last, pairs):
+        super().__init__(file, first, last)
+        self.pairs = pairs
+
+    def raw(self):
+        return {key.text: value.text for key, value in self.pairs}
+
+
+class Setting(Node):
+    """name = value"""
+
+    __slots__ = ("name", "value")
+
+    def __init__(self, file, first, last, name, value):
+        super().__init__(file, first, last)
+        self.name, self.value = name, value
+
+
+class Stanza(Node):
+    """name label { ... }"""
+
+    __slots__ = ("name", "label", "body", "depth")
+
+    def __init__(self, file, first, last, name, label, body, depth):
+        super().__init__(file, first, last)
+        self.name, self.label, self.body, self.depth = name, label, body, depth
+
+
+class Include(Node):
+    """include "file-or-folder"; `files` is filled by the Loader."""
+
+    __slots__ = ("readonly", "target", "files")
+
+    def __init__(self, file, first, last, readonly, target):
+        super().__init__(file, first, last)
+        self.readonly, self.target, self.files = readonly, target, []
+
+
+class File:
+    """One file: its text, statements and comments."""
+
+    def __init__(self, path, text, readonly=False):
+        self.path, self.text, self.readonly = path, text, readonly
+        self.body, self.comments = [], []
+
+    def error(self, message, line, column, hint=""):
+        lines = self.text.split("\n", line)
+        source = lines[line - 1].rstrip("\r") if line <= len(lines) else ""
+        return ConfigError(message, file=self.path, line=line, column=column, source=source, hint=hint)
+
+    def error_at(self, offset, message, hint=""):
+        """Answer an error at an offset into the text."""
+        line = self.text.count("\n", 0, offset) + 1
+        return self.error(message, line, offset - self.text.rfind("\n", 0, offset), hint)
+
+
+class Loader:
+    """Reads a file with everything it includes; mistakes gather in `errors`."""
+
+    def __init__(self, env):
+        self.errors = []
+        self.files = {}         # real path -> File
+        self.included = 0
+        self.bytes = 0
+        node = env.get("NODENAME") or gethostname()
+        path = env.get("EC_CONF_SEARCH_PATH") or SEARCH_PATH
+        self.folders = [Path(p.replace("{NODENAME}", node)) for p in path.split(":") if p]
+
+    def load(self, path):
+        """Answer the File at a path, or None with an error noted."""
+        found = self.search(str(path), [])
+        if found is None or found.is_dir():
+            self.errors.append(ConfigError("no such file" if found is None else "a folder, not a file", file=str(path)))
+            return None
+        return self.read(found, False, (), None)
+
+    def search(self, name, first):
+        """Find a relative name beside the including file, here, and along the search path."""
+        if "\0" in name or len(name) > 4096:
+            return None
+        for folder in [*first, Path("."), *self.folders]:
+            try:
+                if (folder / name).exists():
+                    return folder / name
+            except OSError:
+                return None
+        return None
+
+    def fail(self, node, path, message):
+        self.errors.append(node.error(message) if node else ConfigError(message, file=str(path)))
+
+    def read(self, path, readonly, chain, node):
+        """Parse one file and load its includes; `chain` holds the real paths of the files above it."""
+        from pymomentum.config.grammar import MAX_BYTES, parse
+        real = os.path.realpath(path)
+        if real in chain:
+            return self.fail(node, path, f"{path} includes itself")
+        if len(chain) >= MAX_INCLUDE_DEPTH:
+            return self.fail(node, path, f"includes are nested more than {MAX_INCLUDE_DEPTH} deep")
+        self.included += 1
+        if self.included > MAX_INCLUDES:
+            if self.included == MAX_INCLUDES + 1:
+                self.fail(node, path, f"more than {MAX_INCLUDES} includes")
+            return None
+        file = self.files.get(real)
+        if file is not None:
+            file.readonly = True            # included twice: no one place to write a change to
+        else:
+            try:
+                if not stat.S_ISREG(os.stat(real).st_mode):
+                    return self.fail(node, path, f"{path} is not a regular file")
+                with open(real, "rb") as stream:
+                    data = stream.read(MAX_BYTES + 1)
+            except OSError as e:
+                return self.fail(node, path, f"cannot read {path}: {e.strerror}")
+            self.bytes += len(data)
+            if self.bytes > MAX_TOTAL_BYTES:
+                return self.fail(node, path, f"more than {MAX_TOTAL_BYTES} bytes of configuration")
+            try:
+                file = parse(str(path), data, readonly)
+            except ConfigError as e:
+                self.errors.append(e)
+                return None
+            self.files[real] = file
+        for include in includes(file.body):
+            include.files = self.targets(include, path, (*chain, real))
+        return file
+
+    def targets(self, include, path, chain):
+        name = include.target.text.removeprefix("file://")
+        if "://" in name:
+            self.errors.append(include.target.error("only files can be included"))
+            return []
+        found = self.search(name, [Path(path).parent])
+        if found is None:
+            self.errors.append(include.target.error(f"no such file or folder: {name[:200]}"))
+            return []
+        paths = [found]
+        if found.is_dir():
+            try:
+                paths = [found / n for n in sorted(os.listdir(found)) if n[0] != "." and (found / n).is_file()]
+            except OSError as e:
+                self.errors.append(include.target.error(f"cannot read {found}: {e.strerror}"))
+                return []
+        readonly = include.readonly or include.file.readonly
+        files = (self.read(p, readonly, chain, include.target) for p in paths)
+        return [file for file in files if file is not None]
+
+
+def includes(body):
+    """Walk the Include nodes of a body, nested stanzas too."""
+    for node in body:
+        if isinstance(node, Include):
+            yield node
+        elif isinstance(node, Stanza):
+            yield from includes(node.body)

@@ -1,0 +1,1 @@
+"""Every core option, declared once, by topic; `registry` answers questions about them."""

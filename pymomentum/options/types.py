@@ -1,0 +1,247 @@
+"""Types of options: how the text of a value becomes a Python value, and that one a C value.
+
+`parse` takes what the grammar gives: a str, a list of str or a dict of str; it
+raises ValueError with a sentence for the user.  `kind` names the member of
+value_t that holds the result of `encode`.
+"""
+import re
+from ipaddress import ip_network
+
+LARGEST = 2 ** 40           # a second count of this size still fits 63 bits as microseconds
+TRUE = frozenset(("true", "yes", "on", "enabled", "1"))
+FALSE = frozenset(("false", "no", "off", "disabled", "0"))
+UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
+
+
+class Type:
+    """Base: one word of text; `default` is None where the option has none, or a function."""
+
+    kind = "text"
+    word = "a text"
+
+    def __init__(self, default=None):
+        self.default = default
+
+    def parse(self, raw):
+        if not isinstance(raw, str):
+            raise ValueError(f"takes {self.word}, not a {'list' if isinstance(raw, list) else 'dictionary'}")
+        return self.read(raw)
+
+    def read(self, text):
+        return text
+
+    def encode(self, value):
+        return value
+
+    def constants(self):
+        """Answer (name, number) of the words that code may ask for."""
+        return ()
+
+
+class Text(Type):
+    """A string; with joins=True a list is accepted and joined by blanks."""
+
+    def __init__(self, default=None, joins=False):
+        super().__init__(default)
+        self.joins = joins
+
+    def parse(self, raw):
+        if self.joins and isinstance(raw, list):
+            return " ".join(raw)
+        return super().parse(raw)
+
+
+class Number(Type):
+    """A whole number, or one of `words` that stand for negative ones."""
+
+    kind = "number"
+
+    def __init__(self, default=None, minimum=0, maximum=LARGEST, words=None):
+        super().__init__(default)
+        self.minimum, self.maximum, self.words = minimum, maximum, words or {}
+
+    @property
+    def word(self):
+        words = "".join(f" or {w}" for w in self.words)
+        return "a number" + words
+
+    def read(self, text):
+        if text.lower() in self.words:
+            return text.lower()
+        if not re.fullmatch(r"[+-]?[0-9]{1,19}", text):
+            raise ValueError(f"takes {self.word}, not {shown(text)}")
+        number = int(text)
+        if number < self.minimum:
+            raise ValueError(f"must be at least {self.minimum}, not {number}")
+        if number > self.maximum:
+            raise ValueError(f"must be at most {self.maximum}, not {number}")
+        return number
+
+    def encode(self, value):
+        return -1 if value is None else self.words.get(value, value)
+
+    def constants(self):
+        return self.words.items()
+
+
+class Boolean(Type):
+    kind = "number"
+    word = "true or false"
+
+    def read(self, text):
+        if text.lower() in TRUE:
+            return True
+        if text.lower() in FALSE:
+            return False
+        raise ValueError(f"takes true or false, not {shown(text)}")
+
+    def encode(self, value):
+        return -1 if value is None else int(value)
+
+
+class Octal(Type):
+    """Permissions of a file."""
+
+    kind = "number"
+    word = "permissions in octal such as 0640"
+
+    def read(self, text):
+        if not re.fullmatch(r"0?[0-7]{3}", text):
+            raise ValueError(f"takes {self.word}, not {shown(text)}")
+        return int(text, 8)
+
+    def encode(self, value):
+        return -1 if value is None else value
+
+
+class Duration(Type):
+    """Seconds, written as a number or as "4 hours"."""
+
+    kind = "number"
+    word = 'a time such as "4 hours"'
+
+    def read(self, text):
+        match = re.fullmatch(r"([0-9]{1,10})(?:\s+([a-z]+?)s?)?", text.strip().lower())
+        if not match or (match[2] or "second") not in UNITS:
+            raise ValueError(f"takes {self.word}, not {shown(text)}")
+        return int(match[1]) * UNITS[match[2] or "second"]
+
+    def encode(self, value):
+        return -1 if value is None else value
+
+
+class Enum(Type):
+    """One of a few words, compared without case; numbered in their order."""
+
+    kind = "number"
+
+    def __init__(self, values, default=None):
+        super().__init__(default)
+        self.values = tuple(values.split())
+        self.places = {v.lower(): v for v in self.values}
+
+    @property
+    def word(self):
+        return " | ".join(self.values)
+
+    def read(self, text):
+        low = text.lower()
+        if low not in self.places:
+            for same in (TRUE, FALSE):      # `off` is accepted where `no` is one of the words
+                if low in same:
+                    low = next((p for p in self.places if p in same), low)
+        if low not in self.places:
+            raise ValueError(f"takes {self.word}, not {shown(text)}")
+        return self.places[low]
+
+    def encode(self, value):
+        return -1 if value is None else self.values.index(value)
+
+    def constants(self):
+        return ((v, i) for i, v in enumerate(self.values))
+
+
+class List(Type):
+    """Words in parentheses; a single word is a list of one."""
+
+    kind = "list"
+    word = "a list"
+
+    def parse(self, raw):
+        if isinstance(raw, dict):
+            raise ValueError("takes a list, not a dictionary")
+        return [raw] if isinstance(raw, str) else list(raw)
+
+
+class Range(List):
+    """( low high ): two whole numbers."""
+
+    word = "( low high )"
+
+    def parse(self, raw):
+        words = super().parse(raw)
+        if len(words) != 2:
+            raise ValueError(f"takes ( low high ), not {len(words)} values")
+        low, high = (Number().read(w) for w in words)
+        if low > high:
+            raise ValueError(f"takes ( low high ), but {low} is above {high}")
+        return [low, high]
+
+    def encode(self, value):
+        return value and [str(n) for n in value]
+
+
+class Nets(List):
+    """A list of addresses and networks."""
+
+    kind = "nets"
+    word = "a list of networks"
+
+    def parse(self, raw):
+        return [network(w) for w in super().parse(raw)]
+
+
+class Dict(Type):
+    """[ key = value ... ]"""
+
+    kind = "list"
+    word = "a dictionary"
+
+    def parse(self, raw):
+        if not isinstance(raw, dict):
+            raise ValueError("takes a dictionary: [ key = value ... ]")
+        return dict(raw)
+
+    def encode(self, value):
+        return value and [part for pair in value.items() for part in pair]
+
+
+class Throttle(Type):
+    """N (a second) or N/S (in S seconds) as (N, S); 0 is unlimited."""
+
+    kind = "throttle"
+    word = "N or N/seconds"
+
+    def read(self, text):
+        match = re.fullmatch(r"([0-9]{1,9})(?:\s*/\s*([0-9]{1,7}))?", text.strip())
+        if not match or match[2] is not None and int(match[2]) == 0:
+            raise ValueError(f"takes N or N/seconds, not {shown(text)}")
+        return int(match[1]), int(match[2] or 1)
+
+
+def network(text):
+    """Check an address or network, brackets around IPv6 allowed, and write it the usual way."""
+    bare = text.replace("[", "", 1).replace("]", "", 1) if text.startswith("[") else text
+    try:
+        net = ip_network(bare, strict=False)
+    except ValueError:
+        raise ValueError(f"{shown(text)} is no address or network such as 10.0.0.0/8") from None
+    if "%" in bare:
+        raise ValueError(f"{shown(text)} names an interface, which is not possible here")
+    return str(net.network_address) if net.prefixlen == net.max_prefixlen else str(net)
+
+
+def shown(text):
+    """Quote a word of a user's for a message."""
+    cut = text if len(text) <= 60 else text[:57] + "..."
+    return '"' + "".join(c if c.isprintable() else "?" for c in cut) + '"'
