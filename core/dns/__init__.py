@@ -1,0 +1,1 @@
+"""DNS: c-ares on the loop, our cache, MX logic."""

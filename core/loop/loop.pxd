@@ -24,6 +24,32 @@ cdef enum:
     PLACE_POLICY
     PLACE_COUNT
 
+# Counters, one set per loop; a reader adds them up and tolerates tearing.
+cdef enum:
+    COUNT_INBOUND               # sessions now
+    COUNT_OUTBOUND              # connections now
+    COUNT_RECEIVED              # messages
+    COUNT_REJECTED
+    COUNT_DELIVERED
+    COUNT_FAILED
+    COUNT_TRANSFAIL
+    COUNT_DOMAINS               # domain records now
+    COUNT_ACTIVE                # messages in active queues now
+    COUNT_DELAYED
+    COUNT_DNS_A
+    COUNT_DNS_A_TIMEOUT
+    COUNT_DNS_AAAA
+    COUNT_DNS_AAAA_TIMEOUT
+    COUNT_DNS_MX
+    COUNT_DNS_MX_TIMEOUT
+    COUNT_DNS_TXT
+    COUNT_DNS_TXT_TIMEOUT
+    COUNT_DNS_PENDING           # queries now
+    COUNT_DNS_TIME_US           # sum over answers
+    COUNT_DNS_ANSWERS
+    COUNT_DNS_PEAK_US
+    COUNT_COUNT
+
 cdef enum loop_state_t:
     LOOP_NEW
     LOOP_RUNNING
@@ -49,6 +75,7 @@ cdef struct loop_t:
     uint32_t flusher_count
     uint64_t work_seq           # spool sequence in hand, for the poison guard; 0: none
     void *places[PLACE_COUNT]
+    int64_t counters[COUNT_COUNT]
     void *tokens                # table of token.pyx, made at the first park; atomic
     char *read_buffer           # LOOP_READ_BUFFER bytes for whichever stream reads now
 

@@ -163,3 +163,8 @@ def stop_all():
 def heartbeats():
     """A number per loop that grows with every iteration."""
     return [atomic_load64(&loops[i].heartbeat) for i in range(count)]
+
+
+def counters():
+    """The sum over loops of every counter, in the order of loop.pxd."""
+    return [sum(loops[i].counters[k] for i in range(count)) for k in range(COUNT_COUNT)]

@@ -1,0 +1,1 @@
+"""Hooks and phases: where policy meets a message."""
