@@ -49,4 +49,5 @@ cdef struct mx_query_t:
 # EC_OK: q.answer is there already (done is not called); EC_AGAIN: done will be called on the loop.
 cdef int mx_lookup(loop_t *loop, slice_t domain, int flags, mx_query_t *q, mx_done_fn done) noexcept nogil
 cdef void mx_cancel(mx_query_t *q) noexcept nogil               # done will not be called
+cdef mx_answer_t *mx_answer_literal(const mx_address_t *address) noexcept nogil   # one host, named by its address; NULL: no memory
 cdef void mx_answer_free(mx_answer_t *a) noexcept nogil

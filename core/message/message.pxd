@@ -17,7 +17,9 @@ cdef enum:                      # ec_message_t.flags; the low byte is kept with 
     MSG_SPOOLED = 0x200         # handles are set
     MSG_SWAPPING = 0x400        # a swap-in is under way
     MSG_FAILED_QUIET = 0x800    # no bounce
-    MSG_NO_ORIGINAL = 0x1000
+    MSG_STATE_PENDING = 0x1000  # a state is on its way to the spool
+    MSG_STATE_AGAIN = 0x4000    # and has changed since
+    MSG_GONE = 0x2000           # settled while one was: forgotten when it arrives
 
 cdef enum recv_method_t:
     RECV_ESMTP = 0

@@ -1,0 +1,1 @@
+"""Queues: domain records, active and delayed mail, who may take which message when."""

@@ -1,0 +1,101 @@
+# domain_t: the mail of one routing domain.  It lives on one loop; others post to it.
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from pymomentum.core.base.hash cimport hash_t
+from pymomentum.core.base.heap cimport heap_t
+from pymomentum.core.base.list cimport list_node_t
+from pymomentum.core.base.slice cimport slice_t
+from pymomentum.core.base.timewheel cimport timer_entry_t
+from pymomentum.core.config.generation cimport config_generation_t
+from pymomentum.core.config.values cimport values_t
+from pymomentum.core.dns.mx cimport mx_address_t, mx_answer_t, mx_query_t
+from pymomentum.core.loop.loop cimport loop_t
+from pymomentum.core.message.message cimport ec_message_t
+
+cdef enum wait_t:               # why a queue with active mail opens no connection
+    WAIT_NOTHING
+    WAIT_DNS
+    WAIT_CONNECTIONS            # max_outbound_connections
+    WAIT_SERVER                 # server_max_outbound_connections
+    WAIT_SCOPE                  # scope_max_outbound_connections
+    WAIT_THROTTLE
+    WAIT_HOSTS                  # every host failed a moment ago
+    WAIT_SUSPENDED
+    WAIT_COUNT
+
+cdef struct mail_queue_t:       # of one binding in one domain
+    mail_queue_t *next
+    domain_t *domain
+    const values_t *values      # compiled options, of generation `domain.generation`
+    list_node_t active          # messages, priority first
+    list_node_t idle            # leases whose session waits for mail
+    heap_t delayed              # by next_attempt
+    uint32_t active_count
+    uint32_t resident           # of the active ones with body and envelope in memory
+    uint32_t connections
+    uint16_t binding
+    uint16_t waiting            # wait_t
+    uint64_t waiting_until_ms   # monotonic; 0: until something happens
+    uint64_t received
+    uint64_t delivered
+    uint64_t failed
+    uint64_t transfailed
+
+cdef struct host_state_t:       # what we know of one address of the MX answer
+    uint64_t failed_ms          # when it failed last, monotonic; 0: never
+    uint32_t connect_us         # decayed averages
+    uint32_t deliver_us
+    uint32_t connections
+    uint32_t port
+
+cdef struct domain_t:
+    loop_t *loop
+    slice_t name                # routing domain, lower case; owned
+    slice_t option_name         # whose Domain stanza applies; owned
+    timer_entry_t timer         # the maintainer
+    list_node_t connections     # client sessions, on any loop; first member of each
+    mail_queue_t *queues
+    config_generation_t *generation     # pinned: values point into it
+    mx_answer_t *mx
+    uint64_t mx_until_ms
+    mx_query_t query
+    host_state_t *hosts         # one per address of mx
+    uint64_t born_ms
+    uint64_t contact_ms         # last connection that answered
+    uint32_t failures           # connections failed in a row
+    uint32_t dns_failures
+    uint32_t messages           # in queues and in hand
+    uint32_t next_host          # turns through equals
+    bint resolving
+    bint dirty                  # a maintainer run is due in this iteration
+    domain_t *next_dirty
+
+cdef struct queue_loop_t:       # a loop's PLACE_QUEUE
+    hash_t domains
+    domain_t *dirty
+
+ctypedef void (*domain_fn)(domain_t *d) noexcept nogil
+
+cdef void domain_set_maintainer(domain_fn fn) noexcept nogil                # before loops run
+cdef domain_t *domain_get(loop_t *loop, slice_t name) noexcept nogil        # NULL: there is none
+cdef domain_t *domain_make(loop_t *loop, slice_t name, slice_t option_name) noexcept nogil  # finds or makes; NULL: no memory
+cdef void domain_free(domain_t *d) noexcept nogil                           # empty, without connections
+cdef mail_queue_t *domain_queue(domain_t *d, uint16_t binding) noexcept nogil
+cdef void domain_refresh(domain_t *d) noexcept nogil                        # values of the current generation
+cdef void domain_touch(domain_t *d) noexcept nogil                          # maintain at the end of this iteration
+cdef int domain_owner(slice_t name) noexcept nogil                          # index of the loop
+cdef queue_loop_t *queue_loop(loop_t *loop) noexcept nogil
+
+cdef void queue_push_active(mail_queue_t *q, ec_message_t *m, bint front) noexcept nogil
+cdef int queue_push_delayed(mail_queue_t *q, ec_message_t *m) noexcept nogil
+cdef void queue_remove_active(mail_queue_t *q, ec_message_t *m) noexcept nogil
+cdef void queue_remove_delayed(mail_queue_t *q, ec_message_t *m) noexcept nogil
+
+
+cdef inline bint message_resident(ec_message_t *m) noexcept nogil:
+    """Can be sent without reading the spool first (a large body is read while it is sent)."""
+    return m.env != NULL and (m.blob != NULL or m.flags & 0x10)
+
+
+cdef inline mail_queue_t *queue_of(ec_message_t *m) noexcept nogil:
+    return domain_queue(<domain_t*>m.domain, m.binding)

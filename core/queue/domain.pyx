@@ -1,0 +1,187 @@
+"""Domain records and their queues: the table, the lists, the books.
+
+Everything here runs on the record's loop.  A record is made with its first
+message and goes when it is empty, without connections and its MX is stale.
+"""
+from libc.stdint cimport uint16_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy
+
+from pymomentum.core.base.hash cimport hash_del, hash_get, hash_put
+from pymomentum.core.base.heap cimport heap_free, heap_insert, heap_remove
+from pymomentum.core.base.list cimport list_append, list_init, list_prepend, list_remove
+from pymomentum.core.base.slice cimport slice_hash, slice_make, slice_t
+from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
+from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
+from pymomentum.core.config.generation cimport config_current, config_delivery, config_number, config_unref
+from pymomentum.core.dns.mx cimport mx_answer_free, mx_cancel
+from pymomentum.core.loop.loop cimport (COUNT_ACTIVE, COUNT_DELAYED, COUNT_DOMAINS, PLACE_QUEUE, loop_count, loop_t,
+                                        loop_timer_clear)
+from pymomentum.core.message.message cimport MSG_PRIORITY, ec_message_t
+
+cdef domain_fn maintainer = NULL
+cdef enum:
+    OWNER_SEED = 0x5eed
+
+
+cdef void domain_set_maintainer(domain_fn fn) noexcept nogil:
+    global maintainer
+    maintainer = fn
+
+
+cdef queue_loop_t *queue_loop(loop_t *loop) noexcept nogil:
+    if loop.places[PLACE_QUEUE] == NULL:
+        loop.places[PLACE_QUEUE] = calloc(1, sizeof(queue_loop_t))
+    return <queue_loop_t*>loop.places[PLACE_QUEUE]
+
+
+cdef int domain_owner(slice_t name) noexcept nogil:
+    return <int>(slice_hash(name, OWNER_SEED) % <uint64_t>loop_count())
+
+
+cdef domain_t *domain_get(loop_t *loop, slice_t name) noexcept nogil:
+    return <domain_t*>hash_get(&queue_loop(loop).domains, name)
+
+
+cdef slice_t copy(slice_t s) noexcept nogil:
+    cdef char *p = <char*>malloc(s.len + 1)
+    if p == NULL:
+        return slice_make(NULL, 0)
+    memcpy(p, s.ptr, s.len)
+    p[s.len] = 0
+    return slice_make(p, s.len)
+
+
+cdef void on_timer(timer_entry_t *t) noexcept nogil:
+    cdef domain_t *d = NULL
+    d = <domain_t*>(<char*>t - (<char*>&d.timer - <char*>d))
+    maintainer(d)
+
+
+cdef domain_t *domain_make(loop_t *loop, slice_t name, slice_t option_name) noexcept nogil:
+    cdef domain_t *d = domain_get(loop, name)
+    if d != NULL:
+        return d
+    d = <domain_t*>calloc(1, sizeof(domain_t))
+    if d == NULL:
+        return NULL
+    d.loop = loop
+    d.name = copy(name)
+    d.option_name = copy(option_name)
+    d.born_ms = loop.now_ms
+    d.contact_ms = loop.now_ms
+    timer_init(&d.timer, on_timer)
+    list_init(&d.connections)
+    if d.name.ptr == NULL or d.option_name.ptr == NULL or hash_put(&queue_loop(loop).domains, d.name, d) != EC_OK:
+        free(<void*>d.name.ptr)
+        free(<void*>d.option_name.ptr)
+        free(d)
+        return NULL
+    loop.counters[COUNT_DOMAINS] += 1
+    return d
+
+
+cdef void domain_free(domain_t *d) noexcept nogil:
+    cdef mail_queue_t *q = d.queues
+    cdef mail_queue_t *next
+    cdef domain_t **at = &queue_loop(d.loop).dirty
+    while at[0] != NULL:
+        if at[0] == d:
+            at[0] = d.next_dirty
+            break
+        at = &at[0].next_dirty
+    hash_del(&queue_loop(d.loop).domains, d.name)
+    loop_timer_clear(d.loop, &d.timer)
+    if d.resolving:
+        mx_cancel(&d.query)
+    while q != NULL:
+        next = q.next
+        heap_free(&q.delayed)
+        free(q)
+        q = next
+    mx_answer_free(d.mx)
+    free(d.hosts)
+    if d.generation != NULL:
+        config_unref(d.generation)
+    d.loop.counters[COUNT_DOMAINS] -= 1
+    free(<void*>d.name.ptr)
+    free(<void*>d.option_name.ptr)
+    free(d)
+
+
+cdef void domain_refresh(domain_t *d) noexcept nogil:
+    cdef mail_queue_t *q
+    if d.generation != NULL and d.generation.number == config_number():
+        return
+    if d.generation != NULL:
+        config_unref(d.generation)
+    d.generation = config_current()
+    q = d.queues
+    while q != NULL:
+        q.values = config_delivery(d.generation, q.binding, d.option_name)
+        q = q.next
+
+
+cdef mail_queue_t *domain_queue(domain_t *d, uint16_t binding) noexcept nogil:
+    cdef mail_queue_t *q = d.queues
+    while q != NULL:
+        if q.binding == binding:
+            return q
+        q = q.next
+    q = <mail_queue_t*>calloc(1, sizeof(mail_queue_t))
+    if q == NULL:
+        return NULL
+    domain_refresh(d)
+    q.domain = d
+    q.binding = binding
+    q.values = config_delivery(d.generation, binding, d.option_name)
+    q.delayed.index_at = heap_index_at()
+    list_init(&q.active)
+    list_init(&q.idle)
+    q.next = d.queues
+    d.queues = q
+    return q
+
+
+cdef inline size_t heap_index_at() noexcept nogil:
+    cdef ec_message_t *m = NULL
+    return <size_t>(<char*>&m.heap_index - <char*>m)
+
+
+cdef void domain_touch(domain_t *d) noexcept nogil:
+    cdef queue_loop_t *ql = queue_loop(d.loop)
+    if not d.dirty:
+        d.dirty = True
+        d.next_dirty = ql.dirty
+        ql.dirty = d
+
+
+cdef void queue_push_active(mail_queue_t *q, ec_message_t *m, bint front) noexcept nogil:
+    if front or m.flags & MSG_PRIORITY:
+        list_prepend(&q.active, &m.node)
+    else:
+        list_append(&q.active, &m.node)
+    q.active_count += 1
+    if message_resident(m):
+        q.resident += 1
+    q.domain.loop.counters[COUNT_ACTIVE] += 1
+
+
+cdef void queue_remove_active(mail_queue_t *q, ec_message_t *m) noexcept nogil:
+    list_remove(&m.node)
+    q.active_count -= 1
+    if message_resident(m) and q.resident:
+        q.resident -= 1
+    q.domain.loop.counters[COUNT_ACTIVE] -= 1
+
+
+cdef int queue_push_delayed(mail_queue_t *q, ec_message_t *m) noexcept nogil:
+    if heap_insert(&q.delayed, m.next_attempt, m) != EC_OK:
+        return EC_NOMEM
+    q.domain.loop.counters[COUNT_DELAYED] += 1
+    return EC_OK
+
+
+cdef void queue_remove_delayed(mail_queue_t *q, ec_message_t *m) noexcept nogil:
+    heap_remove(&q.delayed, m)
+    q.domain.loop.counters[COUNT_DELAYED] -= 1

@@ -1,0 +1,114 @@
+"""Routing a message to its domain record.
+
+The routing domain is the recipient's domain, or what policy set, or the
+`gateway` of the scopes that apply.  The message itself travels to the
+record's loop: its list node is a post while it is in no queue.
+"""
+from libc.stdint cimport int64_t, uint32_t
+from libc.string cimport memcpy
+
+from pymomentum.core.base.list cimport list_init
+from pymomentum.core.base.slice cimport slice_eq, slice_make, slice_of, slice_t
+from pymomentum.core.config.generation cimport (config_current, config_delivery, config_generation_t, config_unref)
+from pymomentum.core.config.values cimport (OPT_GATEWAY, OPT_MAX_RESIDENT_ACTIVE_QUEUE, OPT_MAX_RESIDENT_MESSAGES, opt_number,
+                                            opt_text, values_t)
+from pymomentum.core.log.writer cimport log_panic
+from pymomentum.core.loop.loop cimport loop_at, loop_post, loop_t
+from pymomentum.core.loop.post cimport post_t
+from pymomentum.core.message.message cimport (MSG_SPOOLED, address_domain, ec_message_t, message_count, message_free,
+                                              message_swap_out)
+from .domain cimport (domain_make, domain_owner, domain_queue, domain_t, domain_touch, mail_queue_t, queue_push_active,
+                      queue_push_delayed)
+
+cdef enum:
+    NAME_MAX = 255
+
+
+cdef slice_t lower(slice_t s, char *out) noexcept nogil:
+    cdef size_t i, n = s.len if s.len <= NAME_MAX else NAME_MAX
+    for i in range(n):
+        out[i] = s.ptr[i] + 32 if c'A' <= s.ptr[i] <= c'Z' else s.ptr[i]
+    if n and out[n - 1] == c'.':
+        n -= 1
+    return slice_make(out, n)
+
+
+cdef void route(ec_message_t *m, char *name_room, char *option_room, slice_t *name, slice_t *option_name) noexcept nogil:
+    """Names of the record and of the Domain stanza that applies to it."""
+    cdef config_generation_t *g = config_current()
+    cdef slice_t domain = m.env.routing if m.env.routing.len else address_domain(m.env.rcptto)
+    cdef const values_t *v
+    cdef const slice_t *gateway
+    cdef const slice_t *general
+    option_name[0] = lower(domain if domain.len else slice_of(b"localhost"), option_room)
+    name[0] = option_name[0]
+    v = config_delivery(g, m.binding, option_name[0])
+    gateway = opt_text(v, OPT_GATEWAY)
+    if gateway != NULL and gateway.len:
+        general = opt_text(config_delivery(g, m.binding, slice_make(NULL, 0)), OPT_GATEWAY)
+        name[0] = lower(gateway[0], name_room)
+        if general != NULL and slice_eq(general[0], gateway[0]):
+            option_name[0] = name[0]        # everybody's gateway: no one domain's stanza speaks for it
+    config_unref(g)
+
+
+cdef void arrive(post_t *p) noexcept nogil:
+    cdef ec_message_t *m = <ec_message_t*>p
+    cdef domain_t *d = <domain_t*>m.domain
+    list_init(&m.node)
+    file_message(d.loop if d != NULL else NULL, m)
+
+
+cdef void file_message(loop_t *loop, ec_message_t *m) noexcept nogil:
+    """On the owner's loop."""
+    cdef char name_room[256]
+    cdef char option_room[256]
+    cdef slice_t name, option_name
+    cdef domain_t *d
+    cdef mail_queue_t *q
+    cdef int64_t most
+    route(m, name_room, option_room, &name, &option_name)
+    if loop == NULL:
+        loop = loop_at(domain_owner(name))
+    d = domain_make(loop, name, option_name)
+    q = domain_queue(d, m.binding) if d != NULL else NULL
+    if q == NULL:
+        # It is in the spool and comes back with the next start.
+        log_panic(loop, b"QUEUE", b"out of memory: a message stays in the spool until the next start")
+        message_free(m)
+        return
+    m.domain = d
+    d.messages += 1
+    q.received += 1
+    if m.next_attempt and m.next_attempt > loop.wall_us // 1000000:
+        if m.flags & MSG_SPOOLED:
+            message_swap_out(m)
+        queue_push_delayed(q, m)
+    else:
+        most = opt_number(q.values, OPT_MAX_RESIDENT_ACTIVE_QUEUE)
+        if m.flags & MSG_SPOOLED and ((most >= 0 and q.resident >= most) or resident_full(q)):
+            message_swap_out(m)
+        queue_push_active(q, m, False)
+    domain_touch(d)
+
+
+cdef inline bint resident_full(mail_queue_t *q) noexcept nogil:
+    cdef int64_t most = opt_number(q.values, OPT_MAX_RESIDENT_MESSAGES)
+    return most > 0 and <int64_t>message_count() > most and q.resident > 0
+
+
+cdef void queue_insert(loop_t *loop, ec_message_t *m) noexcept nogil:
+    cdef char name_room[256]
+    cdef char option_room[256]
+    cdef slice_t name, option_name
+    cdef int owner
+    cdef post_t *p
+    route(m, name_room, option_room, &name, &option_name)
+    owner = domain_owner(name)
+    m.domain = NULL
+    if loop != NULL and owner == loop.index:
+        file_message(loop, m)
+        return
+    p = <post_t*>m
+    p.fn = arrive
+    loop_post(loop_at(owner), p)

@@ -1,0 +1,184 @@
+"""Outcomes: delivered, transient, permanent.
+
+The order is log line, then tombstone: a crash between them delivers once
+more, and the log says so.  A state on its way to the spool holds back the
+tombstone of its message, so that the flusher knows both handles.
+"""
+from libc.stdint cimport int64_t, uint32_t
+from libc.string cimport memcpy, memset
+
+from pymomentum.core.base.buf cimport buf_free, buf_t
+from pymomentum.core.base.slice cimport slice_make, slice_of, slice_t
+from pymomentum.core.base.status cimport EC_CORRUPT, EC_NOTFOUND, EC_OK
+from pymomentum.core.config.generation cimport config_binding, config_binding_t
+from pymomentum.core.config.values cimport (OPT_DROP_BODY_AFTER_TRANS_FAIL, OPT_GENERATE_BOUNCES, OPT_MESSAGE_EXPIRATION,
+                                            OPT_NEVER_RETRY, opt_number)
+from pymomentum.core.log.record cimport attempt_t, log_bounce, log_delivery, log_failure
+from pymomentum.core.log.writer cimport log_panic
+from pymomentum.core.loop.loop cimport COUNT_DELIVERED, COUNT_FAILED, COUNT_TRANSFAIL, loop_t
+from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_text
+from pymomentum.core.message.message cimport (MSG_FAILED_QUIET, MSG_GONE, MSG_SPOOLED, MSG_STATE_AGAIN, MSG_STATE_PENDING, ec_message_t,
+                                              message_free, message_set_code, message_swap_out, state_encode)
+from pymomentum.core.spool.spool cimport (spool_forget, spool_main, spool_state, spool_state_new, spool_state_t)
+from .bounce cimport bounce_send
+from .domain cimport domain_t, domain_touch, mail_queue_t, queue_push_active, queue_push_delayed
+from .retry cimport retry_delay, retry_limit
+from .swap cimport swap_in
+
+cdef const char *MAX_RETRIES = b"554 5.4.7 [internal] exceeded max retries without delivery"
+cdef const char *MAX_TIME = b"554 5.4.7 [internal] exceeded max time without delivery"
+
+
+cdef void attempt_init(attempt_t *a, mail_queue_t *q, const char *text) noexcept nogil:
+    """An attempt without a connection; its id is all zeros."""
+    cdef const config_binding_t *b = config_binding(q.domain.generation, q.binding)
+    memset(a, 0, sizeof(a[0]))
+    a.domain = q.domain.name
+    a.group = b.group if b != NULL else slice_of(b"default")
+    a.binding = b.name if b != NULL else slice_of(b"default")
+    if text != NULL:
+        a.text = slice_of(text)
+
+
+cdef void message_forget(domain_t *d, ec_message_t *m) noexcept nogil:
+    d.messages -= 1
+    domain_touch(d)
+    if m.flags & MSG_STATE_PENDING:
+        m.flags |= MSG_GONE
+        return
+    if m.flags & MSG_SPOOLED:
+        spool_forget(spool_main(), d.loop, m.seq, m.meta, m.state, m.body)
+    message_free(m)
+
+
+cdef void on_state(spool_state_t *st) noexcept nogil:
+    cdef ec_message_t *m = <ec_message_t*>st.owner
+    m.state = st.handle
+    m.flags &= ~<uint32_t>MSG_STATE_PENDING
+    if m.flags & MSG_GONE:
+        spool_forget(spool_main(), st.loop, m.seq, m.meta, m.state, m.body)
+        message_free(m)
+    elif m.flags & MSG_STATE_AGAIN:
+        m.flags &= ~<uint32_t>MSG_STATE_AGAIN
+        save_state(st.loop, m, slice_make(NULL, 0))
+
+
+cdef void save_state(loop_t *loop, ec_message_t *m, slice_t binding) noexcept nogil:
+    """The newest retry count, time and code, for the next start."""
+    cdef buf_t b
+    cdef spool_state_t *st
+    if not m.flags & MSG_SPOOLED:
+        return
+    if m.flags & MSG_STATE_PENDING:
+        m.flags |= MSG_STATE_AGAIN
+        return
+    memset(&b, 0, sizeof(b))
+    if state_encode(m, binding, &b) == EC_OK:
+        st = spool_state_new(<uint32_t>b.len)
+        if st != NULL:
+            memcpy(st.bytes, b.ptr, b.len)
+            m.version += 1
+            st.loop = loop
+            st.seq = m.seq
+            st.version = m.version
+            st.meta = m.meta
+            st.old = m.state
+            st.owner = m
+            st.done = on_state
+            m.state = 0
+            m.flags |= MSG_STATE_PENDING
+            spool_state(spool_main(), st)
+    buf_free(&b)
+
+
+cdef void permanent(mail_queue_t *q, ec_message_t *m, const attempt_t *a) noexcept nogil:
+    cdef domain_t *d = q.domain
+    log_failure(d.loop, m, a, True)
+    log_bounce(d.loop, m, a, 1)
+    q.failed += 1
+    d.loop.counters[COUNT_FAILED] += 1
+    if opt_number(q.values, OPT_GENERATE_BOUNCES) and m.env.mailfrom.len and not m.flags & MSG_FAILED_QUIET:
+        bounce_send(q, m, a)            # forgets the message once the bounce is safe
+    else:
+        message_forget(d, m)
+
+
+cdef void message_settle(mail_queue_t *q, ec_message_t *m, int outcome, const attempt_t *a) noexcept nogil:
+    cdef domain_t *d = q.domain
+    cdef loop_t *loop = d.loop
+    cdef attempt_t last
+    cdef int64_t limit, age
+    if outcome == OUTCOME_DELIVERED:
+        log_delivery(loop, m, a)
+        q.delivered += 1
+        loop.counters[COUNT_DELIVERED] += 1
+        message_forget(d, m)
+        return
+    if outcome == OUTCOME_RETURN:
+        queue_push_active(q, m, True)
+        domain_touch(d)
+        return
+    if outcome == OUTCOME_PERMANENT:
+        permanent(q, m, a)
+        return
+    message_set_code(m, a.text)
+    limit = retry_limit(q.values)
+    age = <int64_t>(loop.wall_us - m.created_us) // 1000000
+    log_failure(loop, m, a, False)
+    q.transfailed += 1
+    loop.counters[COUNT_TRANSFAIL] += 1
+    if opt_number(q.values, OPT_NEVER_RETRY) or (limit >= 0 and m.retries >= limit) \
+            or age >= opt_number(q.values, OPT_MESSAGE_EXPIRATION):
+        last = a[0]
+        last.text = slice_of(MAX_TIME if age >= opt_number(q.values, OPT_MESSAGE_EXPIRATION) else MAX_RETRIES)
+        permanent(q, m, &last)
+        return
+    m.retries += 1
+    m.next_attempt = <uint32_t>(loop.wall_us // 1000000) + retry_delay(q.values, m.retries)
+    save_state(loop, m, a.binding)
+    if m.retries > opt_number(q.values, OPT_DROP_BODY_AFTER_TRANS_FAIL) and m.flags & MSG_SPOOLED:
+        message_swap_out(m)
+    if queue_push_delayed(q, m) != EC_OK:
+        queue_push_active(q, m, False)
+    domain_touch(d)
+
+
+cdef void on_swapped_temp(ec_message_t *m, void *ctx, int rc) noexcept nogil:
+    fail_now(<mail_queue_t*>ctx, m, False, rc)
+
+
+cdef void on_swapped_perm(ec_message_t *m, void *ctx, int rc) noexcept nogil:
+    fail_now(<mail_queue_t*>ctx, m, True, rc)
+
+
+cdef void fail_now(mail_queue_t *q, ec_message_t *m, bint permanent_, int rc) noexcept nogil:
+    cdef attempt_t a
+    if rc != EC_OK:
+        message_lost(q, m, rc)
+        return
+    attempt_init(&a, q, m.code)
+    message_settle(q, m, OUTCOME_PERMANENT if permanent_ else OUTCOME_TRANSIENT, &a)
+
+
+cdef void message_lost(mail_queue_t *q, ec_message_t *m, int rc) noexcept nogil:
+    """The spool cannot give it back.  Damaged: named and dropped; a disk that fails now: tried again later."""
+    cdef char id[MESSAGE_ID_TEXT + 1]
+    message_id_text(m.id, id)
+    id[MESSAGE_ID_TEXT] = 0
+    if rc == EC_CORRUPT or rc == EC_NOTFOUND:
+        log_panic(q.domain.loop, b"SPOOL", b"message %s cannot be read back (550 5.3.0 [internal] message body missing)", id)
+        q.failed += 1
+        q.domain.loop.counters[COUNT_FAILED] += 1
+        message_forget(q.domain, m)
+        return
+    log_panic(q.domain.loop, b"SPOOL", b"message %s cannot be read now, tried again in a minute", id)
+    m.next_attempt = <uint32_t>(q.domain.loop.wall_us // 1000000) + 60
+    queue_push_delayed(q, m)
+
+
+cdef void message_fail(mail_queue_t *q, ec_message_t *m, bint permanent, const char *text) noexcept nogil:
+    message_set_code(m, slice_of(text))
+    if m.env == NULL:
+        swap_in(q.domain.loop, m, permanent, on_swapped_perm if permanent else on_swapped_temp, q)
+    else:
+        fail_now(q, m, permanent, EC_OK)
