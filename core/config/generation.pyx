@@ -434,7 +434,7 @@ cdef class Builder:
         cdef opt_list_t *l = <opt_list_t*>need(arena_alloc(a, sizeof(opt_list_t)))
         cdef size_t i
         l.n = len(items)
-        l.items = <slice_t*>need(arena_alloc(a, max(1, l.n) * sizeof(slice_t)))
+        l.items = <slice_t*>need(arena_alloc(a, (l.n + 1) * sizeof(slice_t)))
         for i in range(l.n):
             l.items[i] = self.copy(items[i])
         v.items = l
@@ -447,7 +447,7 @@ cdef class Builder:
         cdef size_t i
         cdef bytes text
         s.n = len(networks)
-        s.nets = <cidr_t*>need(arena_calloc(a, max(1, s.n) * sizeof(cidr_t)))
+        s.nets = <cidr_t*>need(arena_calloc(a, (s.n + 1) * sizeof(cidr_t)))
         for i in range(s.n):
             text = networks[i].encode()
             check(cidr_parse(slice_of_bytes(text), &s.nets[i]))
@@ -620,7 +620,12 @@ cdef class Generation:
 
     def lookup_delivery(self, str binding, str domain):
         cdef bytes text = domain.encode()
-        return View.of(self, config_delivery(self.g, self.slot(binding), slice_of_bytes(text)))
+        cdef slice_t name = slice_of_bytes(text)
+        cdef uint16_t slot = <uint16_t>self.slot(binding)
+        cdef const values_t *values
+        with nogil:
+            values = config_delivery(self.g, slot, name)
+        return View.of(self, values)
 
     def lookup_host(self, str binding, str host):
         cdef bytes text = host.encode()
