@@ -9,7 +9,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_copy, arena_free, arena_t
+from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_chunk_t, arena_copy, arena_free, arena_t
 from pymomentum.core.base.atomic cimport (
     atomic_add32, atomic_load64, atomic_loadp, atomic_store64, atomic_storep,
 )
@@ -587,6 +587,20 @@ cdef class Generation:
     def chains(self):
         """How many chains are compiled."""
         return tables(self.g).chains.used
+
+    @property
+    def memory(self):
+        """How many bytes its arena holds."""
+        cdef tables_t *t = tables(self.g)
+        cdef size_t n = 0
+        cdef arena_chunk_t *chunk
+        pthread_mutex_lock(&t.lock)
+        chunk = t.arena.head
+        while chunk != NULL:
+            n += chunk.size
+            chunk = chunk.next
+        pthread_mutex_unlock(&t.lock)
+        return n
 
     @property
     def globals(self):
