@@ -234,7 +234,8 @@ cdef void add_pathway(tables_t *t, chain_t *c) noexcept nogil:
         chain_add(c, p.group)
 
 
-cdef const values_t *config_reception(config_generation_t *g, const config_listen_t *l, const sockaddr *peer) noexcept nogil:
+cdef const values_t *config_reception(config_generation_t *g, const config_listen_t *l,
+                                      const sockaddr *peer) noexcept nogil:
     cdef tables_t *t = tables(g)
     cdef listen_t *listen = <listen_t*>l
     cdef values_t *bare
@@ -681,7 +682,7 @@ cdef class View:
         return <size_t>self.values
 
     def __getitem__(self, str name):
-        """Numbers as they are; texts and lists as str; networks as (address, bits); throttles as (interval, window, where)."""
+        """Answer a number, str, list of str, list of (address, bits), or (interval, window, where) of a throttle."""
         cdef int option = NAMES.index(name)
         cdef value_t v = self.values.v[option]
         cdef size_t i

@@ -60,10 +60,10 @@ def test_exact_names_before_expressions_in_their_order(conf):
         Domain "/./" { idle_timeout = 9 }
         Domain "mx1.example.com" { retry_interval = 3 }
     """)
-    asked = {d: generation.lookup_delivery("default", d) for d in
-             ("mx1.example.com", "mx2.example.com", "MX2.EXAMPLE.COM", "www.example.org", "other.net", "x" * 1023, "x" * 1024)}
-    assert [v["retry_interval"] for v in asked.values()] == [3, 1, 1, 2, 1200, 1200, 1200]
-    assert [v["idle_timeout"] for v in asked.values()] == [5, 5, 5, 5, 9, 9, 5]
+    asked = [generation.lookup_delivery("default", d) for d in (
+        "mx1.example.com", "mx2.example.com", "MX2.EXAMPLE.COM", "www.example.org", "other.net", "x" * 1023, "x" * 1024)]
+    assert [v["retry_interval"] for v in asked] == [3, 1, 1, 2, 1200, 1200, 1200]
+    assert [v["idle_timeout"] for v in asked] == [5, 5, 5, 5, 9, 9, 5]
 
 
 def test_expression_that_exhausts_its_limits_does_not_match(conf):
@@ -132,6 +132,12 @@ def test_reception_falls_back(conf, listen, address, expected):
     values = conf.publish(RECEPTION).lookup_reception(listen, address)
     names = ("open_relay", "always_allow", "command_timeout", "max_message_size", "max_recipients_per_message")
     assert tuple(values[name] for name in names) == expected
+
+
+def test_answers_without_a_peer_are_not_given_to_peers(conf):
+    generation = conf.publish(RECEPTION)
+    asked = [generation.lookup_reception(0, a)["open_relay"] for a in ("192.0.2.1", "10.0.0.1", "192.0.2.1", "10.0.0.1")]
+    assert asked == [0, 1, 0, 1]
 
 
 def test_switched_off_listeners_are_not_opened(conf):

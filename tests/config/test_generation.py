@@ -92,7 +92,8 @@ def test_many_domains_and_bindings_publish_fast_and_answer_cheaply(conf):
 
 
 def test_threads_look_up_while_generations_change(conf):
-    text = "".join(f'Domain "d{i}.org" {{ retry_interval = {i + 1} }}\n' for i in range(50)) + 'Binding tb { Domain "/^d/" { idle_timeout = 7 } }'
+    text = 'Binding tb { Domain "/^d/" { idle_timeout = 7 } }\n' + "".join(
+        f'Domain "d{i}.org" {{ retry_interval = {i + 1} }}\n' for i in range(50))
     loaded = conf.load(text)
     config.publish(loaded)
     wrong, stop = [], threading.Event()

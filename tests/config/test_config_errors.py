@@ -1,12 +1,15 @@
 """What a user reads when the configuration is wrong; the texts are golden."""
 import json
+import random
 
 import pytest
 
 from pymomentum import config
 from pymomentum.commands import validate_config
+from pymomentum.config.scopes import INSIDE
 from pymomentum.core.config.generation import current_generation
 from pymomentum.errors import ConfigErrors
+from pymomentum.options import registry
 
 WRONG = """\
 retry_intervall = 3
@@ -69,9 +72,9 @@ ecelerity.conf:11:13: unknown option "mainlogg" of ec_logger; did you mean "main
 ecelerity.conf:12:14: spool_mode: takes permissions in octal such as 0640, not "0999"
     spool_mode = 0999
                  ^
-ecelerity.conf:13:13: relay_hosts: "999.0.0.1" is no address or network such as 10.0.0.0/8
+ecelerity.conf:13:26: relay_hosts: "999.0.0.1" is no address or network such as 10.0.0.0/8
     relay_hosts ( 10.0.0.0/8 999.0.0.1 )
-                ^
+                             ^
 ecelerity.conf:14:1: context is not possible in the global scope; it belongs to: pathway_group, pathway, \
 esmtp_listener, listen, peer
     context [ a = b ]
@@ -91,7 +94,8 @@ def test_mistakes_as_json(conf, capsys):
     assert validate_config.main(["-c", "ecelerity.conf", "--json"]) == 1
     answer = json.loads(capsys.readouterr().out)
     assert answer["valid"] is False
-    assert [(e["file"], e["line"], e["column"]) for e in answer["errors"]] == [("ecelerity.conf", 1, 1), ("ecelerity.conf", 2, 7)]
+    places = [(e["file"], e["line"], e["column"]) for e in answer["errors"]]
+    assert places == [("ecelerity.conf", 1, 1), ("ecelerity.conf", 2, 7)]
 
 
 def test_valid_configuration_says_so(conf, capsys):
@@ -149,3 +153,19 @@ def test_failure_leaves_the_current_generation(conf):
         config.publish(config.load("ecelerity.conf", env=conf.env))
     now = current_generation()
     assert now.number == before.number and now.globals["retry_interval"] == 77
+
+
+def test_random_words_in_random_places_end_in_config_errors(conf):
+    rng = random.Random(8)
+    words = registry.names() + list(INSIDE) + WRONG.split() + [
+        "{", "}", "(", ")", "[", "]", "=", '"/(a/"', '"/(a)*/"', "::/0", "10.0.0.0/8", "[::]:0", "-5", "1/0", "''", "é"]
+    for _ in range(400):
+        text = " ".join(rng.choice(words) for _ in range(rng.randrange(1, 4)))
+        kind = rng.choice(list(INSIDE) + ["threadpool", "security", "ec_logger", "host"])
+        option = rng.choice(registry.names())
+        raw = rng.choice(["( 1 2 )", "( )", "[ a = b ]", rng.choice(words), "x"])
+        label = rng.choice(["", "x", "10.0.0.1", "*:25"])
+        try:
+            config.publish(conf.load(f'{kind} "{label}" {{ {option} = {raw} }} {text}'))
+        except ConfigErrors as e:
+            assert all(error.line for error in e.errors)
