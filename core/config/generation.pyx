@@ -13,7 +13,7 @@ from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_chunk_t
 from pymomentum.core.base.atomic cimport (
     atomic_add32, atomic_load64, atomic_loadp, atomic_store64, atomic_storep,
 )
-from pymomentum.core.base.cidr cimport cidr_parse, cidr_set_t, cidr_sort, cidr_t, sockaddr, sockaddr_storage
+from pymomentum.core.base.cidr cimport cidr_parse, cidr_set_t, cidr_sort, cidr_t, sockaddr
 from pymomentum.core.base.clock cimport clock_mono_ms
 from pymomentum.core.base.hash cimport hash_free, hash_get, hash_put, hash_t
 from pymomentum.core.base.slice cimport slice_bytes, slice_make, slice_of_bytes, slice_t
