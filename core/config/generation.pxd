@@ -39,7 +39,7 @@ cdef void config_unref(config_generation_t *g) noexcept nogil
 
 # Delivery: group::binding::domain > binding::domain > group::domain > binding > group > domain > global > default
 cdef const values_t *config_delivery(config_generation_t *g, uint16_t binding, slice_t domain) noexcept nogil
-# Host scope: binding::host > host; no fallback to the other scopes, unset numbers are -1
+# Host scope: group::binding::host > group::host > binding::host > host; no fallback to other scopes, unset numbers are -1
 cdef const values_t *config_host(config_generation_t *g, uint16_t binding, slice_t host) noexcept nogil
 # Reception: listener::listen::peer > listener::listen > listener::peer > listener > pathway chain > global > default
 cdef const values_t *config_reception(config_generation_t *g, const config_listen_t *l, const sockaddr *peer) noexcept nogil

@@ -9,11 +9,11 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_copy, arena_free, arena_t
+from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_chunk_t, arena_copy, arena_free, arena_t
 from pymomentum.core.base.atomic cimport (
     atomic_add32, atomic_load64, atomic_loadp, atomic_store64, atomic_storep,
 )
-from pymomentum.core.base.cidr cimport cidr_parse, cidr_set_t, cidr_sort, cidr_t, sockaddr, sockaddr_storage
+from pymomentum.core.base.cidr cimport cidr_parse, cidr_set_t, cidr_sort, cidr_t, sockaddr
 from pymomentum.core.base.clock cimport clock_mono_ms
 from pymomentum.core.base.hash cimport hash_free, hash_get, hash_put, hash_t
 from pymomentum.core.base.slice cimport slice_bytes, slice_make, slice_of_bytes, slice_t
@@ -234,7 +234,8 @@ cdef void add_pathway(tables_t *t, chain_t *c) noexcept nogil:
         chain_add(c, p.group)
 
 
-cdef const values_t *config_reception(config_generation_t *g, const config_listen_t *l, const sockaddr *peer) noexcept nogil:
+cdef const values_t *config_reception(config_generation_t *g, const config_listen_t *l,
+                                      const sockaddr *peer) noexcept nogil:
     cdef tables_t *t = tables(g)
     cdef listen_t *listen = <listen_t*>l
     cdef values_t *bare
@@ -434,7 +435,7 @@ cdef class Builder:
         cdef opt_list_t *l = <opt_list_t*>need(arena_alloc(a, sizeof(opt_list_t)))
         cdef size_t i
         l.n = len(items)
-        l.items = <slice_t*>need(arena_alloc(a, max(1, l.n) * sizeof(slice_t)))
+        l.items = <slice_t*>need(arena_alloc(a, (l.n + 1) * sizeof(slice_t)))
         for i in range(l.n):
             l.items[i] = self.copy(items[i])
         v.items = l
@@ -447,7 +448,7 @@ cdef class Builder:
         cdef size_t i
         cdef bytes text
         s.n = len(networks)
-        s.nets = <cidr_t*>need(arena_calloc(a, max(1, s.n) * sizeof(cidr_t)))
+        s.nets = <cidr_t*>need(arena_calloc(a, (s.n + 1) * sizeof(cidr_t)))
         for i in range(s.n):
             text = networks[i].encode()
             check(cidr_parse(slice_of_bytes(text), &s.nets[i]))
@@ -589,6 +590,20 @@ cdef class Generation:
         return tables(self.g).chains.used
 
     @property
+    def memory(self):
+        """How many bytes its arena holds."""
+        cdef tables_t *t = tables(self.g)
+        cdef size_t n = 0
+        cdef arena_chunk_t *chunk
+        pthread_mutex_lock(&t.lock)
+        chunk = t.arena.head
+        while chunk != NULL:
+            n += chunk.size
+            chunk = chunk.next
+        pthread_mutex_unlock(&t.lock)
+        return n
+
+    @property
     def globals(self):
         return View.of(self, self.g.globals)
 
@@ -620,7 +635,12 @@ cdef class Generation:
 
     def lookup_delivery(self, str binding, str domain):
         cdef bytes text = domain.encode()
-        return View.of(self, config_delivery(self.g, self.slot(binding), slice_of_bytes(text)))
+        cdef slice_t name = slice_of_bytes(text)
+        cdef uint16_t slot = <uint16_t>self.slot(binding)
+        cdef const values_t *values
+        with nogil:
+            values = config_delivery(self.g, slot, name)
+        return View.of(self, values)
 
     def lookup_host(self, str binding, str host):
         cdef bytes text = host.encode()
@@ -662,7 +682,7 @@ cdef class View:
         return <size_t>self.values
 
     def __getitem__(self, str name):
-        """Numbers as they are; texts and lists as str; networks as (address, bits); throttles as (interval, window, where)."""
+        """Answer a number, str, list of str, list of (address, bits), or (interval, window, where) of a throttle."""
         cdef int option = NAMES.index(name)
         cdef value_t v = self.values.v[option]
         cdef size_t i

@@ -58,7 +58,7 @@ cdef int scope_add_peer(arena_t *a, instance_t *s, slice_t network, instance_t *
 cdef int names_add(arena_t *a, names_t *names, slice_t name, instance_t *s) noexcept nogil  # "/pcre/" or a name
 cdef instance_t *names_find(const names_t *names, slice_t name) noexcept nogil              # exact, then expressions
 cdef void names_free(names_t *names) noexcept nogil
-cdef void chain_add(chain_t *c, instance_t *s) noexcept nogil                               # NULL and empty ones are left out
+cdef void chain_add(chain_t *c, instance_t *s) noexcept nogil                               # leaves out NULL and empty
 cdef void chain_add_peers(chain_t *c, instance_t *s, const sockaddr *peer) noexcept nogil
 cdef const value_t *chain_value(const chain_t *c, int option) noexcept nogil                # NULL: nobody sets it
 cdef void chain_apply(const chain_t *c, values_t *out) noexcept nogil

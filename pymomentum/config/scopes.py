@@ -7,7 +7,7 @@ import re
 from difflib import get_close_matches
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from pymomentum.config.tree import Include, Setting
+from pymomentum.config.tree import Include, Sequence, Setting
 from pymomentum.core.config.scope import check_regex
 from pymomentum.options import modules, registry
 from pymomentum.options.types import network, shown
@@ -109,7 +109,7 @@ class Reader:
         try:
             value = row.type.parse(node.value.raw())
         except ValueError as e:
-            return self.fail(node.value, f"{name}: {e}")
+            return self.fail(culprit(node.value, row.type, str(e)), f"{name}: {e}")
         scope.values[name] = value
         scope.settings[name] = node
         if value is WITHOUT_EFFECT.get(name, self):
@@ -181,7 +181,7 @@ class Reader:
                 try:
                     stanza.values[name] = rows[name].type.parse(node.value.raw())
                 except ValueError as e:
-                    self.fail(node.value, f"{name}: {e}")
+                    self.fail(culprit(node.value, rows[name].type, str(e)), f"{name}: {e}")
 
     def check_references(self):
         """Check what one stanza says of another."""
@@ -228,6 +228,17 @@ class Reader:
             for scope in (listener, *walk(listener)):
                 if "pathway" in scope.values and scope.values["pathway"] not in known:
                     self.notice(scope.settings["pathway"], f"no Pathway {shown(scope.values['pathway'])} is declared")
+
+
+def culprit(value, type, message):
+    """Answer the word of a list that is at fault alone, or the whole value."""
+    for word in value.words if isinstance(value, Sequence) else ():
+        try:
+            type.parse([word.text])
+        except ValueError as e:
+            if str(e) == message:
+                return word
+    return value
 
 
 def walk(scope):

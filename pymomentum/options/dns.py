@@ -18,7 +18,7 @@ option("dns_max_answers", Number(64, minimum=1, maximum=65535), unit="records", 
        doc="Records of one answer that are used.")
 option("dns_max_cname", Number(8, maximum=64), scopes=GLOBAL,
        doc="CNAMEs followed for one name.")
-option("dns_max_udp_queries_per_port", Number(0, minimum=1, maximum=65535), scopes=GLOBAL,
+option("dns_max_udp_queries_per_port", Number(0), scopes=GLOBAL,
        page="4/config/ref-dns-max-udp-queries-per-port",
        doc="Queries from one UDP port; 0 is unlimited.")
 option("dns_rate_limit_enabled", Boolean(False), scopes=GLOBAL, dynamic=False, page="4/config/ref-dns-rate-limit",

@@ -244,7 +244,6 @@ open_tracking_scheme
 opendkim_sign
 outbound_throttle_connections
 outbound_throttle_messages
-pathway
 pcre_cache_size
 pcre_cache_ttl
 permastore_interval

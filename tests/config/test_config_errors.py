@@ -1,0 +1,171 @@
+"""What a user reads when the configuration is wrong; the texts are golden."""
+import json
+import random
+
+import pytest
+
+from pymomentum import config
+from pymomentum.commands import validate_config
+from pymomentum.config.scopes import INSIDE
+from pymomentum.core.config.generation import current_generation
+from pymomentum.errors import ConfigErrors
+from pymomentum.options import registry
+
+WRONG = """\
+retry_intervall = 3
+Domain "x.com" { spoolbase = /x  retry_interval = abc }
+Domian "y" { }
+ESMTP_Listener { Listen "foo" { } Peer "x" {} }
+\ttls = maybe
+Domain "/(/" {}
+Domain {}
+Peer 10.0.0.1 {}
+outbound_throttle_messages = 5/0
+max_outbound_connections = 99999999999999
+ec_logger { mainlogg = x }
+spool_mode = 0999
+relay_hosts ( 10.0.0.0/8 999.0.0.1 )
+context [ a = b ]
+"""
+
+GOLDEN = """\
+ecelerity.conf:1:1: unknown option "retry_intervall"; did you mean "retry_interval"?
+    retry_intervall = 3
+    ^
+ecelerity.conf:2:18: spoolbase is not possible in domain; it belongs to: global
+    Domain "x.com" { spoolbase = /x  retry_interval = abc }
+                     ^
+ecelerity.conf:2:51: retry_interval: takes a number, not "abc"
+    Domain "x.com" { spoolbase = /x  retry_interval = abc }
+                                                      ^
+ecelerity.conf:3:1: unknown stanza "Domian"; did you mean "domain"?
+    Domian "y" { }
+    ^
+ecelerity.conf:4:25: listen: "foo" is no address such as "*:25", "192.0.2.1:25", "[::1]:25" or a path
+    ESMTP_Listener { Listen "foo" { } Peer "x" {} }
+                            ^
+ecelerity.conf:4:40: peer: "x" is no address or network such as 10.0.0.0/8
+    ESMTP_Listener { Listen "foo" { } Peer "x" {} }
+                                           ^
+ecelerity.conf:5:8: tls: takes no | ifavailable | required, not "maybe"
+     tls = maybe
+           ^
+ecelerity.conf:6:8: domain: bad expression at character 2: missing closing parenthesis
+    Domain "/(/" {}
+           ^
+ecelerity.conf:7:1: domain needs a name
+    Domain {}
+    ^
+ecelerity.conf:8:1: stanza peer is not possible in the global scope; it belongs to: listen, esmtp_listener, \
+control_listener, http_listener, ecstream_listener
+    Peer 10.0.0.1 {}
+    ^
+ecelerity.conf:9:30: outbound_throttle_messages: takes N or N/seconds, not "5/0"
+    outbound_throttle_messages = 5/0
+                                 ^
+ecelerity.conf:10:28: max_outbound_connections: must be at most 1099511627776, not 99999999999999
+    max_outbound_connections = 99999999999999
+                               ^
+ecelerity.conf:11:13: unknown option "mainlogg" of ec_logger; did you mean "mainlog"?
+    ec_logger { mainlogg = x }
+                ^
+ecelerity.conf:12:14: spool_mode: takes permissions in octal such as 0640, not "0999"
+    spool_mode = 0999
+                 ^
+ecelerity.conf:13:26: relay_hosts: "999.0.0.1" is no address or network such as 10.0.0.0/8
+    relay_hosts ( 10.0.0.0/8 999.0.0.1 )
+                             ^
+ecelerity.conf:14:1: context is not possible in the global scope; it belongs to: pathway_group, pathway, \
+esmtp_listener, listen, peer
+    context [ a = b ]
+    ^
+16 errors
+"""
+
+
+def test_all_mistakes_of_a_run_are_printed(conf, capsys):
+    conf.write(WRONG)
+    assert validate_config.main(["-c", "ecelerity.conf"]) == 1
+    assert capsys.readouterr().out == GOLDEN
+
+
+def test_mistakes_as_json(conf, capsys):
+    conf.write("a = 1\ntls = maybe\n")
+    assert validate_config.main(["-c", "ecelerity.conf", "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["valid"] is False
+    places = [(e["file"], e["line"], e["column"]) for e in answer["errors"]]
+    assert places == [("ecelerity.conf", 1, 1), ("ecelerity.conf", 2, 7)]
+
+
+def test_valid_configuration_says_so(conf, capsys):
+    conf.write("force_fsync = false\nopendkim { }\n")
+    assert validate_config.main(["-c", "ecelerity.conf"]) == 0
+    assert capsys.readouterr().out == (
+        "notice: ecelerity.conf:1: force_fsync has no effect: mail is always on disk before it is acknowledged\n"
+        "notice: ecelerity.conf:2: module opendkim is not built yet\n"
+        "Configuration valid\n")
+
+
+def test_the_shipped_configuration_is_valid(monkeypatch, capsys):
+    monkeypatch.setenv("EC_CONF_SEARCH_PATH", "conf/default")
+    assert validate_config.main([]) == 0
+    assert capsys.readouterr().out == "Configuration valid\n"
+
+
+def test_long_line_is_cut_around_the_caret(conf):
+    error = conf.error("a" * 5000 + " = 1")
+    shown, caret = str(error).splitlines()[1:]
+    assert len(shown) <= 104 and caret.strip() == "^"
+    error = conf.error("retry_interval = 1 " * 300 + "tls = maybe")
+    shown, caret = str(error).splitlines()[1:]
+    assert shown[caret.index("^"):].startswith("maybe")
+
+
+def test_number_of_errors_is_bounded(conf):
+    assert len(conf.errors("x = 1\n" * 5000)) == 100
+
+
+@pytest.mark.parametrize("text, message", [
+    ('Binding_Group a { Binding x {} } Binding_Group b { Binding x {} }', 'binding "x" is in group "a" already'),
+    ('Pathway_Group a { Pathway x {} } Pathway_Group b { Pathway x {} }', 'pathway "x" is in group "a" already'),
+    ('ESMTP_Listener { Listen ":25" {} } Control_Listener { Listen "*:25" {} }',
+     "0.0.0.0:25 is taken by esmtp_listener at ecelerity.conf:1"),
+    ('EventLoop "a" {} delivery_pool = b', 'delivery_pool: no EventLoop "b"'),
+    ('Binding "a b" {}', "binding: a name has 1 to 255 characters, none of them a blank or colon"),
+    ('ESMTP_Listener { Listen "::1:25" {} }', 'listen: "::1" is no address; IPv6 stands in brackets'),
+    ('ESMTP_Listener { Listen "*:99999" {} }',
+     'listen: "*:99999" is no address such as "*:25", "192.0.2.1:25", "[::1]:25" or a path'),
+    (f'Control_Listener {{ Listen "/{"x" * 120}" {{}} }}', "listen: the path of a socket has at most 107 bytes"),
+    ('max_command_length = 100', "max_command_length: must be at least 512, not 100"),
+    ('retry_interval = (1 2)', "retry_interval: takes a number, not a list"),
+    ('adaptive_retry_interval = (5 2)', "adaptive_retry_interval: takes ( low high ), but 5 is above 2"),
+    ('retry_interval = -1', "retry_interval: must be at least 1, not -1"),
+])
+def test_what_does_not_fit_together_is_refused(conf, text, message):
+    assert conf.error(text).message == message
+
+
+def test_failure_leaves_the_current_generation(conf):
+    before = conf.publish("retry_interval = 77")
+    conf.write("retry_interval = x")
+    with pytest.raises(ConfigErrors):
+        config.publish(config.load("ecelerity.conf", env=conf.env))
+    now = current_generation()
+    assert now.number == before.number and now.globals["retry_interval"] == 77
+
+
+def test_random_words_in_random_places_end_in_config_errors(conf):
+    rng = random.Random(8)
+    words = registry.names() + list(INSIDE) + WRONG.split() + [
+        "{", "}", "(", ")", "[", "]", "=", '"/(a/"', '"/(a)*/"', "::/0", "10.0.0.0/8", "[::]:0", "-5", "1/0", "''", "é"]
+    for _ in range(400):
+        text = " ".join(rng.choice(words) for _ in range(rng.randrange(1, 4)))
+        kind = rng.choice(list(INSIDE) + ["threadpool", "security", "ec_logger", "host"])
+        option = rng.choice(registry.names())
+        raw = rng.choice(["( 1 2 )", "( )", "[ a = b ]", rng.choice(words), "x"])
+        label = rng.choice(["", "x", "10.0.0.1", "*:25"])
+        try:
+            config.publish(conf.load(f'{kind} "{label}" {{ {option} = {raw} }} {text}'))
+        except ConfigErrors as e:
+            assert all(error.line for error in e.errors)

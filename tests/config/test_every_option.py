@@ -1,0 +1,47 @@
+"""Every option can be written in each of its scopes, and reaches the engine."""
+import pytest
+
+from pymomentum import config
+from pymomentum.core.config.generation import Generation
+from pymomentum.options import registry
+from pymomentum.options.types import Boolean, Dict, Duration, Enum, List, Nets, Number, Octal, Range, Text, Throttle
+
+STANZAS = {
+    "global": "%s", "binding_group": "Binding_Group g { %s }", "binding": "Binding b { %s }",
+    "domain": "Domain x.org { %s }", "host": "Host x.org { %s }", "pathway_group": "Pathway_Group g { %s }",
+    "pathway": "Pathway p { %s }", "esmtp_listener": "ESMTP_Listener { %s Listen :25 { } }",
+    "control_listener": "Control_Listener { %s Listen x/y { } }", "http_listener": "HTTP_Listener { %s }",
+    "ecstream_listener": "ECStream_Listener { %s }", "listen": "ESMTP_Listener { Listen :25 { %s } }",
+    "peer": "ESMTP_Listener { Peer ::1 { %s } Listen :25 { Peer 10.0.0.0/8 { %s } } }", "threadpool": "ThreadPool t { %s }",
+    "eventloop": "EventLoop default { %s }", "security": "Security { %s }", "debug_flags": "Debug_Flags { %s }",
+}
+SAMPLES = {         # as written, and as the types are given it
+    Boolean: ("on", "on"), Octal: ("0600", "0600"), Duration: ('"2 days"', "2 days"), Text: ("default", "default"),
+    Throttle: ("7/60", "7/60"), Nets: ("( 10.0.0.0/8 )", ["10.0.0.0/8"]), Range: ("( 1 9 )", ["1", "9"]),
+    List: ("( a b )", ["a", "b"]), Dict: ("[ k = v ]", {"k": "v"}),
+}
+
+
+def sample(type):
+    if isinstance(type, Enum):
+        return type.values[-1].upper(), type.values[-1]
+    if isinstance(type, Number):
+        return (str(max(type.minimum, 3)),) * 2
+    return SAMPLES[type.__class__]
+
+
+@pytest.mark.parametrize("scope", registry.SCOPES)
+def test_all_options_of_a_scope_are_read_and_published(conf, scope):
+    rows = [row for rows in registry.OPTIONS.values() for row in rows if scope in row.scopes]
+    body = "\n".join(f"{row.name.upper()} = {sample(row.type)[0]}" for row in rows)
+    loaded = conf.load(STANZAS[scope].replace("%s", body))
+    config.publish(loaded)
+    if scope == "global":
+        values = Generation().globals
+        for row in rows:
+            expected = row.type.parse(sample(row.type)[1])
+            assert loaded.globals[row.name] == expected
+            if row.type.kind in ("number", "text", "list"):
+                assert values[row.name] == row.type.encode(expected)
+            else:
+                assert values[row.name]
