@@ -29,6 +29,14 @@ MISBEHAVIOURS = ("servfail", "refused", "timeout", "truncated", "garbage", "wron
 DEFAULT_TTL = 60
 
 
+def _checked(entry):
+    faults = entry.get("misbehave")
+    for fault in faults.values() if isinstance(faults, dict) else [faults]:
+        if fault is not None and fault not in MISBEHAVIOURS:
+            raise ValueError(f"unknown misbehaviour {fault!r}")
+    return dict(entry)
+
+
 def _texts(kind, values):
     """Values as the zone file would have them."""
     for value in [values] if isinstance(values, (str, tuple)) else values:
@@ -59,7 +67,7 @@ class DNSServer:
 
     def set(self, zones):
         """Replace everything known."""
-        zones = {name.lower().rstrip("."): dict(entry) for name, entry in zones.items()}
+        zones = {name.lower().rstrip("."): _checked(entry) for name, entry in zones.items()}
         with self._lock:
             self._zones = zones
 
@@ -70,7 +78,7 @@ class DNSServer:
             for name, entry in zones.items():
                 known.pop(name.lower().rstrip("."), None)
                 if entry is not None:
-                    known[name.lower().rstrip(".")] = dict(entry)
+                    known[name.lower().rstrip(".")] = _checked(entry)
             self._zones = known
 
     def count(self, name, kind):
@@ -182,8 +190,6 @@ class DNSServer:
         fault = entry.get("misbehave", wild.get("misbehave"))
         if isinstance(fault, dict):
             fault = fault.get(kind)
-        if fault is not None and fault not in MISBEHAVIOURS:
-            raise ValueError(f"unknown misbehaviour {fault!r}")
         if fault == "timeout":
             return None, 0
         if fault == "garbage":

@@ -98,3 +98,8 @@ def test_wait_counts_questions(server):
     server.wait("example.com", "MX")
     with pytest.raises(AssertionError, match="2 questions for example.com MX"):
         server.wait("example.com", "MX", 2, timeout=0.05)
+
+
+def test_misspelt_misbehaviour_is_an_error(server):
+    with pytest.raises(ValueError, match="sevrfail"):
+        server.update({"bad.test": {"misbehave": "sevrfail"}})
