@@ -156,12 +156,11 @@ class Sink:
         session = _Session(self, sock, connection)
         try:
             session.run()
-        except Cut:
-            if not self.reset:
-                session.shut()
-        except OSError:
-            pass                                # the peer ended it
+        except (Cut, OSError):
+            pass                                # the script, or the peer, ended it
         finally:
+            if not (self.reset and session.faulty):
+                session.shut()
             with self._lock:
                 self._live.discard(sock)
                 self.open -= 1
