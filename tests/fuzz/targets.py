@@ -105,21 +105,26 @@ def header(data):
     return tuple(isinstance(f, int) for f in found[:6]), bucket(len(data) - body)
 
 
+def sound_tree(data, **limits):
+    """The tree of a message, its offsets and links found right."""
+    tree = walk(data, **limits)
+    at = -1
+    for i, p in enumerate(tree.parts):
+        assert at <= p.headers_start <= p.preamble_start <= p.body_start <= p.body_end <= p.epilogue_end <= len(data)
+        assert p.parent < i
+        at = p.headers_start
+        if i:
+            parent = tree.parts[p.parent]
+            assert parent.preamble_start <= p.headers_start and p.epilogue_end <= parent.body_end
+            assert p.depth == parent.depth + 1
+        if p.next >= 0:
+            assert tree.parts[p.next].parent == p.parent and tree.parts[p.next].headers_start >= p.epilogue_end
+    return tree
+
+
 def part(data):
-    shape = []
-    for limits in {}, {"parts": 3, "depth": 2, "header": 60}:
-        tree = walk(data, **limits)
-        at = -1
-        for p in tree.parts:
-            assert at <= p.headers_start <= p.preamble_start <= p.body_start <= p.body_end <= p.epilogue_end <= len(data)
-            at = p.headers_start
-            if p.parent >= 0:
-                parent = tree.parts[p.parent]
-                assert parent.preamble_start <= p.headers_start and p.epilogue_end <= parent.body_end
-                assert p.depth == parent.depth + 1
-            assert p.next < 0 or tree.parts[p.next].headers_start >= p.epilogue_end
-        shape.append((tree.state, tuple((p.parent, p.state) for p in tree.parts[:8])))
-    return tuple(shape)
+    trees = sound_tree(data), sound_tree(data, parts=3, depth=2, header=60)
+    return tuple((tree.state, tuple((p.parent, p.state) for p in tree.parts[:8])) for tree in trees)
 
 
 def address(data):
