@@ -35,7 +35,7 @@ cdef int smtp_command_parse(slice_t line, smtp_command_t *out) noexcept nogil:
     out.name = slice_make(line.ptr, n)
     out.args = slice_trim(slice_make(line.ptr + n, line.len - n))
     out.verb = SMTP_UNKNOWN
-    for verb in range(SMTP_UNKNOWN):
+    for verb in range(<int>SMTP_UNKNOWN):
         if slice_ieq(out.name, slice_of(SMTP_VERB_NAMES[verb])):
             out.verb = verb
             break

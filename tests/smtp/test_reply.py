@@ -2,6 +2,7 @@ import pytest
 
 from pymomentum.core.smtp.extension import parse_extension
 from pymomentum.core.smtp.reply import parse_reply
+from tests.fuzz.targets import extension, reply
 from tests.harness.mutate import mutants
 
 LINES = [
@@ -65,19 +66,8 @@ def test_truncated_reply_parses_or_is_refused():
                 parse_reply(line[:end])
 
 
-def test_mutated_reply_answers_parts_of_itself():
+def test_mutated_lines_answer_parts_of_themselves():
     for line in mutants([line for line, _ in LINES], 20000):
-        try:
-            reply = parse_reply(line)
-        except ValueError:
-            continue
-        assert reply.code == int(line[:3]) and reply.enhanced in line and line.rstrip(b" \t").endswith(reply.text)
-
-
-def test_mutated_extension_never_escapes_its_table():
+        reply(line)
     for text in mutants([text for text, _, _ in EXTENSIONS], 20000):
-        try:
-            names, size = parse_extension(text)
-        except ValueError:
-            continue
-        assert size == 0 or "SIZE" in names
+        extension(text)

@@ -1,6 +1,7 @@
 import pytest
 
 from pymomentum.core.mime.address import parse_addresses
+from tests.fuzz.targets import address
 from tests.harness.mutate import mutants
 
 LISTS = [
@@ -51,15 +52,9 @@ def test_hostile_repetition_is_read_once(piece):
     assert parse_addresses(piece * 100000, 1 << 31) is not None
 
 
-def check(text):
-    for found in parse_addresses(text):
-        if found:
-            assert all(part in text for part in found) and found.local
-
-
 def test_truncated_and_mutated_lists():
     for text, _ in LISTS:
         for end in range(len(text)):
-            check(text[:end])
+            address(text[:end])
     for text in mutants([text for text, _ in LISTS], 20000):
-        check(text)
+        address(text)

@@ -1,0 +1,105 @@
+"""Seeded mutation fuzzer of the parsers.
+
+    python -m tests.fuzz.run --seconds 60 [--target command] [--seed N] [--save]
+
+Each target runs in a process of its own, so that a crash is caught as well as a broken
+promise; the input at fault is kept in tests/fuzz/corpus/<target>/ as fault-<checksum>.
+--save keeps the inputs whose results had a new shape, too.
+"""
+import argparse
+import hashlib
+import mmap
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from tests.fuzz.targets import TARGETS
+from tests.harness.mutate import mutant
+
+CORPUS = Path(__file__).resolve().parent / "corpus"
+LONGEST = 4096
+POOL = 2000             # samples at most
+HANG = 10               # seconds for one input
+
+
+def samples(name):
+    """The saved inputs of a target, in a fixed order."""
+    return [path.read_bytes() for path in sorted((CORPUS / name).iterdir())]
+
+
+def keep(name, kind, data):
+    path = CORPUS / name / f"{kind}-{hashlib.sha256(data).hexdigest()[:12]}"
+    path.write_bytes(data)
+    return path
+
+
+def _loop(name, seconds, seed, save, scratch):
+    """Runs in the child.  `scratch` holds the count of runs and the input at hand, for whoever finds us dead."""
+    target = TARGETS[name]
+    rng = random.Random(f"{name} {seed}")
+    pool = samples(name)
+    shapes = {target(data) for data in pool}
+    end = time.monotonic() + seconds
+    runs = 0
+    while time.monotonic() < end:
+        data = mutant(rng, pool, LONGEST)
+        runs += 1
+        scratch[:16] = runs.to_bytes(8, "little") + len(data).to_bytes(8, "little")
+        scratch[16:16 + len(data)] = data
+        if runs % 256 == 1:
+            signal.alarm(HANG)
+        shape = target(data)
+        if shape not in shapes:
+            shapes.add(shape)
+            if len(pool) < POOL:
+                pool.append(data)
+            if save:
+                keep(name, "shape", data)
+    signal.alarm(0)
+
+
+def fuzz(name, seconds, seed=1, save=False):
+    """Drive one target; answers (runs, path of the input at fault or None)."""
+    scratch = mmap.mmap(-1, 16 + LONGEST)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            _loop(name, seconds, seed, save, scratch)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    runs = int.from_bytes(scratch[:8], "little")
+    if status == 0:
+        return runs, None
+    data = scratch[16:16 + int.from_bytes(scratch[8:16], "little")]
+    return runs, keep(name, "fault", data)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tests.fuzz.run", description="Fuzz the parsers.")
+    parser.add_argument("--seconds", type=float, default=60, help="for all targets together")
+    parser.add_argument("--target", choices=sorted(TARGETS), action="append")
+    parser.add_argument("--seed", type=int, default=None, help="default: another one each time, and printed")
+    parser.add_argument("--save", action="store_true")
+    args = parser.parse_args()
+    seed = args.seed if args.seed is not None else random.randrange(1 << 32)
+    names = args.target or list(TARGETS)
+    faults = 0
+    for name in names:
+        runs, fault = fuzz(name, args.seconds / len(names), seed, args.save)
+        print(f"{name}: {runs} runs, seed {seed}" + (f", FAULT kept in {fault}" if fault else ""), flush=True)
+        faults += fault is not None
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
