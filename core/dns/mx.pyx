@@ -22,6 +22,7 @@ cdef extern from "arpa/inet.h" nogil:
 cdef enum:
     ADDRESSES_PER_HOST = 4      # on average: of dns_max_answers hosts
     FAILED_TTL = 5              # seconds, where nothing was answered
+    PARTIAL_TTL = 60            # at most, where some host's addresses could not be had
     LITERAL_TTL = 86400
     LITERAL_TEXT = 48
 
@@ -41,7 +42,8 @@ cdef struct lookup_t:
     bint missing                # the domain: its own address does not exist
     bint failed                 # some query did
     uint32_t pending            # queries, and one while more are being asked
-    uint32_t ttl
+    uint32_t ttl                # of the records seen; all ones: none
+    uint32_t negative_ttl       # of the other answers
     uint32_t hosts
     dns_query_t mx
     slot_t *slots
@@ -52,9 +54,12 @@ cdef struct lookup_t:
 # ---- what was learnt -------------------------------------------------------------
 
 cdef void note_ttl(lookup_t *l, const dns_query_t *q) noexcept nogil:
+    """Only records count where there are any."""
     cdef uint32_t ttl = dns_answer_ttl(q.answer, l.loop.now_ms)
-    if ttl < l.ttl:
-        l.ttl = ttl
+    if q.answer.status == DNS_OK:
+        l.ttl = ttl if ttl < l.ttl else l.ttl
+    else:
+        l.negative_ttl = ttl if ttl < l.negative_ttl else l.negative_ttl
 
 
 cdef bint is_literal(slice_t name) noexcept nogil:
@@ -152,6 +157,14 @@ cdef void add_host(mx_answer_t *out, const lookup_t *l, const slot_t *s, uint32_
     out.hosts += 1
 
 
+cdef uint32_t lifetime(const lookup_t *l) noexcept nogil:
+    cdef uint32_t ttl = l.ttl
+    if l.status == MX_OK:
+        return PARTIAL_TTL if l.failed and ttl > PARTIAL_TTL else ttl
+    ttl = l.negative_ttl if l.negative_ttl < ttl else ttl
+    return ttl if ttl != <uint32_t>-1 else FAILED_TTL
+
+
 cdef mx_answer_t *compose(lookup_t *l) noexcept nogil:
     cdef uint64_t most = <uint64_t>l.resolver.max_answers * ADDRESSES_PER_HOST
     cdef uint64_t addresses = 0
@@ -174,7 +187,7 @@ cdef mx_answer_t *compose(lookup_t *l) noexcept nogil:
     if out == NULL:
         return NULL
     out.status = l.status
-    out.ttl = l.ttl if l.ttl != <uint32_t>-1 else FAILED_TTL
+    out.ttl = lifetime(l)
     if l.status != MX_OK:
         return out
     keys = order_hosts(l)
@@ -339,7 +352,7 @@ cdef int mx_lookup(loop_t *loop, slice_t domain, int flags, mx_query_t *q, mx_do
         return EC_OK
     l.flags = flags
     l.status = MX_OK
-    l.ttl = <uint32_t>-1
+    l.ttl = l.negative_ttl = <uint32_t>-1
     n = dns_key(domain, DNS_MX, l.key)
     l.pending = 1
     if n:

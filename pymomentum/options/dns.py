@@ -15,7 +15,7 @@ option("dns_expire_interval", Number(10, minimum=1), unit="seconds", scopes=GLOB
 option("dns_failures_to_purge", Number(10), scopes=ROUTING, page="4/config/ref-dns-failures-to-purge",
        doc="Failed MX lookups after which a domain's mail fails.")
 option("dns_fallback_to_tcp", Boolean(False), scopes=GLOBAL, page="4/config/ref-dns-fallback-to-tcp",
-       doc="Ask again by TCP when a UDP answer is cut.")
+       doc="Ask by TCP after any cut UDP answer; no: only where the cut answer holds nothing of use.")
 option("dns_max_answers", Number(64, minimum=1, maximum=65535), unit="records", scopes=GLOBAL,
        doc="Records of one answer that are used.")
 option("dns_max_cname", Number(8, maximum=64), scopes=GLOBAL,
