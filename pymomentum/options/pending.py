@@ -67,7 +67,6 @@ bounce_behavior
 bounce_domains
 bounce_pattern
 bounce_suppress_list
-bounces_inline_original
 capabilities
 chroot
 clear_mail_queue_maintainers
@@ -123,7 +122,6 @@ dns_udp_sndbuf_size
 domain_for_unqualified_recipient_addresses
 domain_for_unqualified_sender_address
 domainkeys
-drop_body_after_trans_fail
 duravip_follow
 duravip_preference
 ecstream_idle_time
@@ -145,16 +143,13 @@ events_per_iter
 exclude_vctx_conn
 exclude_vctx_mess
 expensive_batch_assessment
-file_mode
 force_fsync
 fully_resolve_before_smtp
-gateway
 gcm_application_id
 gcm_authorization_token_id
 gcm_delay_while_idle
 gcm_dry_run
 gcm_ttl
-generate_bounces
 generate_bounces_for_multi_recipient_policy_rejections
 generate_delay_dsn
 generation_max_age
@@ -188,7 +183,6 @@ log_hires_timestamp
 log_requests_to_paniclog
 log_ring_size
 mail_queue_check_vm_interval
-mailerdaemon
 mailfrom_timeout
 maintainer_pool
 malloc2mmap_threshold
@@ -211,18 +205,13 @@ max_recipients_per_message
 max_reply_length
 max_reply_lines
 max_request_size
-max_resident_active_queue
-max_resident_messages
 max_resident_messages_per_binding
 max_resident_transfails
-max_retries
-max_retry_interval
 max_timed_events_per_iter
 mcmt_reception
 mdn_failures_notify
 memory_goal
 memory_hwm
-message_expiration
 migrate_connections_between_sibling_domains
 mime_parse_large_messages_during_reception
 min_dns_ttl
@@ -235,7 +224,6 @@ mta_sts_policy_store
 mx_failures_fallback_to_a
 mx_failures_to_delay
 never_attempt_expired_messages
-never_retry
 notice
 only_use_best_mx_for_relay_domains
 open_relay
@@ -247,7 +235,6 @@ outbound_throttle_messages
 pcre_cache_size
 pcre_cache_ttl
 permastore_interval
-pidfile
 pool_name
 prefer_ipv6_mxs
 prohibited_hosts
@@ -266,7 +253,6 @@ reserve_maintenance_interval
 resolv_conf
 response_transcode_pattern
 response_transcode_replace
-retry_interval
 rfc2821_allow_whitespace_in_envelope
 rfc2821_pedantic_address_rules
 rfc2822_date_header
@@ -296,7 +282,6 @@ soft_bounce_drain_rate
 spool_mode
 spool_retry_interval
 spool_segment_size
-spoolbase
 ssl_lock_method
 stack_size
 starttls_injection_policy
@@ -308,8 +293,6 @@ tcp_buffer_size
 tcp_recv_buffer_size
 tcp_send_buffer_size
 teleport_enabled
-timeout
-timestampformat
 tls
 tls_allow_renegotiation
 tls_ca
