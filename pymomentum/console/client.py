@@ -70,23 +70,28 @@ class Client:
         return data if json and status == 0 else text, status
 
     def first(self, request):
-        """Send a request and read the first frame; a connection that was closed meanwhile is made anew."""
-        fresh = self.socket is None
-        if fresh:
+        """Send a request and read the first frame; a connection that was closed while idle is made anew."""
+        used = self.socket is not None
+        if not used:
             self.connect()
         try:
-            framing.send(self.socket, request)
-            return self.receive()
-        except (BrokenPipeError, ConnectionResetError, EOFError):
+            return self.exchange(request)
+        except (ConnectionResetError, EOFError):
             self.close()
-            if fresh:
-                raise ConsoleError(f"{self.endpoint} closed the connection") from None
-        self.connect()
+        if used:
+            self.connect()
+            try:
+                return self.exchange(request)
+            except (ConnectionResetError, EOFError):
+                self.close()
+        raise ConsoleError(f"{self.endpoint} closed the connection")
+
+    def exchange(self, request):
         try:
             framing.send(self.socket, request)
-            return self.receive()
-        except EOFError:
-            raise ConsoleError(f"{self.endpoint} closed the connection") from None
+        except (BrokenPipeError, ConnectionResetError):
+            pass                        # why it closed may still be there to read
+        return self.receive()
 
     def receive(self):
         answer = framing.receive(self.socket, framing.MAX_RESPONSE, self.timeout)

@@ -197,6 +197,8 @@ def refuse(client, reason):
     try:
         client.settimeout(1)
         framing.send_answer(client, reason + "\n", None, 1)
+        client.shutdown(socket.SHUT_WR)
+        client.recv(framing.MAX_REQUEST, socket.MSG_DONTWAIT)       # what is left unread turns the close into a reset
     except OSError:
         pass
     finally:
