@@ -31,9 +31,9 @@ cdef enum recv_method_t:
 
 cdef struct blob_t:             # counted: bytes of a body, shared by recipients
     uint32_t refs               # atomic
-    uint32_t pad
-    size_t len
-    size_t cap
+    uint32_t off                # where the body begins in ptr: room ahead for trace headers
+    size_t len                  # of the body
+    size_t cap                  # of ptr
     char *ptr
 
 cdef struct envelope_t:         # one allocation; rebuilt from the spool after a swap-out
@@ -74,11 +74,20 @@ cdef struct ec_message_t:
     char *code                  # last response, NUL-terminated; NULL: none
 
 
-cdef blob_t *blob_new(size_t cap) noexcept nogil                        # NULL: no memory
-cdef int blob_grow(blob_t *b, size_t need) noexcept nogil               # while there is one reference
+cdef blob_t *blob_new(size_t cap, uint32_t off) noexcept nogil          # NULL: no memory
+cdef int blob_add(blob_t *b, const char *p, size_t n) noexcept nogil    # while there is one reference; EC_NOMEM
+cdef int blob_prepend(blob_t *b, const char *p, size_t n) noexcept nogil
 cdef blob_t *blob_ref(blob_t *b) noexcept nogil
 cdef void blob_unref(blob_t *b) noexcept nogil
 cdef void blob_seal(blob_t *b) noexcept nogil                           # gives back unused room
+
+
+cdef inline slice_t blob_slice(const blob_t *b) noexcept nogil:
+    cdef slice_t s
+    s.ptr = b.ptr + b.off
+    s.len = b.len
+    return s
+
 
 cdef ec_message_t *message_new() noexcept nogil                         # NULL: no memory
 cdef void message_free(ec_message_t *m) noexcept nogil                  # drops envelope and body too

@@ -6,7 +6,7 @@ skipped, a higher version is refused.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memmove, memset
 
 from pymomentum.core.base.atomic cimport atomic_add32, atomic_add64, atomic_load64
 from pymomentum.core.base.buf cimport buf_add, buf_t
@@ -71,45 +71,59 @@ cdef uint64_t message_count() noexcept nogil:
     return atomic_load64(&messages)
 
 
-cdef blob_t *blob_new(size_t cap) noexcept nogil:
+cdef blob_t *blob_new(size_t cap, uint32_t off) noexcept nogil:
     cdef blob_t *b = <blob_t*>malloc(sizeof(blob_t))
     if b == NULL:
         return NULL
-    b.ptr = <char*>malloc(cap)
+    b.cap = cap + off if cap + off else 1
+    b.ptr = <char*>malloc(b.cap)
     if b.ptr == NULL:
         free(b)
         return NULL
     b.refs = 1
+    b.off = off
     b.len = 0
-    b.cap = cap
-    atomic_add64(&resident, cap)
+    atomic_add64(&resident, b.cap)
     return b
 
 
-cdef int blob_grow(blob_t *b, size_t need) noexcept nogil:
-    cdef size_t cap = b.cap
-    cdef char *p
-    if need <= cap:
-        return EC_OK
-    while cap < need:
-        cap *= 2
-    p = <char*>realloc(b.ptr, cap)
+cdef int resize(blob_t *b, size_t cap) noexcept nogil:
+    cdef char *p = <char*>realloc(b.ptr, cap)
     if p == NULL:
         return EC_NOMEM
-    atomic_add64(&resident, <int64_t>(cap - b.cap))
+    atomic_add64(&resident, <int64_t>cap - <int64_t>b.cap)
     b.ptr = p
     b.cap = cap
     return EC_OK
 
 
+cdef int blob_add(blob_t *b, const char *p, size_t n) noexcept nogil:
+    cdef size_t need = b.off + b.len + n, cap = b.cap
+    if need > cap:
+        while cap < need:
+            cap *= 2
+        if resize(b, cap) != EC_OK:
+            return EC_NOMEM
+    memcpy(b.ptr + b.off + b.len, p, n)
+    b.len += n
+    return EC_OK
+
+
+cdef int blob_prepend(blob_t *b, const char *p, size_t n) noexcept nogil:
+    if n > b.off:
+        if b.off + b.len + n > b.cap and resize(b, b.off + b.len + n) != EC_OK:
+            return EC_NOMEM
+        memmove(b.ptr + n, b.ptr + b.off, b.len)
+        b.off = <uint32_t>n
+    b.off -= <uint32_t>n
+    memcpy(b.ptr + b.off, p, n)
+    b.len += n
+    return EC_OK
+
+
 cdef void blob_seal(blob_t *b) noexcept nogil:
-    cdef char *p
-    if b.cap - b.len > SLACK:
-        p = <char*>realloc(b.ptr, b.len if b.len else 1)
-        if p != NULL:
-            atomic_add64(&resident, -<int64_t>(b.cap - b.len))
-            b.ptr = p
-            b.cap = b.len
+    if b.cap - b.off - b.len > SLACK:
+        resize(b, b.off + b.len)
 
 
 cdef blob_t *blob_ref(blob_t *b) noexcept nogil:

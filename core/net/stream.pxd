@@ -29,6 +29,7 @@ cdef struct stream_t:
     bint writing
     bint reading
     bint closing
+    bint closed                 # libuv is done with it
     bint eof
     bint handshaking
     bint close_after            # close when all is written

@@ -273,6 +273,7 @@ cdef void on_uv_closed(uv_handle_t *h) noexcept nogil:
     if s.ssl != NULL:
         SSL_free(s.ssl)                 # with its BIOs
         s.ssl = NULL
+    s.closed = True
     if s.on_closed != NULL:
         s.on_closed(s, EC_OK)
 

@@ -6,7 +6,7 @@ is made again when the disk is back.
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.stdio cimport snprintf
-from libc.string cimport memcpy, memset, strncpy
+from libc.string cimport memset, strncpy
 from libc.time cimport time_t
 
 from pymomentum.core.base.buf cimport buf_add, buf_add_slice, buf_add_z, buf_free, buf_printf, buf_slice, buf_t
@@ -18,8 +18,8 @@ from pymomentum.core.config.values cimport (BOUNCES_INLINE_ORIGINAL_ALL, BOUNCES
 from pymomentum.core.log.record cimport attempt_t, log_reception
 from pymomentum.core.loop.loop cimport COUNT_RECEIVED, loop_t, loop_timer_set
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_new, message_id_text
-from pymomentum.core.message.message cimport (BODY_8BIT, BODY_UNCLEAN, MSG_SPOOLED, MSG_STATE_PENDING, RECV_INTERNAL, blob_new,
-                                              blob_t, ec_message_t, envelope_copy, envelope_t, message_free, message_new,
+from pymomentum.core.message.message cimport (BODY_8BIT, BODY_UNCLEAN, MSG_SPOOLED, MSG_STATE_PENDING, RECV_INTERNAL, blob_add, blob_new,
+                                              blob_slice, ec_message_t, envelope_copy, envelope_t, message_free, message_new,
                                               meta_encode)
 from pymomentum.core.spool.spool cimport (spool_commit, spool_forget, spool_main, spool_meta_t, spool_take_seq, spool_txn_t)
 from .domain cimport domain_t, domain_touch, mail_queue_t
@@ -63,11 +63,9 @@ def identity(str name not None):
 
 cdef slice_t header_of(ec_message_t *m) noexcept nogil:
     """The original's header block with its last line end."""
-    cdef const char *end
-    if m.blob == NULL:
-        return slice_make(NULL, 0)
-    end = <const char*>memmem(m.blob.ptr, m.blob.len, b"\r\n\r\n", 4)
-    return slice_make(m.blob.ptr, end + 2 - m.blob.ptr if end != NULL else m.blob.len)
+    cdef slice_t body = blob_slice(m.blob)
+    cdef const char *end = <const char*>memmem(body.ptr, body.len, b"\r\n\r\n", 4)
+    return slice_make(body.ptr, end + 2 - body.ptr) if end != NULL else body
 
 
 cdef slice_t status_of(slice_t text, char *room) noexcept nogil:
@@ -128,7 +126,7 @@ cdef int compose(buf_t *b, mail_queue_t *q, ec_message_t *m, const attempt_t *a,
     buf_printf(b, b"\r\nLast-Attempt-Date: %s\r\n\r\n", date)
     if inline_ != BOUNCES_INLINE_ORIGINAL_NONE and m.blob != NULL:
         buf_printf(b, b"--%s\r\nContent-Type: %s\r\n\r\n", boundary, b"message/rfc822" if whole else b"text/rfc822-headers")
-        original = slice_make(m.blob.ptr, m.blob.len) if whole else header_of(m)
+        original = blob_slice(m.blob) if whole else header_of(m)
         buf_add_slice(b, original)
         buf_add_z(b, b"\r\n")
     return buf_printf(b, b"--%s--\r\n", boundary)
@@ -194,7 +192,7 @@ cdef void bounce_send(mail_queue_t *q, ec_message_t *m, const attempt_t *a) noex
         e.peer = slice_of(b"unknown")
         e.binding = slice_of(b"default")
         r.env = envelope_copy(&e)
-        r.blob = blob_new(text.len + 1)
+        r.blob = blob_new(text.len, 0)
     if b == NULL or r == NULL or r.env == NULL or r.blob == NULL or text.len == 0:
         # no memory: the message stays in the spool and fails again after the next start
         if r != NULL:
@@ -204,8 +202,7 @@ cdef void bounce_send(mail_queue_t *q, ec_message_t *m, const attempt_t *a) noex
         q.domain.messages -= 1
         message_free(m)
         return
-    memcpy(r.blob.ptr, text.ptr, text.len)
-    r.blob.len = text.len
+    blob_add(r.blob, text.ptr, text.len)
     buf_free(&text)
     r.body_size = r.blob.len
     r.created_us = q.domain.loop.wall_us
@@ -219,7 +216,7 @@ cdef void bounce_send(mail_queue_t *q, ec_message_t *m, const attempt_t *a) noex
     b.meta.seq = r.seq
     b.meta.bytes = buf_slice(&b.bytes)
     b.txn.seq = r.body_seq
-    b.txn.body = slice_make(r.blob.ptr, r.blob.len)
+    b.txn.body = blob_slice(r.blob)
     b.txn.flags = <unsigned char>(r.flags & 0xff)
     b.txn.metas = &b.meta
     b.txn.metas_count = 1

@@ -58,6 +58,7 @@ cdef struct domain_t:
     config_generation_t *generation     # pinned: values point into it
     mx_answer_t *mx
     uint64_t mx_until_ms
+    uint64_t mx_counted         # mx_until_ms of the answer that dns_failures counted last
     mx_query_t query
     host_state_t *hosts         # one per address of mx
     uint64_t born_ms

@@ -3,13 +3,13 @@
 The owner does not touch the message until `fn` is called.
 """
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from pymomentum.core.base.buf cimport buf_clear, buf_free, buf_slice, buf_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.loop.loop cimport loop_t
 from pymomentum.core.loop.pool cimport job_t, pool_new, pool_stop, pool_submit, pool_t
-from pymomentum.core.message.message cimport BODY_LARGE, blob_new, ec_message_t, meta_decode
+from pymomentum.core.message.message cimport BODY_LARGE, blob_add, blob_new, ec_message_t, meta_decode
 from pymomentum.core.spool.layout cimport record_header_t
 from pymomentum.core.spool.reader cimport spool_read
 from pymomentum.core.spool.spool cimport spool_main
@@ -38,12 +38,11 @@ cdef int read_message(ec_message_t *m, bint with_body) noexcept nogil:
         buf_clear(&b)
         rc = spool_read(spool_main(), m.body, m.body_seq, &h, &b)
         if rc == EC_OK:
-            m.blob = blob_new(b.len if b.len else 1)
+            m.blob = blob_new(b.len, 0)
             if m.blob == NULL:
                 rc = EC_NOMEM
             else:
-                memcpy(m.blob.ptr, b.ptr, b.len)
-                m.blob.len = b.len
+                blob_add(m.blob, b.ptr, b.len)
     buf_free(&b)
     return rc
 

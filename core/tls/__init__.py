@@ -1,0 +1,1 @@
+"""TLS: contexts made once per set of parameters."""

@@ -1,0 +1,23 @@
+# listener_t: one listening socket, on loop 0; what it accepts goes to the least loaded loop.
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from pymomentum.core.base.limit cimport limit_t
+from pymomentum.core.c.uv cimport uv_poll_t
+from pymomentum.core.config.generation cimport config_generation_t, config_listen_t
+from pymomentum.core.loop.loop cimport loop_t
+from pymomentum.core.loop.post cimport post_t
+
+# Takes the descriptor over; runs on the loop the connection will live on.
+ctypedef void (*accept_fn)(loop_t *loop, int fd, listener_t *l) noexcept nogil
+
+cdef struct listener_t:         # never freed: sessions point to it
+    uv_poll_t poll
+    post_t post
+    int fd                      # -1: closed
+    char name[256]              # as the configuration writes it
+    limit_t sessions            # for listener_sessions
+    uint64_t accepted
+
+cdef void listener_start(accept_fn fn) noexcept nogil           # before loops run
+# The listen of the current generation that this socket serves; NULL: it has gone.
+cdef const config_listen_t *listener_conf(listener_t *l, config_generation_t *g) noexcept nogil

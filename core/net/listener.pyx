@@ -1,0 +1,137 @@
+"""Listening sockets.
+
+Python binds them (an error there is a configuration error with a line), the
+engine polls them on loop 0 and hands each accepted descriptor to the loop
+with the fewest sessions.  A socket outlives reloads that keep its address.
+"""
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport strncpy
+
+from pymomentum.core.base.slice cimport slice_eq, slice_of
+from pymomentum.core.c.posix cimport posix_close
+from pymomentum.core.c.uv cimport (UV_READABLE, as_handle, uv_close, uv_handle_t, uv_poll_init, uv_poll_start, uv_poll_t)
+from pymomentum.core.config.generation cimport config_generation_t, config_listen, config_listen_count, config_listen_t
+from pymomentum.core.loop.loop cimport COUNT_INBOUND, loop_at, loop_call, loop_count, loop_t
+from pymomentum.core.loop.post cimport post_t
+
+cdef extern from "sys/socket.h" nogil:
+    int accept4(int, void*, void*, int)
+    int SOCK_NONBLOCK
+    int SOCK_CLOEXEC
+
+cdef enum:
+    ACCEPTS = 64                # per wake-up, so that sessions get their turn
+
+cdef struct arrival_t:          # a descriptor on its way to another loop
+    post_t post                 # first
+    loop_t *loop
+    listener_t *listener
+    int fd
+
+cdef accept_fn accepted = NULL
+cdef listener_t *listeners[256]
+cdef int count = 0
+
+
+cdef void listener_start(accept_fn fn) noexcept nogil:
+    global accepted
+    accepted = fn
+
+
+cdef const config_listen_t *listener_conf(listener_t *l, config_generation_t *g) noexcept nogil:
+    cdef size_t i
+    cdef const config_listen_t *c
+    for i in range(config_listen_count(g)):
+        c = config_listen(g, i)
+        if slice_eq(c.name, slice_of(l.name)):
+            return c
+    return NULL
+
+
+cdef void on_arrival(post_t *p) noexcept nogil:
+    cdef arrival_t *a = <arrival_t*>p
+    accepted(a.loop, a.fd, a.listener)
+    free(a)
+
+
+cdef loop_t *least_loaded() noexcept nogil:
+    cdef int i
+    cdef loop_t *best = loop_at(0)
+    for i in range(1, loop_count()):
+        if loop_at(i).counters[COUNT_INBOUND] < best.counters[COUNT_INBOUND]:
+            best = loop_at(i)
+    return best
+
+
+cdef void on_ready(uv_poll_t *h, int status, int events) noexcept nogil:
+    cdef listener_t *l = <listener_t*>h.data
+    cdef loop_t *loop
+    cdef arrival_t *a
+    cdef int i, fd
+    for i in range(ACCEPTS):
+        fd = accept4(l.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
+        if fd < 0:
+            return
+        l.accepted += 1
+        loop = least_loaded()
+        if loop == loop_at(0):
+            accepted(loop, fd, l)
+            continue
+        a = <arrival_t*>malloc(sizeof(arrival_t))
+        if a == NULL:
+            posix_close(fd)
+            continue
+        a.loop = loop
+        a.listener = l
+        a.fd = fd
+        loop_call(loop, &a.post, on_arrival)
+
+
+cdef void on_open(post_t *p) noexcept nogil:
+    cdef listener_t *l = NULL
+    l = <listener_t*>(<char*>p - (<char*>&l.post - <char*>l))
+    uv_poll_init(&loop_at(0).uv, &l.poll, l.fd)
+    l.poll.data = l
+    uv_poll_start(&l.poll, UV_READABLE, on_ready)
+
+
+cdef void on_poll_closed(uv_handle_t *h) noexcept nogil:
+    cdef listener_t *l = <listener_t*>h.data
+    posix_close(l.fd)
+    l.fd = -1
+
+
+cdef void on_close(post_t *p) noexcept nogil:
+    cdef listener_t *l = NULL
+    l = <listener_t*>(<char*>p - (<char*>&l.post - <char*>l))
+    uv_close(as_handle(&l.poll), on_poll_closed)
+
+
+def open_listener(str name not None, int fd):
+    """Serve a bound, listening, non-blocking socket; the engine owns it from here.  Answers its number."""
+    global count
+    cdef listener_t *l
+    cdef bytes b = name.encode()
+    cdef int i
+    for i in range(count):
+        if listeners[i].fd < 0 and listeners[i].sessions.used == 0:
+            break
+    else:
+        i = count
+    if i == 256 or len(b) >= 256:
+        raise ValueError("too many listeners, or too long a name")
+    if i == count:
+        listeners[i] = <listener_t*>calloc(1, sizeof(listener_t))
+        if listeners[i] == NULL:
+            raise MemoryError
+        count += 1
+    l = listeners[i]
+    strncpy(l.name, b, sizeof(l.name) - 1)
+    l.fd = fd
+    loop_call(loop_at(0), &l.post, on_open)
+    return i
+
+
+def close_listener(int number):
+    """Stop accepting; sessions go on."""
+    loop_call(loop_at(0), &listeners[number].post, on_close)

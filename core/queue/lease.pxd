@@ -1,0 +1,40 @@
+# lease_t: a client session's claim on the mail of one queue.  The session lives on
+# any loop, the queue on its domain's; where they differ, the lease travels by post.
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from pymomentum.core.base.list cimport list_node_t
+from pymomentum.core.log.record cimport attempt_t
+from pymomentum.core.loop.loop cimport loop_t
+from pymomentum.core.loop.post cimport post_t
+from pymomentum.core.message.id cimport message_id_t
+from pymomentum.core.message.message cimport ec_message_t
+from pymomentum.core.queue.domain cimport domain_t, mail_queue_t
+from pymomentum.core.queue.outcome cimport outcome_t
+
+ctypedef void (*lease_fn)(lease_t *l) noexcept nogil
+
+cdef struct lease_t:            # embedded in the client session; its address must hold while `asking`
+    post_t post                 # first; questions and answers
+    post_t leave                # the last one
+    list_node_t idle            # in mail_queue_t.idle; touched on the queue's loop only
+    loop_t *loop                # the session's
+    mail_queue_t *queue
+    lease_fn granted            # on `loop`: `batch` holds n messages, 0: nothing now
+    lease_fn wake               # on `loop`: the queue has mail again
+    list_node_t batch           # of one transaction: equal content, one binding
+    uint32_t n
+    uint32_t most               # recipients it may take
+    bint asking                 # a question is under way: the session waits for `granted` before it leaves
+    bint resting                # waits for `wake`; it may leave
+    uint64_t wait_ms            # with n = 0: throttled for so long; 0: no mail
+
+
+# From the session's loop.  `granted` may be called before lease_ask returns.
+cdef void lease_ask(lease_t *l, uint32_t most) noexcept nogil
+# The messages come back with what became of them; a is copied where it must be.  Order is kept.
+cdef void lease_settle(lease_t *l, ec_message_t *m, int outcome, const attempt_t *a) noexcept nogil
+cdef void lease_rest(lease_t *l) noexcept nogil             # wake me when there is mail
+cdef void lease_wake(lease_t *l) noexcept nogil             # for the maintainer, on the queue's loop
+cdef void lease_leave(lease_t *l, lease_fn gone) noexcept nogil    # the session ends; `gone` on its loop, then it may be freed
+cdef void lease_set_remote(bint on) noexcept nogil          # debug_flags { lease = remote }
+cdef bint lease_is_remote(lease_t *l) noexcept nogil

@@ -1,0 +1,248 @@
+"""Leases: how a connection on any loop takes messages and gives outcomes back.
+
+On the queue's own loop every call is direct.  Elsewhere, or with lease =
+remote, questions, answers and outcomes are posts.  A message that is not in
+memory is read back before it is granted.
+"""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from pymomentum.core.base.clock cimport clock_mono_ns
+from pymomentum.core.base.limit cimport throttle_ask
+from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_node_t, list_remove
+from pymomentum.core.base.slice cimport slice_make, slice_t
+from pymomentum.core.base.status cimport EC_OK
+from pymomentum.core.config.values cimport (OPT_MESSAGE_EXPIRATION, OPT_NEVER_ATTEMPT_EXPIRED_MESSAGES,
+                                            OPT_OUTBOUND_THROTTLE_MESSAGES, OPT_SUSPEND_DELIVERY, opt_number, opt_throttle,
+                                            throttle_t)
+from pymomentum.core.loop.loop cimport loop_post, loop_t
+from pymomentum.core.loop.post cimport post_t
+from pymomentum.core.message.message cimport ec_message_t
+from .domain cimport (WAIT_SUSPENDED, WAIT_THROTTLE, domain_t, domain_touch, mail_queue_t, message_resident, queue_remove_active)
+from .outcome cimport message_fail, message_lost, message_settle
+from .swap cimport swap_in
+
+cdef bint remote = False
+cdef const char *EXPIRED = b"554 5.4.5 [internal] Delivery not attempted (message expired)"
+
+cdef struct settle_t:           # an outcome on its way to the queue's loop
+    post_t post                 # first
+    mail_queue_t *queue
+    ec_message_t *m
+    int outcome
+    attempt_t attempt           # slices point behind the struct
+
+
+cdef void lease_set_remote(bint on) noexcept nogil:
+    global remote
+    remote = on
+
+
+cdef bint lease_is_remote(lease_t *l) noexcept nogil:
+    return remote or l.loop != l.queue.domain.loop
+
+
+# ---- asking ------------------------------------------------------------------------
+
+cdef void on_granted(post_t *p) noexcept nogil:
+    cdef lease_t *l = <lease_t*>p
+    l.asking = False
+    l.granted(l)
+
+
+cdef void answer(lease_t *l) noexcept nogil:
+    if lease_is_remote(l):
+        l.post.fn = on_granted
+        loop_post(l.loop, &l.post)
+    else:
+        on_granted(&l.post)
+
+
+cdef bint expired(mail_queue_t *q, ec_message_t *m) noexcept nogil:
+    cdef loop_t *loop = q.domain.loop
+    return opt_number(q.values, OPT_NEVER_ATTEMPT_EXPIRED_MESSAGES) == 1 \
+        and <int64_t>(loop.wall_us - m.created_us) // 1000000 >= opt_number(q.values, OPT_MESSAGE_EXPIRATION)
+
+
+cdef inline void put(lease_t *l, ec_message_t *m) noexcept nogil:
+    list_append(&l.batch, &m.node)
+    l.n += 1
+
+
+cdef void gather(lease_t *l, ec_message_t *first) noexcept nogil:
+    """The first message and those behind it with the same content."""
+    cdef mail_queue_t *q = l.queue
+    cdef ec_message_t *m
+    cdef list_node_t *node
+    put(l, first)
+    while l.n < l.most and not list_empty(&q.active):
+        node = q.active.next
+        m = <ec_message_t*>node
+        if m.body_seq != first.body_seq or m.flags != first.flags or m.env == NULL:
+            break
+        queue_remove_active(q, m)
+        put(l, m)
+    answer(l)
+
+
+cdef void on_swapped(ec_message_t *m, void *ctx, int rc) noexcept nogil:
+    cdef lease_t *l = <lease_t*>ctx
+    if rc != EC_OK:
+        message_lost(l.queue, m, rc)
+        take(l)
+        return
+    gather(l, m)
+
+
+cdef void take(lease_t *l) noexcept nogil:
+    """On the queue's loop."""
+    cdef mail_queue_t *q = l.queue
+    cdef domain_t *d = q.domain
+    cdef throttle_t *t
+    cdef ec_message_t *m
+    cdef uint64_t wait
+    list_init(&l.batch)
+    l.n = 0
+    l.wait_ms = 0
+    while not list_empty(&q.active):
+        if opt_number(q.values, OPT_SUSPEND_DELIVERY) == 1:
+            q.waiting = WAIT_SUSPENDED
+            break
+        t = opt_throttle(q.values, OPT_OUTBOUND_THROTTLE_MESSAGES)
+        if t != NULL:
+            wait = throttle_ask(&t.arrival_ns, t.interval_ns, clock_mono_ns())
+            if wait:
+                l.wait_ms = wait // 1000000 + 1
+                q.waiting = WAIT_THROTTLE
+                q.waiting_until_ms = d.loop.now_ms + l.wait_ms
+                domain_touch(d)
+                break
+        m = <ec_message_t*>q.active.next
+        queue_remove_active(q, m)
+        if expired(q, m):
+            message_fail(q, m, True, EXPIRED)
+            continue
+        if not message_resident(m):
+            swap_in(d.loop, m, True, on_swapped, l)
+            return
+        gather(l, m)
+        return
+    answer(l)
+
+
+cdef void on_asked(post_t *p) noexcept nogil:
+    take(<lease_t*>p)
+
+
+cdef void lease_ask(lease_t *l, uint32_t most) noexcept nogil:
+    l.most = most if most else 1
+    l.asking = True
+    if lease_is_remote(l):
+        l.post.fn = on_asked
+        loop_post(l.queue.domain.loop, &l.post)
+    else:
+        take(l)
+
+
+# ---- outcomes ----------------------------------------------------------------------
+
+cdef inline slice_t pack(char **at, slice_t s) noexcept nogil:
+    cdef char *p = at[0]
+    if s.len:
+        memcpy(p, s.ptr, s.len)
+    at[0] = p + s.len
+    return slice_make(p, s.len)
+
+
+cdef void on_settled(post_t *p) noexcept nogil:
+    cdef settle_t *s = <settle_t*>p
+    message_settle(s.queue, s.m, s.outcome, &s.attempt)
+    free(s)
+
+
+cdef void lease_settle(lease_t *l, ec_message_t *m, int outcome, const attempt_t *a) noexcept nogil:
+    cdef settle_t *s
+    cdef char *at
+    list_remove(&m.node)
+    if not lease_is_remote(l):
+        message_settle(l.queue, m, outcome, a)
+        return
+    # one allocation per outcome, on the way between two loops only
+    s = NULL
+    while s == NULL:
+        s = <settle_t*>malloc(sizeof(settle_t) + a.domain.len + a.group.len + a.binding.len + a.peer.len + a.text.len)
+    s.post.fn = on_settled
+    s.queue = l.queue
+    s.m = m
+    s.outcome = outcome
+    s.attempt = a[0]
+    at = <char*>s + sizeof(settle_t)
+    s.attempt.domain = pack(&at, a.domain)
+    s.attempt.group = pack(&at, a.group)
+    s.attempt.binding = pack(&at, a.binding)
+    s.attempt.peer = pack(&at, a.peer)
+    s.attempt.text = pack(&at, a.text)
+    loop_post(l.queue.domain.loop, &s.post)
+
+
+# ---- rest and end ------------------------------------------------------------------
+
+cdef void on_rested(post_t *p) noexcept nogil:
+    cdef lease_t *l = <lease_t*>p
+    list_append(&l.queue.idle, &l.idle)
+    if not list_empty(&l.queue.active):
+        domain_touch(l.queue.domain)
+
+
+cdef void lease_rest(lease_t *l) noexcept nogil:
+    l.resting = True
+    if lease_is_remote(l):
+        l.post.fn = on_rested
+        loop_post(l.queue.domain.loop, &l.post)
+    else:
+        on_rested(&l.post)
+
+
+cdef void on_woken(post_t *p) noexcept nogil:
+    cdef lease_t *l = <lease_t*>p
+    l.resting = False
+    l.wake(l)
+
+
+cdef void lease_wake(lease_t *l) noexcept nogil:
+    list_remove(&l.idle)
+    if lease_is_remote(l):
+        l.post.fn = on_woken
+        loop_post(l.loop, &l.post)
+    else:
+        on_woken(&l.post)
+
+
+cdef void on_gone(post_t *p) noexcept nogil:
+    cdef lease_t *l = NULL
+    l = <lease_t*>(<char*>p - (<char*>&l.leave - <char*>l))
+    l.granted(l)
+
+
+cdef void on_left(post_t *p) noexcept nogil:
+    """On the queue's loop: out of every list of it.  A wake that is on its way arrives before `gone`."""
+    cdef lease_t *l = NULL
+    l = <lease_t*>(<char*>p - (<char*>&l.leave - <char*>l))
+    list_remove(&l.idle)
+    l.queue.connections -= 1
+    domain_touch(l.queue.domain)
+    if lease_is_remote(l):
+        l.leave.fn = on_gone
+        loop_post(l.loop, &l.leave)
+    else:
+        on_gone(&l.leave)
+
+
+cdef void lease_leave(lease_t *l, lease_fn gone) noexcept nogil:
+    l.granted = gone
+    if lease_is_remote(l):
+        l.leave.fn = on_left
+        loop_post(l.queue.domain.loop, &l.leave)
+    else:
+        on_left(&l.leave)

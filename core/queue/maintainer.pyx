@@ -1,0 +1,410 @@
+"""The maintainer of a domain record.
+
+Runs on the record's loop: at the end of an iteration that touched it, and by
+its timer.  Moves due mail to active, resolves MX, opens connections up to
+the goal, fails mail that no host can take.  Work per run is bounded; what is
+left runs again at once.
+"""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memchr, memcpy, memset
+
+from pymomentum.core.base.clock cimport clock_mono_ns
+from pymomentum.core.base.heap cimport heap_first_key, heap_pop
+from pymomentum.core.base.limit cimport throttle_ask
+from pymomentum.core.base.list cimport list_empty
+from pymomentum.core.base.slice cimport slice_make, slice_number, slice_t
+from pymomentum.core.base.status cimport EC_OK
+from pymomentum.core.base.cidr cimport cidr_find, cidr_set_t, sockaddr, sockaddr_storage
+from pymomentum.core.config.values cimport *
+from pymomentum.core.dns.mx cimport (MX_FAILED, MX_FALLBACK_A, MX_IPV6, MX_NULL, MX_OK,
+                                     MX_PREFER_IPV6, mx_address_t, mx_answer_free, mx_answer_literal, mx_answer_t, mx_lookup,
+                                     mx_query_t)
+from pymomentum.core.loop.loop cimport (COUNT_DELAYED, loop_add_flusher, loop_t,
+                                        loop_timer_set)
+from pymomentum.core.message.message cimport ec_message_t
+from pymomentum.core.net.address cimport address_parse
+from .domain cimport *
+from .lease cimport lease_t, lease_wake
+from .outcome cimport message_fail
+
+cdef enum:
+    RUN = 1000                  # messages moved or failed per run
+    OPEN = 16                   # connections opened per run and queue
+    GROW = 20                   # messages that call for one more connection
+    KEEP_MS = 60000             # an empty record stays at least so long
+
+cdef connect_fn connect = NULL
+cdef const char *NO_HOSTS = b"451 4.4.1 [internal] No valid hosts (unable to make any connections)"
+cdef const char *NO_MX = b"454 4.4.4 [internal] no MX or A for domain"
+cdef const char *NULL_MX = b"550 5.4.4 [internal] NULL MX domain does not accept mail"
+cdef const char *LOOKUP_FAILED = b"554 5.4.4 [internal] Domain Lookup Failed"
+cdef const char *PRIVATE = b"551 5.4.6 [internal] Private/Loopback Address"
+cdef const char *BLACKHOLED = b"554 5.7.0 [internal] Blackholed"
+
+
+cdef void maintainer_start(connect_fn fn) noexcept nogil:
+    global connect
+    connect = fn
+    domain_set_maintainer(maintain)
+
+
+cdef int maintainer_attach(loop_t *loop) noexcept nogil:
+    return loop_add_flusher(loop, run_dirty)
+
+
+cdef void run_dirty(loop_t *loop) noexcept nogil:
+    cdef queue_loop_t *ql = queue_loop(loop)
+    cdef domain_t *d = ql.dirty
+    cdef domain_t *next
+    ql.dirty = NULL
+    while d != NULL:
+        next = d.next_dirty
+        d.dirty = False
+        maintain(d)
+        d = next
+
+
+# ---- hosts -------------------------------------------------------------------------
+
+cdef void fill(const mx_address_t *a, sockaddr_storage *out) noexcept nogil:
+    cdef char *p = <char*>out
+    memset(out, 0, sizeof(out[0]))
+    if a.family == 4:
+        (<sockaddr*>out).sa_family = 2
+        memcpy(p + 4, a.bytes, 4)
+    else:
+        (<sockaddr*>out).sa_family = 10
+        memcpy(p + 8, a.bytes, 16)
+
+
+cdef bint listed(const cidr_set_t *set_, const mx_address_t *a) noexcept nogil:
+    cdef sockaddr_storage s
+    if set_ == NULL:
+        return False
+    fill(a, &s)
+    return cidr_find(set_, <sockaddr*>&s) != NULL
+
+
+cdef bint prohibited(domain_t *d) noexcept nogil:
+    cdef const cidr_set_t *nets = opt_nets(d.generation.globals, OPT_PROHIBITED_HOSTS)
+    cdef uint32_t i
+    if nets == NULL:
+        return False
+    for i in range(d.mx.addresses):
+        if listed(nets, &d.mx.address[i]):
+            return True
+    return False
+
+
+cdef bint host_pick(mail_queue_t *q, uint32_t *address, uint32_t *host) noexcept nogil:
+    """The next of the best hosts that have not failed a moment ago, turn and turn about among equals."""
+    cdef domain_t *d = q.domain
+    cdef mx_answer_t *mx = d.mx
+    cdef const cidr_set_t *skip = opt_nets(d.generation.globals, OPT_SKIP_HOSTS)
+    cdef uint64_t rest = <uint64_t>opt_number(q.values, OPT_HOST_FAILURE_RETRY) * 1000
+    cdef uint32_t h, a, seen, turn, i
+    cdef int preference
+    h = 0
+    while mx != NULL and h < mx.hosts:
+        preference = mx.host[h].preference
+        for turn in range(2):               # first count the fit ones of this preference, then take one
+            seen = 0
+            i = h
+            while i < mx.hosts and mx.host[i].preference == preference:
+                for a in range(mx.host[i].first, mx.host[i].first + mx.host[i].count):
+                    if d.hosts[a].failed_ms and d.loop.now_ms - d.hosts[a].failed_ms < rest:
+                        continue
+                    if skip != NULL and listed(skip, &mx.address[a]):
+                        continue
+                    if turn and seen == d.next_host:
+                        d.next_host += 1
+                        address[0] = a
+                        host[0] = i
+                        return True
+                    seen += 1
+                i += 1
+            if seen == 0:
+                break
+            d.next_host %= seen
+        h = i
+    return False
+
+
+cdef void host_failed(domain_t *d, uint32_t address) noexcept nogil:
+    if d.hosts != NULL and d.mx != NULL and address < d.mx.addresses:
+        d.hosts[address].failed_ms = d.loop.now_ms
+    d.failures += 1
+    domain_touch(d)
+
+
+cdef void host_answered(domain_t *d, uint32_t address, uint32_t connect_us) noexcept nogil:
+    cdef host_state_t *h
+    if d.hosts != NULL and d.mx != NULL and address < d.mx.addresses:
+        h = &d.hosts[address]
+        h.failed_ms = 0
+        h.connect_us = (h.connect_us * 7 + connect_us) // 8 if h.connect_us else connect_us
+    d.failures = 0
+    d.contact_ms = d.loop.now_ms
+
+
+# ---- MX ----------------------------------------------------------------------------
+
+cdef void take_answer(domain_t *d, mx_answer_t *mx) noexcept nogil:
+    mx_answer_free(d.mx)
+    free(d.hosts)
+    d.mx = mx
+    d.hosts = <host_state_t*>calloc(mx.addresses + 1, sizeof(host_state_t))
+    d.mx_until_ms = d.loop.now_ms + <uint64_t>(mx.ttl if mx.ttl else 1) * 1000
+    if mx.status == MX_OK:
+        d.dns_failures = 0
+
+
+cdef void on_mx(mx_query_t *query) noexcept nogil:
+    cdef domain_t *d = NULL
+    d = <domain_t*>(<char*>query - (<char*>&d.query - <char*>d))
+    d.resolving = False
+    if query.answer != NULL:
+        take_answer(d, query.answer)
+    domain_touch(d)
+
+
+cdef bint literal(domain_t *d) noexcept nogil:
+    """Names that are addresses need no DNS: 192.0.2.1, [192.0.2.1], [IPv6:2001:db8::1], with :port for gateways."""
+    cdef slice_t name, port
+    cdef mx_address_t a
+    cdef sockaddr_storage s
+    cdef mx_answer_t *mx
+    split_port(d.name, &name, &port)
+    if name.len > 6 and name.ptr[0] == c'[' and (name.ptr[1] == c'i' or name.ptr[1] == c'I') and name.ptr[5] == c':':
+        name = slice_make(name.ptr + 6, name.len - 7)
+    if address_parse(name, 0, &s) != EC_OK:
+        return False
+    if (<sockaddr*>&s).sa_family == 2:
+        a.family = 4
+        memcpy(a.bytes, <char*>&s + 4, 4)
+    else:
+        a.family = 6
+        memcpy(a.bytes, <char*>&s + 8, 16)
+    mx = mx_answer_literal(&a)
+    if mx != NULL:
+        mx.ttl = 3600
+        take_answer(d, mx)
+    return mx != NULL
+
+
+cdef void split_port(slice_t text, slice_t *name, slice_t *port) noexcept nogil:
+    """host[:port], [v6]:port; a bare v6 address has no port."""
+    cdef const char *colon
+    cdef const char *end
+    name[0] = text
+    port[0] = slice_make(NULL, 0)
+    if text.len and text.ptr[0] == c'[':
+        end = <const char*>memchr(text.ptr, c']', text.len)
+        if end != NULL:
+            name[0] = slice_make(text.ptr, end + 1 - text.ptr)
+            if end + 2 < text.ptr + text.len and end[1] == c':':
+                port[0] = slice_make(end + 2, text.ptr + text.len - end - 2)
+        return
+    colon = <const char*>memchr(text.ptr, c':', text.len)
+    if colon != NULL and memchr(colon + 1, c':', text.ptr + text.len - colon - 1) == NULL:
+        name[0] = slice_make(text.ptr, colon - text.ptr)
+        port[0] = slice_make(colon + 1, text.ptr + text.len - colon - 1)
+
+
+cdef uint32_t port_of(mail_queue_t *q) noexcept nogil:
+    cdef slice_t name, port
+    split_port(q.domain.name, &name, &port)
+    if slice_number(port) > 0:
+        return <uint32_t>slice_number(port)
+    return <uint32_t>opt_number(q.values, OPT_REMOTE_SMTP_PORT)
+
+
+cdef bint resolve(domain_t *d) noexcept nogil:
+    """True where an answer, good or bad, is at hand; else one is on its way."""
+    cdef const values_t *g = d.generation.globals
+    cdef slice_t name, port
+    cdef int flags = 0
+    if d.resolving:
+        return False
+    if d.mx != NULL and d.loop.now_ms < d.mx_until_ms:
+        return True
+    if literal(d):
+        return True
+    split_port(d.name, &name, &port)
+    if opt_number(g, OPT_USE_IPV6) == 1:
+        flags |= MX_IPV6
+    if opt_number(g, OPT_PREFER_IPV6_MXS) == 1:
+        flags |= MX_PREFER_IPV6
+    if opt_number(d.queues.values, OPT_MX_FAILURES_FALLBACK_TO_A) >= 0 \
+            and d.dns_failures >= opt_number(d.queues.values, OPT_MX_FAILURES_FALLBACK_TO_A):
+        flags |= MX_FALLBACK_A
+    if mx_lookup(d.loop, name, flags, &d.query, on_mx) == EC_OK:
+        if d.query.answer == NULL:
+            return False
+        take_answer(d, d.query.answer)
+        return True
+    d.resolving = True
+    return False
+
+
+# ---- the run -----------------------------------------------------------------------
+
+cdef void fail_active(mail_queue_t *q, bint permanent, const char *text, uint32_t *left) noexcept nogil:
+    cdef ec_message_t *m
+    while left[0] and not list_empty(&q.active):
+        m = <ec_message_t*>q.active.next
+        queue_remove_active(q, m)
+        left[0] -= 1
+        message_fail(q, m, permanent, text)
+
+
+cdef void move_due(mail_queue_t *q, uint32_t *left) noexcept nogil:
+    cdef uint64_t now = q.domain.loop.wall_us // 1000000
+    cdef ec_message_t *m
+    while left[0] and q.delayed.len and heap_first_key(&q.delayed) <= now:
+        m = <ec_message_t*>heap_pop(&q.delayed)
+        q.domain.loop.counters[COUNT_DELAYED] -= 1
+        m.next_attempt = 0
+        left[0] -= 1
+        queue_push_active(q, m, False)
+
+
+cdef void wake_idle(mail_queue_t *q) noexcept nogil:
+    """Sessions that wait get work first: one per message."""
+    cdef uint32_t n = q.active_count
+    while n and not list_empty(&q.idle):
+        lease_wake(<lease_t*>(<char*>q.idle.next - idle_at()))
+        n -= 1
+
+
+cdef inline size_t idle_at() noexcept nogil:
+    cdef lease_t *l = NULL
+    return <size_t>(<char*>&l.idle - <char*>l)
+
+
+cdef uint32_t goal(mail_queue_t *q) noexcept nogil:
+    """How many connections this queue should have; `normal` grows by doubling with the backlog."""
+    cdef int64_t most = opt_number(q.values, OPT_MAX_OUTBOUND_CONNECTIONS)
+    cdef uint32_t want
+    if opt_number(q.values, OPT_CONNECTION_ALLOCATION_AGGRESSIVENESS) == CONNECTION_ALLOCATION_AGGRESSIVENESS_HIGH:
+        want = q.active_count + q.connections
+    else:
+        want = (q.active_count + GROW - 1) // GROW
+        if want > 2 * q.connections + 1:
+            want = 2 * q.connections + 1
+    if most >= 0 and want > most:
+        q.waiting = WAIT_CONNECTIONS
+        want = <uint32_t>most
+    return want
+
+
+cdef bint open_some(mail_queue_t *q) noexcept nogil:
+    """False where hosts are what is missing."""
+    cdef uint32_t want = goal(q), address = 0, host = 0, opened = 0
+    cdef throttle_t *t = opt_throttle(q.values, OPT_OUTBOUND_THROTTLE_CONNECTIONS)
+    cdef uint64_t wait
+    cdef domain_t *d = q.domain
+    while q.connections < want and opened < OPEN:
+        if not host_pick(q, &address, &host):
+            q.waiting = WAIT_HOSTS
+            return False
+        if t != NULL:
+            wait = throttle_ask(&t.arrival_ns, t.interval_ns, clock_mono_ns())
+            if wait:
+                q.waiting = WAIT_THROTTLE
+                q.waiting_until_ms = d.loop.now_ms + wait // 1000000 + 1
+                break
+        d.hosts[address].port = port_of(q)
+        if not connect(q, address, host):
+            q.waiting = WAIT_SERVER
+            q.waiting_until_ms = d.loop.now_ms + 1000
+            break
+        opened += 1
+    return True
+
+
+cdef void serve(mail_queue_t *q, uint32_t *left) noexcept nogil:
+    cdef domain_t *d = q.domain
+    q.waiting = WAIT_NOTHING
+    if q.waiting_until_ms and q.waiting_until_ms <= d.loop.now_ms:
+        q.waiting_until_ms = 0
+    if list_empty(&q.active):
+        return
+    if opt_number(q.values, OPT_BLACKHOLE) == BLACKHOLE_INTERNAL:
+        fail_active(q, True, BLACKHOLED, left)
+        return
+    if opt_number(q.values, OPT_SUSPEND_DELIVERY) == 1:
+        q.waiting = WAIT_SUSPENDED
+        return
+    if q.waiting_until_ms:
+        q.waiting = WAIT_THROTTLE
+        return
+    wake_idle(q)
+    if list_empty(&q.active):
+        return
+    if not resolve(d):
+        q.waiting = WAIT_DNS
+        return
+    if d.mx.status == MX_NULL:
+        fail_active(q, True, NULL_MX, left)
+    elif d.mx.status != MX_OK:
+        if d.mx_counted != d.mx_until_ms:           # once per answer
+            d.mx_counted = d.mx_until_ms
+            d.dns_failures += 1
+        if opt_number(q.values, OPT_DNS_FAILURES_TO_PURGE) > 0 and d.dns_failures >= opt_number(q.values, OPT_DNS_FAILURES_TO_PURGE):
+            fail_active(q, True, LOOKUP_FAILED, left)
+        else:
+            fail_active(q, False, NO_HOSTS if d.mx.status == MX_FAILED else NO_MX, left)
+    elif prohibited(d):
+        fail_active(q, True, PRIVATE, left)
+    elif not open_some(q) and q.connections == 0:
+        fail_active(q, False, NO_HOSTS, left)
+
+
+cdef void schedule(domain_t *d, bint more) noexcept nogil:
+    cdef mail_queue_t *q = d.queues
+    cdef uint64_t now = d.loop.now_ms, wall = d.loop.wall_us // 1000000, due = 0, at
+    cdef int64_t scan = opt_number(d.generation.globals, OPT_DELAYED_QUEUE_SCAN_INTERVAL)
+    while q != NULL:
+        at = 0
+        if q.delayed.len:
+            at = heap_first_key(&q.delayed)
+            at = now + ((at - wall) * 1000 if at > wall else 0)
+        if not list_empty(&q.active) and (at == 0 or now + scan * 1000 < at):
+            at = now + scan * 1000
+        if q.waiting_until_ms and (at == 0 or q.waiting_until_ms < at):
+            at = q.waiting_until_ms
+        if at and (due == 0 or at < due):
+            due = at
+        q = q.next
+    if more:
+        due = now
+    if due == 0:
+        due = now + KEEP_MS if d.mx_until_ms < now + KEEP_MS else d.mx_until_ms
+    loop_timer_set(d.loop, &d.timer, due - now if due > now else 1)
+
+
+cdef bint over(domain_t *d) noexcept nogil:
+    cdef mail_queue_t *q = d.queues
+    if d.messages or d.resolving or d.loop.now_ms < d.mx_until_ms or d.loop.now_ms - d.born_ms < KEEP_MS:
+        return False
+    while q != NULL:
+        if q.connections:
+            return False
+        q = q.next
+    return True
+
+
+cdef void maintain(domain_t *d) noexcept nogil:
+    cdef mail_queue_t *q = d.queues
+    cdef uint32_t left = RUN
+    if over(d):
+        domain_free(d)
+        return
+    domain_refresh(d)
+    while q != NULL:
+        move_due(q, &left)
+        serve(q, &left)
+        q = q.next
+    schedule(d, left == 0)

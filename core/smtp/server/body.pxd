@@ -1,0 +1,6 @@
+# What a received body must satisfy and what is put before it.
+from pymomentum.core.smtp.server.session cimport session_t
+
+# EC_OK, or EC_REFUSED with s.phase's answer set: code and text.
+cdef int body_judge(session_t *s) noexcept nogil
+cdef int body_trace(session_t *s) noexcept nogil           # Return-Path, Received, what was missing; EC_NOMEM

@@ -1,0 +1,204 @@
+"""Judging a received body by the rfc2822_* options, and its trace fields.
+
+The body is in wire form.  What the options want mended is mended here, on
+a copy; what they leave alone is marked unclean and goes out through the
+encoder.
+"""
+from libc.stdint cimport int64_t, uint32_t
+from libc.stdio cimport snprintf
+from libc.stdlib cimport free, malloc
+from libc.string cimport memchr, memset
+
+from pymomentum.core.base.buf cimport buf_add, buf_add_slice, buf_add_z, buf_free, buf_printf, buf_t
+from pymomentum.core.base.slice cimport slice_ieq, slice_make, slice_of, slice_t
+from pymomentum.core.base.status cimport EC_NOMEM, EC_NOTFOUND, EC_OK, EC_REFUSED, EC_SYNTAX
+from pymomentum.core.c.openssl cimport SSL_CIPHER_get_name, SSL_get_current_cipher
+from pymomentum.core.config.values cimport *
+from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_text
+from pymomentum.core.message.message cimport blob_add, blob_new, blob_prepend, blob_slice, blob_t, blob_unref
+from pymomentum.core.mime.header cimport header_field_t, header_next, header_walk_init, header_walk_t
+from pymomentum.core.policy.phases cimport phase_answer
+from pymomentum.core.smtp.dotstuff cimport (DATA_LONE_CR, DATA_LONE_LF, DOT_ENCODE_MIN, dot_encode, dot_encode_finish,
+                                            dot_encode_init, dot_encode_t)
+from .session cimport rfc_date, server_version, session_hostname, session_t
+
+cdef enum:
+    LINE_LIMIT = 998            # RFC 5322 2.1.1
+
+
+cdef int refuse(session_t *s, int code, const char *text) noexcept nogil:
+    phase_answer(&s.phase, code, text)
+    return EC_REFUSED
+
+
+cdef bint lone_in(slice_t s) noexcept nogil:
+    """A CR or LF by itself."""
+    cdef size_t i
+    for i in range(s.len):
+        if s.ptr[i] == c'\n' and (i == 0 or s.ptr[i - 1] != c'\r'):
+            return True
+        if s.ptr[i] == c'\r' and (i + 1 == s.len or s.ptr[i + 1] != c'\n'):
+            return True
+    return False
+
+
+cdef size_t header_length(slice_t body) noexcept nogil:
+    """To the blank line, whatever ends the lines."""
+    cdef header_walk_t w
+    cdef header_field_t f
+    cdef int rc = EC_OK
+    header_walk_init(&w, body, body.len)
+    while rc == EC_OK or rc == EC_SYNTAX:
+        rc = header_next(&w, &f)
+    return w.at if w.ended else body.len
+
+
+cdef int mend(session_t *s) noexcept nogil:
+    """Every lone CR or LF becomes CR LF."""
+    cdef slice_t body = blob_slice(s.blob)
+    cdef blob_t *fresh = blob_new(body.len + body.len // 8 + 64, s.blob.off)
+    cdef dot_encode_t e
+    cdef char room[4096]
+    cdef size_t used = 0, made = 0
+    if fresh == NULL:
+        return EC_NOMEM
+    dot_encode_init(&e, True)
+    while body.len:
+        dot_encode(&e, body, room, sizeof(room), &used, &made)
+        if blob_add(fresh, room, made) != EC_OK:
+            blob_unref(fresh)
+            return EC_NOMEM
+        body = slice_make(body.ptr + used, body.len - used)
+    made = dot_encode_finish(&e, room)
+    blob_add(fresh, room, made)
+    blob_unref(s.blob)
+    s.blob = fresh
+    s.scan.flags &= ~(DATA_LONE_CR | DATA_LONE_LF)
+    return EC_OK
+
+
+cdef int judge_lines(session_t *s) noexcept nogil:
+    cdef int64_t limit = opt_number(s.values, OPT_RFC2822_MAX_LINE_LENGTH)
+    cdef int64_t policy = opt_number(s.values, OPT_RFC2822_MAX_LINE_LENGTH_POLICY)
+    cdef int64_t most = limit if limit > 0 else LINE_LIMIT
+    if limit == RFC2822_MAX_LINE_LENGTH_IGNORE or <int64_t>s.scan.longest <= most:
+        return EC_OK
+    if limit == RFC2822_MAX_LINE_LENGTH_PEDANTIC or policy == RFC2822_MAX_LINE_LENGTH_POLICY_REJECT:
+        return refuse(s, 550, b"5.6.0 Body line too long (see RFC2822 section 3.5)")
+    return EC_OK
+
+
+cdef int body_judge(session_t *s) noexcept nogil:
+    cdef slice_t body = blob_slice(s.blob)
+    cdef size_t head
+    cdef bint in_head, in_body
+    cdef int64_t for_head = opt_number(s.values, OPT_RFC2822_LONE_LF_IN_HEADERS)
+    cdef int64_t for_body = opt_number(s.values, OPT_RFC2822_LONE_LF_IN_BODY)
+    if s.scan.flags & (DATA_LONE_CR | DATA_LONE_LF):
+        head = header_length(body)
+        in_head = lone_in(slice_make(body.ptr, head))
+        in_body = lone_in(slice_make(body.ptr + head, body.len - head))
+        if in_head and for_head == RFC2822_LONE_LF_IN_HEADERS_PEDANTIC:
+            return refuse(s, 550, b"5.6.0 Lone CR or LF in headers (see RFC2822 section 2.2)")
+        if in_body and for_body == RFC2822_LONE_LF_IN_BODY_PEDANTIC:
+            return refuse(s, 550, b"5.6.0 Lone CR or LF in body (see RFC2822 section 2.3)")
+        if (in_head and for_head == RFC2822_LONE_LF_IN_HEADERS_FIX) or (in_body and for_body == RFC2822_LONE_LF_IN_BODY_FIX):
+            if mend(s) != EC_OK:
+                return refuse(s, 452, b"4.3.1 out of memory")
+    return judge_lines(s)
+
+
+cdef slice_t helo_safe(session_t *s, char *room, size_t size) noexcept nogil:
+    """The client's name as it may stand in a comment."""
+    cdef size_t i, n = s.helo.len if s.helo.len < size else size
+    cdef char c
+    for i in range(n):
+        c = s.helo.ptr[i]
+        room[i] = c if 33 <= c <= 126 and c != c'(' and c != c')' and c != c'\\' else c'?'
+    return slice_make(room, n)
+
+
+cdef int received(session_t *s, buf_t *b) noexcept nogil:
+    cdef char id[MESSAGE_ID_TEXT]
+    cdef char room[255]
+    message_id_text(s.rcpts.message.id, id)
+    buf_printf(b, b"Received: from [%s] ([%s] helo=", s.peer_ip, s.peer_text)
+    buf_add_slice(b, helo_safe(s, room, sizeof(room)))
+    buf_add_z(b, b")\r\n\tby ")
+    buf_add_slice(b, session_hostname(s))
+    buf_add_z(b, b" (envelope-from <")
+    buf_add_slice(b, s.mailfrom)
+    buf_printf(b, b">)\r\n\t(ecelerity %s) with %s", server_version(),
+               b"ESMTPS" if s.stream.ssl != NULL else (b"ESMTP" if s.esmtp else b"SMTP"))
+    if s.stream.ssl != NULL:
+        buf_printf(b, b" (cipher=%s) ", SSL_CIPHER_get_name(SSL_get_current_cipher(s.stream.ssl)))
+    buf_add_z(b, b"\r\n\tid ")
+    buf_add(b, id, MESSAGE_ID_TEXT)
+    return buf_printf(b, b"; %s\r\n", rfc_date(s.loop))
+
+
+cdef int body_trace(session_t *s) noexcept nogil:
+    cdef header_walk_t w
+    cdef header_field_t f
+    cdef buf_t b
+    cdef char id[MESSAGE_ID_TEXT]
+    cdef bint date = False, message_id = False, any_ = False, trace = opt_number(s.values, OPT_RFC2822_TRACE_HEADERS) == 1
+    cdef size_t cut_from = 0, cut_to = 0
+    cdef slice_t body = blob_slice(s.blob), host
+    cdef int rc
+    memset(&b, 0, sizeof(b))
+    header_walk_init(&w, body, opt_number(s.generation.globals, OPT_MAX_HEADER_BYTES))
+    while True:
+        rc = header_next(&w, &f)
+        if rc != EC_OK:
+            break
+        any_ = True
+        if f.name.len == 4 and slice_ieq(f.name, slice_of(b"Date")):
+            date = True
+        elif f.name.len == 10 and slice_ieq(f.name, slice_of(b"Message-ID")):
+            message_id = True
+        elif f.name.len == 11 and trace and slice_ieq(f.name, slice_of(b"Return-Path")) and cut_to == 0:
+            cut_from = f.start
+            cut_to = f.end
+    if rc == EC_SYNTAX:
+        if any_:
+            return refuse(s, 550, b"5.6.0 Invalid header found (see RFC2822 section 3.6)")
+        if opt_number(s.values, OPT_RFC2822_MISSING_HEADERS) == RFC2822_MISSING_HEADERS_REJECT:
+            return refuse(s, 550, b"5.6.0 Required headers not found (see RFC2822 section 3.6)")
+    elif rc != EC_NOTFOUND:
+        return refuse(s, 552, b"5.3.4 header size limit exceeded")
+    elif not any_ and opt_number(s.values, OPT_RFC2822_MISSING_HEADERS) == RFC2822_MISSING_HEADERS_REJECT:
+        return refuse(s, 550, b"5.6.0 Required headers not found (see RFC2822 section 3.6)")
+    if not date and opt_number(s.values, OPT_RFC2822_DATE_HEADER) == RFC2822_DATE_HEADER_PEDANTIC:
+        return refuse(s, 550, b"5.6.0 Missing required RFC2822 Date field (see RFC2822 section 3.6)")
+    if trace:
+        buf_add_z(&b, b"Return-Path: <")
+        buf_add_slice(&b, s.mailfrom)
+        buf_add_z(&b, b">\r\n")
+        received(s, &b)
+    if not date and opt_number(s.values, OPT_RFC2822_DATE_HEADER) == RFC2822_DATE_HEADER_IFNEEDED:
+        buf_printf(&b, b"Date: %s\r\n", rfc_date(s.loop))
+    if not message_id and opt_number(s.values, OPT_RFC2822_MESSAGEID_HEADER) == RFC2822_MESSAGEID_HEADER_IFNEEDED:
+        message_id_text(s.rcpts.message.id, id)
+        buf_printf(&b, b"Message-ID: <%.2s.%.2s.%.5s.%.8s@", id, id + 3, id + 6, id + 12)
+        host = session_hostname(s)
+        buf_add_slice(&b, host)
+        buf_add_z(&b, b">\r\n")
+    if not any_:
+        buf_add_z(&b, b"\r\n")              # header-less mail: ours stand alone before its body
+    if cut_to:
+        cut(s.blob, cut_from, cut_to)
+    rc = blob_prepend(s.blob, b.ptr, b.len) if b.len else EC_OK
+    buf_free(&b)
+    return rc if rc == EC_OK else refuse(s, 452, b"4.3.1 out of memory")
+
+
+cdef extern from "string.h" nogil:
+    void *memmove(void*, const void*, size_t)
+
+
+cdef void cut(blob_t *b, size_t start, size_t end) noexcept nogil:
+    """A field goes; the shorter side, ahead of it, moves."""
+    memmove(b.ptr + b.off + (end - start), b.ptr + b.off, start)
+    b.off += <uint32_t>(end - start)
+    b.len -= end - start

@@ -1,0 +1,481 @@
+"""One SMTP connection: input, replies, parking, the end.
+
+All on the loop that owns it.  Input is consumed from the loop's read buffer
+where it is whole; a part of a line, and what comes while a phase is parked,
+waits in `input`, bounded: above INPUT_MAX the session stops reading.
+"""
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdio cimport snprintf
+from libc.stdlib cimport calloc, free
+from libc.string cimport memchr, memcpy, memset, strlen, strncpy
+from libc.time cimport time_t
+
+from pymomentum.core.base.arena cimport arena_free, arena_reset
+from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_consume, buf_free, buf_t
+from pymomentum.core.base.cidr cimport sockaddr
+from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_node_t, list_remove
+from pymomentum.core.base.slice cimport slice_make, slice_of, slice_t
+from pymomentum.core.base.status cimport EC_AGAIN, EC_OK
+from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
+from pymomentum.core.base.limit cimport limit_give, limit_take
+from pymomentum.core.c.posix cimport posix_close, posix_write
+from pymomentum.core.c.uv cimport uv_tcp_getpeername, uv_tcp_getsockname
+from pymomentum.core.config.generation cimport (config_current, config_generation_t, config_listen_t, config_reception,
+                                                config_unref)
+from pymomentum.core.config.values cimport (OPT_BANNER_HOSTNAME, OPT_COMMAND_TIMEOUT, OPT_DATA_TIMEOUT, OPT_HOSTNAME,
+                                            OPT_IDLE_TIME, OPT_LISTENER_SESSIONS, OPT_MAX_COMMAND_LENGTH, opt_number, opt_text)
+from pymomentum.core.log.record cimport log_rejection, rejection_t
+from pymomentum.core.loop.loop cimport (COUNT_INBOUND, COUNT_REJECTED, LOOP_RUNNING, PLACE_SERVER, loop_at, loop_call,
+                                        loop_count, loop_t, loop_timer_clear, loop_timer_set)
+from pymomentum.core.loop.post cimport post_t
+from pymomentum.core.message.id cimport message_id_new
+from pymomentum.core.message.message cimport blob_unref, message_free
+from pymomentum.core.net.address cimport address_port_text, address_text
+from pymomentum.core.net.listener cimport listener_conf, listener_start, listener_t
+from pymomentum.core.net.stream cimport (stream_close, stream_finish, stream_flush, stream_init, stream_open, stream_pending,
+                                         stream_read_start, stream_read_stop, stream_t, stream_write)
+from pymomentum.core.policy.phases cimport phase_abandon, phase_begin, phase_run, phase_t
+
+cdef extern from *:
+    """
+    #include <time.h>
+    static void session_date(time_t t, char *out, size_t n) {
+        struct tm tm; gmtime_r(&t, &tm); strftime(out, n, "%a, %d %b %Y %H:%M:%S +0000", &tm); }
+    """
+    void session_date(time_t, char*, size_t) noexcept nogil
+
+cdef enum:
+    INPUT_MAX = 131072          # kept while parked; then the client waits
+    OUTPUT_MAX = 65536          # replies a client may leave unread
+    DRAIN_MS = 30000            # a closing session's last words
+
+cdef struct server_loop_t:      # a loop's PLACE_SERVER
+    list_node_t sessions
+    uint64_t date_second
+    char date[64]
+    post_t drain
+
+cdef void (*on_line)(session_t*, slice_t) noexcept nogil
+cdef size_t (*on_data)(session_t*, const char*, size_t) noexcept nogil
+cdef session_fn on_opened
+cdef char host_name[256]
+cdef char version[128]
+cdef const char *STATE_NAMES[22]
+STATE_NAMES[:] = [
+    b"just connected", b"sending banner", b"awaiting ehlo/helo", b"sending ehlo/helo response", b"awaiting mailfrom",
+    b"sending mailfrom response", b"awaiting rcptto", b"sending rcptto response", b"data phase", b"reading body",
+    b"sending body response", b"async body handler", b"async body response", b"relaying denied", b"extension 1",
+    b"extension 2", b"extension 3", b"extension 4", b"concurrency limit", b"rcptto list response",
+    b"rcptto list final response", b"esmtp setup phase"]
+
+
+cdef void session_set_handlers(void (*line)(session_t*, slice_t) noexcept nogil,
+                               size_t (*data)(session_t*, const char*, size_t) noexcept nogil,
+                               session_fn opened) noexcept nogil:
+    global on_line, on_data, on_opened
+    on_line = line
+    on_data = data
+    on_opened = opened
+    listener_start(session_accept)
+
+
+def identity(str hostname not None, str version_ not None):
+    """Names for banners, replies and Received fields; once, before loops run."""
+    cdef bytes h = hostname.encode(), v = version_.encode()
+    strncpy(host_name, h, sizeof(host_name) - 1)
+    strncpy(version, v, sizeof(version) - 1)
+
+
+cdef const char *server_version() noexcept nogil:
+    return version
+
+
+cdef slice_t session_hostname(session_t *s) noexcept nogil:
+    cdef const slice_t *name = opt_text(s.values, OPT_BANNER_HOSTNAME)
+    if name == NULL or name.len == 0:
+        name = opt_text(s.generation.globals, OPT_HOSTNAME)
+    return name[0] if name != NULL and name.len else slice_of(host_name)
+
+
+cdef server_loop_t *server_loop(loop_t *loop) noexcept nogil:
+    cdef server_loop_t *sl = <server_loop_t*>loop.places[PLACE_SERVER]
+    if sl == NULL:
+        sl = <server_loop_t*>calloc(1, sizeof(server_loop_t))
+        list_init(&sl.sessions)
+        loop.places[PLACE_SERVER] = sl
+    return sl
+
+
+cdef const char *rfc_date(loop_t *loop) noexcept nogil:
+    cdef server_loop_t *sl = server_loop(loop)
+    cdef uint64_t second = loop.wall_us // 1000000
+    if second != sl.date_second:
+        sl.date_second = second
+        session_date(<time_t>second, sl.date, sizeof(sl.date))
+    return sl.date
+
+
+# ---- birth and death ---------------------------------------------------------------
+
+cdef void turn_away(int fd, const char *text) noexcept nogil:
+    """Best effort: a fresh socket takes a line."""
+    posix_write(fd, text, strlen(text))
+    posix_close(fd)
+
+
+cdef void session_accept(loop_t *loop, int fd, listener_t *door) noexcept nogil:
+    cdef config_generation_t *g = config_current()
+    cdef const config_listen_t *listen = listener_conf(door, g)
+    cdef session_t *s = NULL
+    if listen == NULL or loop.state != LOOP_RUNNING:
+        turn_away(fd, b"421 4.3.2 Service shutting down\r\n")
+    else:
+        s = <session_t*>calloc(1, sizeof(session_t))
+        if s == NULL or stream_init(&s.stream, loop) != EC_OK:
+            turn_away(fd, b"421 4.3.2 out of memory\r\n")
+            free(s)
+            s = NULL
+    if s == NULL:
+        config_unref(g)
+        return
+    s.stream.on_read = on_read
+    s.stream.on_drain = on_drain
+    s.stream.on_closed = on_closed
+    s.loop = loop
+    s.generation = g
+    s.listen = listen
+    s.door = door
+    timer_init(&s.timer, on_timeout)
+    list_init(&s.node)
+    list_append(&server_loop(loop).sessions, &s.node)
+    loop.counters[COUNT_INBOUND] += 1
+    s.phase.loop = loop
+    s.phase.owner = s
+    s.phase.resume = on_phase_resumed
+    s.last_rcpt = &s.rcpts
+    s.conn = message_id_new()
+    if stream_open(&s.stream, fd) != EC_OK:
+        posix_close(fd)
+        stream_close(&s.stream)
+        return
+    open_session(s)
+
+
+cdef void open_session(session_t *s) noexcept nogil:
+    cdef int n = sizeof(s.peer)
+    cdef int64_t most
+    uv_tcp_getpeername(&s.stream.tcp, <sockaddr*>&s.peer, &n)
+    n = sizeof(s.local)
+    uv_tcp_getsockname(&s.stream.tcp, <sockaddr*>&s.local, &n)
+    address_text(<sockaddr*>&s.peer, s.peer_ip)
+    address_port_text(<sockaddr*>&s.peer, s.peer_text)
+    address_port_text(<sockaddr*>&s.local, s.local_text)
+    s.values = config_reception(s.generation, s.listen, <sockaddr*>&s.peer)
+    session_wait(s, opt_number(s.values, OPT_COMMAND_TIMEOUT))
+    most = opt_number(s.values, OPT_LISTENER_SESSIONS)
+    s.counted = limit_take(&s.door.sessions, most if most > 0 else <uint64_t>-1)
+    if not s.counted:
+        s.state = AT_CONCURRENCY
+        session_reject(s, 421, b"4.4.5 Service unavailable, concurrency limit reached.")
+        session_end(s)
+        return
+    stream_read_start(&s.stream)
+    on_opened(s)
+    session_resume(s)
+
+
+cdef void on_closed(stream_t *st, int status) noexcept nogil:
+    cdef session_t *s = <session_t*>st
+    if not s.committing:
+        session_free(s)
+    else:
+        s.gone = True               # the commit's answer frees it
+
+
+cdef void session_free(session_t *s) noexcept nogil:
+    session_reset(s)
+    list_remove(&s.node)
+    s.loop.counters[COUNT_INBOUND] -= 1
+    if s.counted:
+        limit_give(&s.door.sessions)
+    loop_timer_clear(s.loop, &s.timer)
+    buf_free(&s.input)
+    arena_free(&s.arena)
+    arena_free(&s.tx)
+    config_unref(s.generation)
+    free(s)
+
+
+cdef void session_abort(session_t *s) noexcept nogil:
+    s.ending = True
+    phase_abandon(&s.phase)
+    loop_timer_clear(s.loop, &s.timer)
+    stream_close(&s.stream)
+
+
+cdef void session_end(session_t *s) noexcept nogil:
+    s.ending = True
+    phase_abandon(&s.phase)
+    session_wait(s, DRAIN_MS // 1000)
+    stream_finish(&s.stream)
+
+
+cdef void session_reset(session_t *s) noexcept nogil:
+    cdef rcpt_t *r = s.rcpts
+    while r != NULL:
+        if r.message != NULL:
+            message_free(r.message)
+        r = r.next
+    blob_unref(s.blob)
+    s.blob = NULL
+    s.has_mail = False
+    s.in_data = False
+    s.rcpts = NULL
+    s.last_rcpt = &s.rcpts
+    s.rcpt_count = 0
+    s.metas = NULL
+    s.data_error = 0
+    arena_reset(&s.tx)
+
+
+# ---- time --------------------------------------------------------------------------
+
+cdef void session_wait(session_t *s, uint64_t seconds) noexcept nogil:
+    """RFC 5321 4.5.3.2.7: at least five minutes between commands."""
+    cdef int64_t idle = opt_number(s.values, OPT_IDLE_TIME)
+    if idle > 0 and <uint64_t>idle < seconds:
+        seconds = idle
+    loop_timer_set(s.loop, &s.timer, seconds * 1000)
+
+
+cdef void on_timeout(timer_entry_t *t) noexcept nogil:
+    cdef session_t *s = NULL
+    s = <session_t*>(<char*>t - (<char*>&s.timer - <char*>s))
+    if s.ending:
+        stream_close(&s.stream)
+    elif s.parked:
+        session_wait(s, opt_number(s.values, OPT_COMMAND_TIMEOUT))      # ours to end, not the client's
+    else:
+        session_reply(s, b"421 4.4.2 timeout")
+        session_end(s)
+
+
+# ---- input -------------------------------------------------------------------------
+
+cdef void on_read(stream_t *st, const char *p, size_t n) noexcept nogil:
+    cdef session_t *s = <session_t*>st
+    cdef size_t used
+    if n == 0:
+        s.gone = True
+        if s.committing:
+            stream_close(st)
+        else:
+            session_abort(s)
+        return
+    if s.ending:
+        return
+    if s.parked or s.feeding or s.input.len:
+        buf_add(&s.input, p, n)
+        if s.input.len > INPUT_MAX and s.parked:
+            stream_read_stop(st)
+        if not s.parked and not s.feeding:
+            session_resume(s)
+        return
+    s.feeding = True
+    used = consume(s, p, n)
+    s.feeding = False
+    if s.stream.closing:
+        return
+    if used < n and not s.ending and not s.drop_input:
+        buf_add(&s.input, p + used, n - used)
+    stream_flush(st)
+
+
+cdef size_t consume(session_t *s, const char *p, size_t n) noexcept nogil:
+    """Whole lines, or body; answers what was used.  Stops when the session parks or ends."""
+    cdef size_t at = 0, len_
+    cdef const char *nl
+    cdef size_t most = opt_number(s.values, OPT_MAX_COMMAND_LENGTH)
+    while at < n and not s.parked and not s.ending:
+        if s.in_data:
+            at += on_data(s, p + at, n - at)
+            continue
+        nl = <const char*>memchr(p + at, c'\n', n - at)
+        if nl == NULL:
+            if s.skipping:
+                return n
+            if n - at > most:
+                too_long(s)
+                s.skipping = True
+                return n
+            break
+        len_ = nl - (p + at)
+        if s.skipping:
+            s.skipping = False
+        elif len_ > most:
+            too_long(s)
+        else:
+            on_line(s, slice_make(p + at, len_ - 1 if len_ and (nl - 1)[0] == c'\r' else len_))
+        at += len_ + 1
+        if stream_pending(&s.stream) > OUTPUT_MAX:      # reads nothing of what we say
+            stream_flush(&s.stream)
+            if stream_pending(&s.stream) > OUTPUT_MAX:
+                s.parked = True
+                s.after = on_unread
+                stream_read_stop(&s.stream)
+    return at
+
+
+cdef void on_unread(session_t *s) noexcept nogil:
+    pass
+
+
+cdef void on_drain(stream_t *st, int status) noexcept nogil:
+    cdef session_t *s = <session_t*>st
+    if s.parked and s.after == on_unread:
+        s.parked = False
+        session_resume(s)
+
+
+cdef void too_long(session_t *s) noexcept nogil:
+    session_reject(s, 500, b"5.5.2 line too long")
+
+
+cdef void session_resume(session_t *s) noexcept nogil:
+    """A wait is over: consume what came meanwhile, then send what there is to say."""
+    cdef size_t used
+    if s.feeding or s.stream.closing:
+        return
+    s.feeding = True
+    while s.input.len and not s.parked and not s.ending:
+        used = consume(s, s.input.ptr, s.input.len)
+        if s.stream.closing:
+            return
+        buf_consume(&s.input, used)
+        if used == 0:
+            break
+    s.feeding = False
+    if s.stream.closing:
+        return
+    if s.input.len == 0 and s.input.cap > 16384:
+        buf_free(&s.input)
+    if not s.parked and not s.ending:
+        stream_read_start(&s.stream)
+    stream_flush(&s.stream)
+
+
+# ---- phases ------------------------------------------------------------------------
+
+cdef void on_phase_resumed(phase_t *ph) noexcept nogil:
+    cdef session_t *s = <session_t*>ph.owner
+    if s.stream.closing or s.ending:
+        return
+    if phase_run(ph) == EC_AGAIN:
+        return
+    s.parked = False
+    s.after(s)
+    if not s.stream.closing:
+        session_resume(s)
+
+
+cdef void session_phase(session_t *s, int hook, session_fn after) noexcept nogil:
+    s.after = after
+    phase_begin(&s.phase, hook)
+    if phase_run(&s.phase) == EC_AGAIN:
+        s.parked = True
+        return
+    after(s)
+
+
+# ---- output ------------------------------------------------------------------------
+
+cdef void session_reply(session_t *s, const char *text) noexcept nogil:
+    stream_write(&s.stream, text, strlen(text))
+    stream_write(&s.stream, b"\r\n", 2)
+
+
+cdef void context(session_t *s, buf_t *conn, buf_t *mess) noexcept nogil:
+    """The two dictionaries as the rejectlog shows them."""
+    cdef rcpt_t *r = s.rcpts
+    buf_add(conn, b"pathway=default", 15)
+    if s.helo.len:
+        buf_add(conn, b',ehlo_string="', 14)
+        buf_add(conn, b"EHLO " if s.esmtp else b"HELO ", 5)
+        buf_add(conn, s.helo.ptr, s.helo.len)
+        buf_add(conn, b'",ehlo_domain=', 14)
+        buf_add(conn, s.helo.ptr, s.helo.len)
+    if s.can_relay:
+        buf_add(conn, b",can_relay=true", 15)
+    if s.has_mail:
+        buf_add(mess, b'mailfrom_string="MAIL FROM:<', 28)
+        buf_add(mess, s.mailfrom.ptr, s.mailfrom.len)
+        buf_add(mess, b'>"', 2)
+    while r != NULL and r.next != NULL:
+        r = r.next
+    if r != NULL:
+        buf_add(mess, b',rcptto_string="RCPT TO:<', 25)
+        buf_add(mess, r.address.ptr, r.address.len)
+        buf_add(mess, b'>"', 2)
+
+
+cdef void session_log_rejection(session_t *s, int code, slice_t text) noexcept nogil:
+    cdef rejection_t r
+    cdef buf_t conn
+    cdef buf_t mess
+    memset(&r, 0, sizeof(r))
+    memset(&conn, 0, sizeof(conn))
+    memset(&mess, 0, sizeof(mess))
+    context(s, &conn, &mess)
+    r.remote = slice_of(s.peer_text)
+    r.local = slice_of(s.local_text)
+    r.conn = s.conn
+    r.pathway = slice_of(b"default")
+    r.pathway_group = slice_of(b"default")
+    r.phase = slice_of(STATE_NAMES[s.state])
+    r.code = code
+    r.module = s.phase.module if s.phase.code and s.phase.module.len else slice_of(b"esmtp")
+    r.conn_context = slice_make(conn.ptr, conn.len)
+    r.mess_context = slice_make(mess.ptr, mess.len)
+    r.text = text
+    log_rejection(s.loop, &r)
+    buf_free(&conn)
+    buf_free(&mess)
+
+
+cdef void session_reject(session_t *s, int code, const char *text) noexcept nogil:
+    cdef char line[640]
+    snprintf(line, sizeof(line), b"%d %s", code, text)
+    session_reply(s, line)
+    s.loop.counters[COUNT_REJECTED] += 1
+    session_log_rejection(s, code, slice_of(line + 4))
+
+
+# ---- the end of the server ---------------------------------------------------------
+
+cdef void on_drain_all(post_t *p) noexcept nogil:
+    """Sessions between transactions are told; the others finish what they do."""
+    cdef server_loop_t *sl = NULL
+    cdef list_node_t *node
+    cdef list_node_t *next
+    cdef session_t *s = NULL
+    sl = <server_loop_t*>(<char*>p - (<char*>&sl.drain - <char*>sl))
+    node = sl.sessions.next
+    while node != &sl.sessions:
+        next = node.next
+        s = <session_t*>(<char*>node - session_node_at())
+        if not s.has_mail and not s.ending and not s.parked:
+            session_reply(s, b"421 4.3.2 Service shutting down")
+            session_end(s)
+        node = next
+
+
+cdef inline size_t session_node_at() noexcept nogil:
+    cdef session_t *s = NULL
+    return <size_t>(<char*>&s.node - <char*>s)
+
+
+def drain():
+    """Tell idle sessions of every loop that the server stops."""
+    for i in range(loop_count()):
+        if loop_at(i).state == LOOP_RUNNING:
+            loop_call(loop_at(i), &server_loop(loop_at(i)).drain, on_drain_all)

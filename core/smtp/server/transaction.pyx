@@ -1,0 +1,316 @@
+"""The transaction from DATA to its reply.
+
+Behind the final dot: the body is judged, gets its trace fields, then the
+phases run in PIPELINE's order, those marked `each` once per recipient; then
+one spool transaction, and 250 when it is synced.
+"""
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdio cimport snprintf
+from libc.string cimport memset
+
+from pymomentum.core.base.arena cimport arena_alloc, arena_calloc
+from pymomentum.core.base.buf cimport buf_clear, buf_free, buf_t
+from pymomentum.core.base.slice cimport slice_make, slice_of, slice_t
+from pymomentum.core.base.status cimport EC_LIMIT, EC_OK
+from pymomentum.core.config.generation cimport config_binding, config_binding_t
+from pymomentum.core.config.values cimport (OPT_COMMAND_TIMEOUT, OPT_DATA_TIMEOUT, OPT_GROWBUF_SIZE, OPT_MAX_MESSAGE_SIZE,
+                                            opt_number)
+from pymomentum.core.log.record cimport log_reception
+from pymomentum.core.loop.loop cimport COUNT_RECEIVED
+from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_new, message_id_text
+from pymomentum.core.message.message cimport (BODY_8BIT, BODY_DOTS, BODY_NUL, BODY_UNCLEAN, MSG_SPOOLED, RECV_ESMTP, RECV_SMTP,
+                                              blob_add, blob_new, blob_ref, blob_seal, blob_slice, blob_unref, ec_message_t,
+                                              envelope_copy, envelope_t, message_free, message_new, meta_encode)
+from pymomentum.core.policy.phases cimport *
+from pymomentum.core.queue.insert cimport queue_insert
+from pymomentum.core.smtp.dotstuff cimport (DATA_8BIT, DATA_LONE_CR, DATA_LONE_LF, DATA_NUL, DATA_STUFFED, data_piece_t,
+                                            data_scan_feed, data_scan_init)
+from pymomentum.core.smtp.path cimport RET_FULL, RET_HDRS
+from pymomentum.core.spool.spool cimport spool_commit, spool_main, spool_meta_t, spool_take_seq, spool_txn_t
+from .body cimport body_judge, body_trace
+from .session cimport *
+
+cdef enum:
+    HEADROOM = 1024             # for trace fields, before the body
+    DATA_FINE = 0
+    DATA_TOO_BIG = 1
+    DATA_NO_MEMORY = 2
+    STEPS = 6
+
+cdef struct step_t:
+    int hook
+    bint each
+
+cdef step_t PIPELINE[STEPS]
+PIPELINE[0].hook = HOOK_VALIDATE_DATA
+PIPELINE[1].hook = HOOK_VALIDATE_DATA_SPOOL
+PIPELINE[2].hook = HOOK_VALIDATE_DATA_SPOOL_EACH_RCPT
+PIPELINE[3].hook = HOOK_VALIDATE_SET_BINDING
+PIPELINE[4].hook = HOOK_CORE_FINAL_VALIDATION
+PIPELINE[5].hook = HOOK_CORE_POST_FINAL_VALIDATION
+for _i in range(STEPS):
+    PIPELINE[_i].each = _i >= 2
+
+
+cdef void transaction_data(session_t *s) noexcept nogil:
+    s.blob = blob_new(opt_number(s.generation.globals, OPT_GROWBUF_SIZE), HEADROOM)
+    if s.blob == NULL:
+        session_reject(s, 452, b"4.3.1 out of memory")
+        session_reset(s)
+        return
+    data_scan_init(&s.scan)
+    s.in_data = True
+    s.data_error = DATA_FINE
+    s.state = AT_READING_BODY
+    session_reply(s, b'354 3.0.0 continue.  finished with "\\r\\n.\\r\\n"')
+    session_wait(s, opt_number(s.values, OPT_DATA_TIMEOUT))
+
+
+cdef void keep(session_t *s, slice_t part) noexcept nogil:
+    cdef int64_t most = opt_number(s.values, OPT_MAX_MESSAGE_SIZE)
+    if s.data_error or part.len == 0:
+        return
+    if most > 0 and <int64_t>(s.blob.len + part.len) > most:
+        s.data_error = DATA_TOO_BIG
+    elif blob_add(s.blob, part.ptr, part.len) != EC_OK:
+        s.data_error = DATA_NO_MEMORY
+    if s.data_error:
+        blob_unref(s.blob)          # the rest is read and thrown away
+        s.blob = NULL
+
+
+cdef size_t transaction_feed(session_t *s, const char *p, size_t n) noexcept nogil:
+    cdef data_piece_t piece
+    cdef int rc = data_scan_feed(&s.scan, slice_make(p, n), &piece)
+    keep(s, piece.lead)
+    keep(s, piece.body)
+    if rc == EC_OK:
+        s.in_data = False
+        s.state = AT_BODY_ASYNC
+        body_complete(s)
+    else:
+        session_wait(s, opt_number(s.values, OPT_DATA_TIMEOUT))     # RFC 5321 4.5.3.2.5: three minutes
+    return piece.used
+
+
+cdef void refuse(session_t *s, int code, const char *text) noexcept nogil:
+    s.state = AT_BODY_REPLY
+    session_reject(s, code, text)
+    finish(s)
+
+
+cdef void finish(session_t *s) noexcept nogil:
+    cdef bint bye = s.phase.disconnect
+    session_reset(s)
+    s.state = AT_AWAIT_MAILFROM
+    session_wait(s, opt_number(s.values, OPT_COMMAND_TIMEOUT))
+    if bye:
+        session_end(s)
+
+
+cdef int make_messages(session_t *s) noexcept nogil:
+    """One per recipient, over the one body."""
+    cdef rcpt_t *r = s.rcpts
+    cdef ec_message_t *m
+    cdef uint64_t now = s.loop.wall_us
+    s.batch = message_id_new()
+    while r != NULL:
+        m = message_new()
+        if m == NULL:
+            return EC_LIMIT
+        m.id = message_id_new()
+        m.created_us = now
+        r.message = m
+        r = r.next
+    return EC_OK
+
+
+cdef void body_complete(session_t *s) noexcept nogil:
+    if s.data_error == DATA_TOO_BIG:
+        refuse(s, 552, b"5.3.4 message size limit exceeded")
+        return
+    if s.data_error or make_messages(s) != EC_OK:
+        refuse(s, 452, b"4.3.1 out of memory")
+        return
+    if body_judge(s) != EC_OK or body_trace(s) != EC_OK:
+        refuse(s, s.phase.code, s.phase.text)
+        return
+    s.step = 0
+    s.at = s.rcpts
+    run_pipeline(s)
+
+
+cdef void run_pipeline(session_t *s) noexcept nogil:
+    """From the cursor (step, recipient) on, until something parks or all is done."""
+    while s.step < STEPS:
+        phase_begin(&s.phase, PIPELINE[s.step].hook)
+        s.after = after_step
+        if phase_run(&s.phase) < 0:
+            s.parked = True
+            return
+        if not judge_step(s):
+            return
+    commit(s)
+
+
+cdef void after_step(session_t *s) noexcept nogil:
+    if judge_step(s):
+        run_pipeline(s)
+
+
+cdef bint judge_step(session_t *s) noexcept nogil:
+    """Take what the providers decided; False: the transaction is over."""
+    if PIPELINE[s.step].each:
+        if s.phase.code:
+            s.at.code = s.phase.code
+        s.at = s.at.next
+        while s.at != NULL and s.at.code:
+            s.at = s.at.next
+        if s.at != NULL:
+            return True
+        s.at = s.rcpts
+        while s.at != NULL and s.at.code:
+            s.at = s.at.next
+        if s.at == NULL:                # every recipient was refused
+            refuse(s, s.phase.code if s.phase.code else s.rcpts.code, s.phase.text)
+            return False
+    elif s.phase.code:
+        refuse(s, s.phase.code, s.phase.text)
+        return False
+    s.step += 1
+    return True
+
+
+cdef uint32_t body_flags(session_t *s) noexcept nogil:
+    cdef uint32_t f = 0
+    if s.scan.flags & DATA_STUFFED:
+        f |= BODY_DOTS
+    if s.scan.flags & (DATA_LONE_CR | DATA_LONE_LF):
+        f |= BODY_UNCLEAN
+    if s.scan.flags & DATA_8BIT:
+        f |= BODY_8BIT
+    if s.scan.flags & DATA_NUL:
+        f |= BODY_NUL
+    return f
+
+
+cdef int fill_message(session_t *s, rcpt_t *r, spool_meta_t *meta, buf_t *b) noexcept nogil:
+    cdef ec_message_t *m = r.message
+    cdef envelope_t e
+    cdef const config_binding_t *binding = config_binding(s.generation, m.binding)
+    cdef char *p
+    memset(&e, 0, sizeof(e))
+    e.batch = s.batch
+    e.conn = s.conn
+    e.method = RECV_ESMTP if s.esmtp else RECV_SMTP
+    e.mailfrom = s.mailfrom
+    e.rcptto = r.address
+    e.peer = slice_of(s.peer_ip)
+    e.binding = binding.name if binding != NULL else slice_of(b"default")
+    e.envid = s.params.envid
+    e.orcpt = r.orcpt
+    e.ret = slice_of(b"FULL" if s.params.ret == RET_FULL else (b"HDRS" if s.params.ret == RET_HDRS else b""))
+    m.env = envelope_copy(&e)
+    m.blob = blob_ref(s.blob)
+    m.body_size = s.blob.len
+    m.body_seq = s.body_seq
+    m.seq = meta.seq
+    m.flags |= body_flags(s)
+    buf_clear(b)
+    if m.env == NULL or meta_encode(m, b) != EC_OK:
+        return EC_LIMIT
+    p = <char*>arena_alloc(&s.tx, b.len)
+    if p == NULL:
+        return EC_LIMIT
+    copy(p, b.ptr, b.len)
+    meta.bytes = slice_make(p, b.len)
+    return EC_OK
+
+
+cdef extern from "string.h" nogil:
+    void *copy "memcpy"(void*, const void*, size_t)
+
+
+cdef void commit(session_t *s) noexcept nogil:
+    cdef rcpt_t *r = s.rcpts
+    cdef uint32_t n = 0
+    cdef buf_t b
+    cdef int rc = EC_OK
+    memset(&b, 0, sizeof(b))
+    while r != NULL:
+        n += r.code == 0
+        r = r.next
+    blob_seal(s.blob)
+    s.metas = <spool_meta_t*>arena_calloc(&s.tx, n * sizeof(spool_meta_t))
+    s.body_seq = spool_take_seq(spool_main(), n + 1)
+    n = 0
+    r = s.rcpts
+    while r != NULL and s.metas != NULL and rc == EC_OK:
+        if r.code == 0:
+            s.metas[n].seq = s.body_seq + 1 + n
+            rc = fill_message(s, r, &s.metas[n], &b)
+            n += 1
+        r = r.next
+    buf_free(&b)
+    if s.metas == NULL or rc != EC_OK:
+        refuse(s, 452, b"4.3.1 out of memory")
+        return
+    memset(&s.txn, 0, sizeof(s.txn))
+    s.txn.seq = s.body_seq
+    s.txn.body = blob_slice(s.blob)
+    s.txn.flags = <uint8_t>body_flags(s)
+    s.txn.metas = s.metas
+    s.txn.metas_count = n
+    s.txn.done = on_committed
+    s.committing = True
+    s.parked = True
+    spool_commit(spool_main(), s.loop, &s.txn)
+
+
+cdef void file_messages(session_t *s) noexcept nogil:
+    cdef rcpt_t *r = s.rcpts
+    cdef ec_message_t *m
+    cdef const config_binding_t *binding
+    cdef uint32_t n = 0
+    while r != NULL:
+        m = r.message
+        if r.code == 0:
+            r.message = NULL
+            m.meta = s.metas[n].handle
+            m.body = s.txn.body_handle
+            m.flags |= MSG_SPOOLED
+            n += 1
+            binding = config_binding(s.generation, m.binding)
+            log_reception(s.loop, m, binding.group if binding != NULL else slice_of(b"default"), m.env.binding)
+            s.loop.counters[COUNT_RECEIVED] += 1
+            queue_insert(s.loop, m)
+        r = r.next
+
+
+cdef void on_committed(spool_txn_t *t, int rc) noexcept nogil:
+    cdef session_t *s = NULL
+    cdef char line[64]
+    cdef char id[MESSAGE_ID_TEXT]
+    s = <session_t*>(<char*>t - (<char*>&s.txn - <char*>s))
+    s.committing = False
+    s.parked = False
+    if rc == EC_OK:
+        message_id_text(s.rcpts.message.id if s.rcpts.message != NULL else s.batch, id)
+        file_messages(s)
+        s.receptions += 1
+    if s.gone:                          # nobody is there to hear it
+        if s.stream.closed:
+            session_free(s)
+        else:
+            session_abort(s)
+        return
+    if rc == EC_OK:
+        snprintf(line, sizeof(line), b"250 2.0.0 OK %.20s", id)
+        session_reply(s, line)
+        finish(s)
+    elif rc == EC_LIMIT:
+        refuse(s, 552, b"5.3.4 message and recipients are larger than the spool takes")
+    else:
+        refuse(s, 452, b"4.3.1 spool does not take mail now")
+    if not s.stream.closing:
+        session_resume(s)
