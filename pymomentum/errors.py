@@ -2,7 +2,8 @@
 
     MomentumError
     ├── ConfigError       one mistake, with its place in a file
-    └── ConfigErrors      all mistakes of one run
+    ├── ConfigErrors      all mistakes of one run
+    └── ConsoleError      a console command cannot be carried out; one line says why
 """
 
 
@@ -43,6 +44,10 @@ class ConfigErrors(MomentumError):
     def __init__(self, errors):
         self.errors = tuple(errors)
         super().__init__("\n".join(map(str, self.errors)))
+
+
+class ConsoleError(MomentumError):
+    """What a console user is told when a command cannot be carried out."""
 
 
 def excerpt(source, column, width=100):

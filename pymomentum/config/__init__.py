@@ -32,6 +32,10 @@ class Listen:
         self.path = address if isinstance(address, str) else None
         self.host, self.port = (None, 0) if self.path else address
 
+    def setting(self, name):
+        """Answer what this address says about an option, or its listener, or the default."""
+        return self.scope.values[name] if name in self.scope.values else self.scope.parent.value(name)
+
 
 class Loaded:
     """A configuration that passed all checks."""

@@ -137,7 +137,6 @@ events_per_iter
 exclude_vctx_conn
 exclude_vctx_mess
 expensive_batch_assessment
-file_mode
 force_fsync
 fully_resolve_before_smtp
 gcm_application_id
@@ -228,7 +227,6 @@ outbound_throttle_messages
 pcre_cache_size
 pcre_cache_ttl
 permastore_interval
-pidfile
 pool_name
 prefer_ipv6_mxs
 prohibited_hosts
@@ -275,7 +273,6 @@ soft_bounce_drain_rate
 spool_mode
 spool_retry_interval
 spool_segment_size
-spoolbase
 ssl_lock_method
 stack_size
 starttls_injection_policy
@@ -287,8 +284,6 @@ tcp_buffer_size
 tcp_recv_buffer_size
 tcp_send_buffer_size
 teleport_enabled
-timeout
-timestampformat
 tls
 tls_allow_renegotiation
 tls_ca

@@ -1,0 +1,150 @@
+"""ec_ctl - start, stop or restart the server
+
+    ec_ctl start|stop|restart|status
+
+Environment, which the file /opt/msys/ecelerity/etc/environment may set:
+  CONFFILE    the configuration; default: ecelerity.conf along the search path
+  CONTROL     the console's unix socket; default: the first of the configuration
+  TRY         patience: TRY + (TRY-1) + ... + 1 seconds; default 10, that is 55 s
+  EXTRA_ARGS  further arguments of ecelerity
+status ends with 0 where the server runs and with 3 where it does not.
+"""
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pymomentum.config import load
+from pymomentum.console.client import Client
+from pymomentum.errors import ConfigErrors, ConsoleError, MomentumError
+from pymomentum.pidfile import running
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = "/opt/msys/ecelerity/etc/environment"
+TRY = 10
+PAUSE = 0.1
+FAST = 15               # seconds for a fast stop
+VERBS = ("start", "stop", "restart", "status")
+
+
+class Control:
+    """What the environment and the configuration say."""
+
+    def __init__(self, env):
+        self.env = env
+        self.config = env.get("CONFFILE") or "ecelerity.conf"
+        loaded = load(self.config, env=env)
+        self.pidfile = loaded.globals["pidfile"]
+        self.console = env.get("CONTROL") or next(
+            (listen.name for listen in loaded.listens if listen.kind == "control_listener"), None)
+        text = env.get("TRY") or str(TRY)
+        if not text.isdigit() or not 1 <= int(text) <= 1000:
+            raise MomentumError(f'TRY is "{text}", not a number from 1 to 1000')
+        self.patience = int(text) * (int(text) + 1) // 2
+
+    def start(self):
+        pid = running(self.pidfile)
+        if pid:
+            return say(f"ecelerity is already running (pid {pid})")
+        path = os.pathsep.join(filter(None, [str(ROOT), self.env.get("PYTHONPATH")]))
+        command = [sys.executable, "-P", "-m", "pymomentum.commands.ecelerity", "-c", self.config,
+                   *shlex.split(self.env.get("EXTRA_ARGS", ""))]
+        child = subprocess.Popen(command, env={**self.env, "PYTHONPATH": path}, stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + self.patience
+        while time.monotonic() < deadline:
+            if child.poll():
+                return fail("ecelerity did not start")
+            if child.returncode == 0 and self.answers():
+                return say(f"ecelerity started (pid {running(self.pidfile)})")
+            time.sleep(PAUSE)
+        return fail(f"ecelerity is not up after {self.patience} seconds; it may still come (TRY sets the patience)")
+
+    def answers(self):
+        if self.console is None:
+            return running(self.pidfile) is not None
+        try:
+            with Client(self.console) as client:
+                return client.ask("pid")[1] == 0
+        except ConsoleError:
+            return False
+
+    def stop(self):
+        pid = running(self.pidfile)
+        if not pid:
+            return say("ecelerity is not running")
+        for patience in (self.patience, FAST):      # the second signal stops at once
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+            except PermissionError:
+                return fail(f"ecelerity (pid {pid}) belongs to another user")
+            deadline = time.monotonic() + patience
+            while time.monotonic() < deadline:
+                if running(self.pidfile) != pid:
+                    return say("ecelerity stopped")
+                time.sleep(PAUSE)
+        return fail(f"ecelerity (pid {pid}) does not stop")
+
+    def restart(self):
+        return self.stop() or self.start()
+
+    def status(self):
+        pid = running(self.pidfile)
+        if not pid:
+            say("ecelerity is not running")
+            return 3
+        return say(f"ecelerity is running (pid {pid})")
+
+
+def say(text):
+    print(text)
+    return 0
+
+
+def fail(text):
+    print(f"ec_ctl: {text}", file=sys.stderr)
+    return 1
+
+
+def environment(path=ENVIRONMENT):
+    """Answer the environment with what the file sets: lines NAME=value, quoted as a shell wants it."""
+    env = dict(os.environ)
+    try:
+        text = Path(path).read_text()
+    except OSError:
+        return env
+    for number, line in enumerate(text.splitlines(), 1):
+        found = re.fullmatch(r"\s*(?:export\s+)?([A-Za-z_]\w*)=(.*)", line)
+        if not found:
+            continue
+        try:
+            env[found[1]] = "".join(shlex.split(found[2], comments=True)[:1])
+        except ValueError:
+            raise MomentumError(f"{path}:{number}: a quote is not closed") from None
+    return env
+
+
+def main(arguments=None):
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(__doc__, end="")
+        return 0
+    if len(arguments) != 1 or arguments[0] not in VERBS:
+        print("usage: ec_ctl start|stop|restart|status", file=sys.stderr)
+        return 2
+    try:
+        return getattr(Control(environment()), arguments[0])()
+    except ConfigErrors as e:
+        print(e, file=sys.stderr)
+        return fail("the configuration has errors")
+    except MomentumError as e:
+        return fail(str(e))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

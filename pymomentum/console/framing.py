@@ -1,0 +1,72 @@
+"""Frames of the console: a length (u32, network order) and that many bytes of JSON.
+
+Request:  {"command": text, "json": bool, "xml": bool}
+Response: {"text": text, "data": any, "status": 0 or 1, "last": bool}, one or more;
+long texts come in pieces, data and status count in the last.  Bytes that are
+no UTF-8 travel as lone surrogates.
+"""
+import json
+import struct
+import time
+
+from pymomentum.errors import ConsoleError
+
+HEAD = struct.Struct("!I")
+MAX_REQUEST = 64 * 1024
+MAX_RESPONSE = 256 * 1024 * 1024
+PIECE = 64 * 1024       # characters of text in one response
+
+
+class FramingError(ConsoleError):
+    """The other side does not speak this."""
+
+
+def send(sock, value):
+    """Send one frame; the socket's timeout is for all of it."""
+    data = json.dumps(value).encode()
+    sock.sendall(HEAD.pack(len(data)) + data)
+
+
+def send_answer(sock, text, data, status):
+    """Send a response in as many frames as it takes."""
+    while len(text) > PIECE:
+        send(sock, {"text": text[:PIECE], "data": None, "status": 0, "last": False})
+        text = text[PIECE:]
+    send(sock, {"text": text, "data": data, "status": status, "last": True})
+
+
+def receive(sock, limit, timeout=None):
+    """Read one frame within timeout seconds; answers its dictionary, or None where the other side has closed."""
+    deadline = time.monotonic() + timeout if timeout else None
+    head = read(sock, HEAD.size, deadline)
+    if not head:
+        return None
+    [length] = HEAD.unpack(head)
+    if length > limit:
+        raise FramingError(f"a frame of {length} bytes; at most {limit} are taken")
+    try:
+        value = json.loads(read(sock, length, deadline))
+    except (ValueError, RecursionError):
+        raise FramingError("a frame that is not JSON") from None
+    if not isinstance(value, dict):
+        raise FramingError("a frame that is not a JSON object")
+    return value
+
+
+def read(sock, length, deadline):
+    """Read exactly so many bytes; answers b"" where the other side closed before the first."""
+    pieces, missing = [], length
+    while missing:
+        if deadline is not None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            sock.settimeout(left)
+        piece = sock.recv(min(missing, 1 << 20))
+        if not piece:
+            if missing == length:
+                return b""
+            raise FramingError("the connection closed inside a frame")
+        pieces.append(piece)
+        missing -= len(piece)
+    return b"".join(pieces)

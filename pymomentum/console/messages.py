@@ -1,0 +1,49 @@
+"""Console commands about single messages."""
+import time
+
+from pymomentum.console.registry import Answer, command
+from pymomentum.errors import ConsoleError
+
+
+def moment(seconds):
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def details_text(message):
+    rows = (("Created", moment(message["created"])),
+            ("Next Attempt", moment(message["next_attempt"]) if message["next_attempt"] else "now"),
+            ("Retries", message["retries"]),
+            ("Received Via", message["via"]),
+            ("Sender", message["sender"]),
+            ("Recipient", message["recipient"]),
+            ("Code", message["code"]),
+            ("Size", message["size"]))
+    lines = [f"Message: {message['id']}", "Message Type: full message"]
+    lines += [f"{label:>22}: {value}".rstrip() for label, value in rows]
+    return "\n".join(lines) + "\n"
+
+
+def body_of(call, id):
+    body = call.engine.message_body(id)
+    if body is None:
+        raise ConsoleError(f"message {id} is not here, or is being delivered")
+    return body.decode("utf-8", "surrogateescape")
+
+
+@command("message details", "[full|body] MESSAGE_ID")
+def message_details(call):
+    """show a message: its envelope and times, its body, or both"""
+    args = call.expect(1, 2)
+    part = args[0].lower() if len(args) == 2 else "meta"
+    if part not in ("meta", "full", "body"):
+        raise call.usage()
+    id, text, data = args[-1], "", {}
+    if part != "body":
+        data = call.engine.message(id)
+        if data is None:
+            raise ConsoleError(f"message {id} is not here, or is being delivered")
+        text = details_text(data)
+    if part != "meta":
+        body = body_of(call, id)
+        text, data = text + body, {**data, "body": body}
+    return Answer(text, data, "Message")

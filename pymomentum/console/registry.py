@@ -1,0 +1,199 @@
+"""Console commands: a row each, and finding the row for a line.
+
+A topic file declares its commands with @command; a Registry ties the rows to a
+running server.  A command is a function of a Call that answers an Answer, or
+raises ConsoleError with one line for the user.
+"""
+import argparse
+import shlex
+import traceback
+from difflib import get_close_matches
+from importlib import import_module
+from xml.sax.saxutils import escape
+
+from pymomentum.core.log.writer import panic
+from pymomentum.errors import ConfigErrors, ConsoleError
+
+TOPICS = ("queues", "messages", "server", "quarantine", "help")
+BUILT_IN = []
+
+
+class Command:
+    """One row."""
+
+    __slots__ = ("name", "synopsis", "doc", "run")
+
+    def __init__(self, name, synopsis, doc, run):
+        self.name = name
+        self.synopsis = synopsis        # name and arguments
+        self.doc = doc                  # one line
+        self.run = run                  # Call -> Answer
+
+
+def command(name, arguments=""):
+    """Declare the function below as a command; its docstring is the help."""
+    def declare(run):
+        BUILT_IN.append(Command(name, f"{name} {arguments}".rstrip(), run.__doc__.strip().split("\n")[0], run))
+        return run
+    return declare
+
+
+class Answer:
+    """What a command says: text for people, data for programs."""
+
+    __slots__ = ("text", "data", "tag", "status", "after")
+
+    def __init__(self, text="", data=None, tag=None, status=0, after=None):
+        self.text = text
+        self.data = data
+        self.tag = tag                  # outermost element of the XML form; None: there is none
+        self.status = status
+        self.after = after              # called when the answer is on its way
+
+
+class Call:
+    """One command line at work."""
+
+    __slots__ = ("registry", "command", "args", "server", "engine", "statistics")
+
+    def __init__(self, registry, command, args):
+        self.registry = registry
+        self.command = command
+        self.args = args                # words after the command's name
+        self.server = registry.server
+        self.engine = registry.engine
+        self.statistics = registry.statistics
+
+    def usage(self):
+        return ConsoleError(f"usage: {self.command.synopsis}")
+
+    def expect(self, least, most):
+        """Answer the arguments, or raise the usage when there are fewer or more."""
+        if not least <= len(self.args) <= most:
+            raise self.usage()
+        return self.args
+
+    def number(self, text):
+        if not (text.isascii() and text.isdigit() and len(text) <= 18):
+            raise self.usage()
+        return int(text)
+
+
+class Options(argparse.ArgumentParser):
+    """Options of a command, with errors that reach the console."""
+
+    def __init__(self, call):
+        super().__init__(prog=call.command.name, add_help=False, allow_abbrev=False)
+        self.call = call
+
+    def error(self, message):
+        raise self.call.usage()
+
+
+class Statistics:
+    """Counters since start, or since somebody reset them."""
+
+    def __init__(self, server, engine):
+        self.server = server
+        self.engine = engine
+        self.base = {}
+
+    def reset(self, names, now):
+        """Count the named ones from here."""
+        counters = self.engine.counters()
+        self.base = {name: counters[name] for name in names if name in counters}
+        self.server.stats_reset = now
+
+    def counters(self):
+        return {name: value - self.base.get(name, 0) for name, value in self.engine.counters().items()}
+
+
+class Registry:
+    """The commands of one server.
+
+    server: has shutdown(fast=False), reload(), reopen_logs(), started, stats_reset, hostname, loaded.
+    engine: the queries of pymomentum.core.control.query.
+    """
+
+    def __init__(self, server, engine):
+        self.server = server
+        self.engine = engine
+        self.statistics = Statistics(server, engine)
+        for topic in TOPICS:
+            import_module(f"pymomentum.console.{topic}")
+        self.commands = {command.name: command for command in BUILT_IN}
+
+    def find(self, words):
+        """Answer (command, words that are left) for the longest name that begins the line."""
+        for n in range(len(words), 0, -1):
+            command = self.commands.get(" ".join(words[:n]).lower())
+            if command:
+                return command, words[n:]
+        raise ConsoleError(self.unknown(words))
+
+    def unknown(self, words):
+        said = " ".join(words).lower()
+        inside = [name for name in sorted(self.commands) if name.startswith(words[0].lower() + " ")]
+        close = next((match for n in range(min(len(words), 4), 0, -1)
+                      for match in get_close_matches(" ".join(words[:n]).lower(), self.commands, 1, 0.7)), None)
+        shown = said if len(said) <= 60 else said[:57] + "..."
+        if inside:
+            return f'unknown command "{shown}"; there is: {", ".join(inside)}'
+        return f'unknown command "{shown}"' + (f'; did you mean "{close}"?' if close else '; try "help"')
+
+    def run(self, line, json=False, xml=False):
+        """Carry out a line; whatever happens ends in an Answer."""
+        try:
+            words = split(line)
+            if words[:1] == ["xml"]:
+                words, xml = words[1:], True
+            if "--json" in words:
+                words, json = [word for word in words if word != "--json"], True
+            if not words:
+                return Answer()
+            command, args = self.find(words)
+            answer = command.run(Call(self, command, args))
+            return shaped(answer, command, json, xml)
+        except (ConsoleError, ConfigErrors) as e:
+            return Answer(str(e) + "\n", status=1)
+        except Exception:
+            for text in traceback.format_exc().splitlines():
+                panic("console", text)
+            return Answer("internal error; the paniclog has the details\n", status=1)
+
+
+def split(line):
+    try:
+        return shlex.split(line)
+    except ValueError:
+        raise ConsoleError("a quote is not closed") from None
+
+
+def shaped(answer, command, json, xml):
+    """Give an Answer the form that was asked for."""
+    if xml and answer.status == 0:
+        if answer.tag is None:
+            raise ConsoleError(f"{command.name} has no XML form")
+        answer.text, answer.data = element(answer.tag, answer.data), None
+    elif json:
+        if answer.data is None:
+            answer.data = {"message": answer.text.strip()}
+        answer.text = ""
+    else:
+        answer.data = None
+    return answer
+
+
+def element(tag, value, indent=""):
+    """Write a value as XML: a dictionary's keys are elements, a list repeats its own."""
+    if isinstance(value, list):
+        return "".join(element(tag, item, indent) for item in value)
+    if isinstance(value, dict):
+        inside = "".join(element(key, item, indent + "  ") for key, item in value.items())
+        return f"{indent}<{tag}>\n{inside}{indent}</{tag}>\n"
+    text = int(value) if isinstance(value, bool) else "" if value is None else value
+    return f"{indent}<{tag}>{escape(printable(str(text)))}</{tag}>\n"
+
+
+def printable(text):
+    return "".join(c if c >= " " and not "\ud800" <= c <= "\udfff" else "?" for c in text)
