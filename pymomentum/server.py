@@ -65,7 +65,7 @@ class Server:
         spool.open_spool(os.path.abspath(values["spoolbase"]), segment_size=values["spool_segment_size"],
                          ratio=values["cold_log_ratio"], mode=values["spool_mode"], backlog=values["commit_backlog"],
                          retry_interval=values["spool_retry_interval"])
-        swap.start(self.pool_size("SwapIn", 5))
+        swap.start(self.loaded.threadpools["SwapIn"]["concurrency"])
         for i in range(self.loop_count()):
             thread = threading.Thread(target=loops.run, args=(i,), name=f"loop{i}", daemon=True)
             thread.start()
@@ -76,12 +76,7 @@ class Server:
 
     def loop_count(self):
         """Loops of the largest EventLoop stanza, else 75 % of the cores, at least one."""
-        named = [e.concurrency for e in self.loaded.eventloops.values()] if self.loaded.eventloops else []
-        return max(named) if named else max(1, (os.cpu_count() or 1) * 3 // 4)
-
-    def pool_size(self, name, default):
-        pool = self.loaded.threadpools.get(name)
-        return pool.concurrency if pool else default
+        return max(self.loaded.eventloops.values(), default=max(1, (os.cpu_count() or 1) * 3 // 4))
 
     @staticmethod
     def memory_bytes(percent):
