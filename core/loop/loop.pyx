@@ -159,6 +159,7 @@ def run(int index):
 
 def share(unsigned char[::1] page not None, int step, int in_hand):
     """Keep heartbeats at page[i * step] and sequences in hand at page[in_hand + i * step]; the page outlives the loops."""
+    cdef int i
     if page.shape[0] < in_hand + count * step:
         raise ValueError("the page is too small")
     for i in range(count):
