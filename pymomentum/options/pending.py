@@ -2,7 +2,7 @@
 
 `python -m pymomentum.options.pending` prints what the list should be, `--write`
 puts it in place.  An option counts as read when core names its OPT_ id or
-Python asks values["name"], globals["name"] or setting("name").
+Python asks values["name"], globals["name"], flags["name"] or setting("name").
 """
 import re
 import sys
@@ -44,9 +44,6 @@ adaptive_sweep_rule_enabled
 address_metrics_cleanse_interval
 address_metrics_lifetime
 alias_schemes
-allow_ip_literal
-allow_null_envelope_sender
-allow_trailing_whitespace_in_commands
 always_allow
 always_deny
 apn_expiry
@@ -57,14 +54,10 @@ authloginparameters
 authorizationparameters
 authplainparameters
 backlog
-banner_hostname
 bind_address
 binding_auto_replumb
 binding_auto_replumb_interval
-blackhole
-body_timeout
 bounce_behavior
-bounce_domains
 bounce_pattern
 bounce_suppress_list
 capabilities
@@ -77,19 +70,13 @@ cluster_outbound_throttle_connections
 cluster_outbound_throttle_messages
 cluster_scope_max_outbound_connections
 cluster_server_max_outbound_connections
-cold_log_ratio
-command_timeout
-commit_backlog
 concurrency
-connect_timeout
 connect_timeout_to_delay
-connection_allocation_aggressiveness
 context
 control_client_timeout
 critical
 crypto_engine
 crypto_lock_method
-data_timeout
 debug
 debug_throttle_max_num_same_message
 debug_throttle_period_secs
@@ -98,7 +85,6 @@ default_charset
 delay_dsn_max_retry_interval
 delay_dsn_retry_interval
 delayed_binding_domain_fuzz
-delayed_queue_scan_interval
 delayed_reroute_domain
 delivery_method
 delivery_pool
@@ -107,14 +93,11 @@ disable_chunked
 disable_nagle_algorithm
 disk_queue_drain_rate
 dns_expire_interval
-dns_failures_to_purge
 dns_max_udp_queries_per_port
 dns_rate_limit_enabled
 dns_rate_limit_max_queue
 dns_rate_limit_mx_queries
 dns_rate_limit_period
-domain_for_unqualified_recipient_addresses
-domain_for_unqualified_sender_address
 domainkeys
 duravip_follow
 duravip_preference
@@ -122,8 +105,6 @@ ecstream_idle_time
 ecstream_max_batch_size
 ecstream_port
 ecstream_timeout
-ehlo_hostname
-ehlo_timeout
 enable
 enable_authentication
 enable_authorization
@@ -148,17 +129,12 @@ generate_bounces_for_multi_recipient_policy_rejections
 generate_delay_dsn
 generation_max_age
 group
-growbuf_size
-host_failure_retry
-hostname
 hot_domains
 http_basic_auth
 http_host
 http_method
 http_uri
 http_version
-idle_time
-idle_timeout
 inbound_throttle_messages
 info
 initial_hash_buckets
@@ -168,35 +144,19 @@ large_message_threshold
 legacy_message_threshold
 license
 listen_backlog
-listener_sessions
 lmtp_port
 local_changes_file
 local_changes_only
-log_full
 log_hires_timestamp
 log_requests_to_paniclog
-log_ring_size
 mail_queue_check_vm_interval
-mailfrom_timeout
 maintainer_pool
 malloc2mmap_threshold
 masterdb_file
 match_cache_life
 match_cache_size
-max_bad_commands
-max_command_length
-max_deliveries_per_connection
-max_header_bytes
-max_message_size
 max_mime_depth
 max_mime_parts
-max_outbound_connections
-max_receptions_per_connection
-max_recipients_per_batch
-max_recipients_per_connection
-max_recipients_per_message
-max_reply_length
-max_reply_lines
 max_request_size
 max_resident_messages_per_binding
 max_resident_transfails
@@ -204,7 +164,6 @@ max_timed_events_per_iter
 mcmt_reception
 mdn_failures_notify
 memory_goal
-memory_hwm
 migrate_connections_between_sibling_domains
 mime_parse_large_messages_during_reception
 mm7_delivery_report
@@ -213,97 +172,54 @@ mm7_vasid
 mm7_vaspid
 mta_sts_dns_cname_max_depth
 mta_sts_policy_store
-mx_failures_fallback_to_a
 mx_failures_to_delay
-never_attempt_expired_messages
 notice
 only_use_best_mx_for_relay_domains
-open_relay
 open_tracking_enabled
 open_tracking_scheme
 opendkim_sign
-outbound_throttle_connections
-outbound_throttle_messages
 pcre_cache_size
 pcre_cache_ttl
 permastore_interval
 pool_name
-prefer_ipv6_mxs
-prohibited_hosts
 proxy_protocol
 proxy_protocol_timeout
-rcptto_timeout
 received_hostname
-reconfig_message
-relay_domains
-relay_for_sending_domains
-relay_hosts
-remote_smtp_port
-require_ehlo
 reroute_domain
 reserve_maintenance_interval
 response_transcode_pattern
 response_transcode_replace
-rfc2821_allow_whitespace_in_envelope
-rfc2821_pedantic_address_rules
-rfc2822_date_header
-rfc2822_lone_lf_in_body
-rfc2822_lone_lf_in_headers
-rfc2822_max_line_length
-rfc2822_max_line_length_policy
-rfc2822_messageid_header
-rfc2822_missing_headers
-rfc2822_trace_headers
 rollup_mx
 rollup_mx_name
 routes
 rset_timeout
 scheduler
 scope_max_outbound_connections
-send_8bitmime
 server_max_file_descriptors
-server_max_outbound_connections
 server_reserve_outbound_connections
 service_sessions
 signing_stats
 siv_throttle_cache_size
-skip_hosts
-smtp_extensions
 soft_bounce_drain_rate
-spool_mode
-spool_retry_interval
-spool_segment_size
 ssl_lock_method
 stack_size
 starttls_injection_policy
-static_banner
 supplemental_groups
-suspend_delivery
 swap_out_meta_after_each_tempfail
 tcp_buffer_size
 tcp_recv_buffer_size
 tcp_send_buffer_size
 teleport_enabled
-tls
 tls_allow_renegotiation
-tls_ca
-tls_certificate
-tls_ciphers
-tls_client_ca
 tls_dhparams_file
 tls_ec_curve_names
 tls_enable_dhe_ciphers
 tls_engine
 tls_fallback_always_new_connection
-tls_ifavailable_fallback
-tls_key
-tls_protocols
 tls_verified_peer_can_relay
 tls_verified_peer_is_authorized
-tls_verify
 tls_verify_mode
 tlsa_expire_interval
-tlsv13_ciphersuites
 trace_smtp_mode
 tracking_domain
 tracking_link_expiry
@@ -313,7 +229,6 @@ umem_reap_interval
 unlink_on_spool_in_failure
 use_dane
 use_iflist_cache
-use_ipv6
 use_mmap
 use_mta_sts
 use_sendfile
@@ -326,7 +241,7 @@ xmpp_role
 """.split())
 
 CORE_USE = re.compile(r"\bOPT_([A-Z0-9_]+)\b")
-PYTHON_USE = re.compile(r"""\b(?:values\[|globals\[|setting\()["']([a-z0-9_]+)["']""")
+PYTHON_USE = re.compile(r"""\b(?:values\[|globals\[|flags\[|setting\()["']([a-z0-9_]+)["']""")
 
 
 def used(root):
