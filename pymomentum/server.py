@@ -24,7 +24,7 @@ from pymomentum.core.queue import bounce, restore, swap
 from pymomentum.core.smtp import start as smtp
 from pymomentum.core.smtp.client import session as smtp_client
 from pymomentum.core.smtp.server import command, session
-from pymomentum.core.spool import recover, spool
+from pymomentum.core.spool import large, recover, spool
 from pymomentum.errors import ConfigErrors, MomentumError
 from pymomentum.quarantine import Quarantine
 
@@ -73,6 +73,7 @@ class Server:
                          ratio=values["cold_log_ratio"], mode=values["spool_mode"], backlog=values["commit_backlog"],
                          retry_interval=values["spool_retry_interval"])
         swap.start(self.loaded.threadpools["SwapIn"]["concurrency"])
+        large.start(self.loaded.threadpools["SwapOut"]["concurrency"])
         for i in range(self.loop_count()):
             thread = threading.Thread(target=loops.run, args=(i,), name=f"loop{i}", daemon=True)
             thread.start()
@@ -196,6 +197,7 @@ class Server:
         for thread in self.threads:
             thread.join()
         swap.stop()
+        large.stop()
         spool.close_spool()
         logs.close_logs()
 

@@ -34,6 +34,7 @@ from pymomentum.core.net.address cimport address_port_text, address_text
 from pymomentum.core.net.listener cimport listener_conf, listener_start, listener_t
 from pymomentum.core.net.stream cimport (stream_close, stream_finish, stream_flush, stream_init, stream_open, stream_pending,
                                          stream_read_start, stream_read_stop, stream_t, stream_write)
+from pymomentum.core.spool.large cimport large_abandon
 from pymomentum.core.policy.phases cimport phase_abandon, phase_begin, phase_run, phase_t
 
 cdef extern from *:
@@ -228,6 +229,9 @@ cdef void session_reset(session_t *s) noexcept nogil:
         r = r.next
     blob_unref(s.blob)
     s.blob = NULL
+    if s.large != NULL:
+        large_abandon(s.large)
+        s.large = NULL
     s.has_mail = False
     s.in_data = False
     s.rcpts = NULL
