@@ -7,17 +7,21 @@ option("alias_schemes", List(), scopes=RECEPTION | ROUTING, page="4/config/ref-a
 option("dns_cache_purge_interval", Number(60, minimum=1), unit="seconds", scopes=GLOBAL,
        page="4/config/ref-dns-cache-purge-interval",
        doc="How often unused cache entries are dropped.")
+option("dns_cache_size", Number(100000, maximum=100000000), unit="entries", scopes=GLOBAL,
+       doc="Answers that each event loop keeps at most; 0 keeps none.")
 option("dns_expire_interval", Number(10, minimum=1), unit="seconds", scopes=GLOBAL,
        page="4/config/ref-dns-expire-interval",
        doc="How often the cache looks for expired answers.")
 option("dns_failures_to_purge", Number(10), scopes=ROUTING, page="4/config/ref-dns-failures-to-purge",
        doc="Failed MX lookups after which a domain's mail fails.")
 option("dns_fallback_to_tcp", Boolean(False), scopes=GLOBAL, page="4/config/ref-dns-fallback-to-tcp",
-       doc="Ask again by TCP when a UDP answer is cut.")
+       doc="Ask by TCP after any cut UDP answer; no: only where the cut answer holds nothing of use.")
 option("dns_max_answers", Number(64, minimum=1, maximum=65535), unit="records", scopes=GLOBAL,
        doc="Records of one answer that are used.")
 option("dns_max_cname", Number(8, maximum=64), scopes=GLOBAL,
        doc="CNAMEs followed for one name.")
+option("dns_max_pending", Number(1000, minimum=1, maximum=1000000), unit="queries", scopes=GLOBAL,
+       doc="Queries each event loop has under way; more wait their turn.")
 option("dns_max_udp_queries_per_port", Number(0), scopes=GLOBAL,
        page="4/config/ref-dns-max-udp-queries-per-port",
        doc="Queries from one UDP port; 0 is unlimited.")

@@ -1,0 +1,1 @@
+"""The SMTP client: connections that take mail by lease and deliver it, pipelined."""

@@ -1,0 +1,111 @@
+# client_t: one outbound connection.  Lives on any loop; its mail comes by lease.
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from pymomentum.core.base.buf cimport buf_t
+from pymomentum.core.base.cidr cimport sockaddr_storage
+from pymomentum.core.base.list cimport list_node_t
+from pymomentum.core.base.slice cimport slice_t
+from pymomentum.core.base.timewheel cimport timer_entry_t
+from pymomentum.core.config.generation cimport config_generation_t
+from pymomentum.core.config.values cimport values_t
+from pymomentum.core.loop.loop cimport loop_t
+from pymomentum.core.loop.post cimport post_t
+from pymomentum.core.message.id cimport message_id_t
+from pymomentum.core.message.message cimport ec_message_t
+from pymomentum.core.net.address cimport ADDRESS_TEXT
+from pymomentum.core.net.stream cimport stream_t
+from pymomentum.core.queue.domain cimport domain_t, mail_queue_t
+from pymomentum.core.queue.lease cimport lease_t
+
+cdef enum stage_t:              # connection_stages, outbound; a field of the logs
+    STAGE_NOT_CONNECTED = 0
+    STAGE_IDLE = 1
+    STAGE_MAILFROM = 3
+    STAGE_RCPTTO = 5
+    STAGE_DATA = 7
+    STAGE_BODY = 8
+    STAGE_CONFIRMATION = 9
+    STAGE_EHLO = 11
+    STAGE_BANNER = 12
+    STAGE_RSET = 14
+    STAGE_STARTTLS = 16
+    STAGE_TLS = 17
+
+cdef enum:
+    EXPECT_SIZE = 256           # replies that may be outstanding
+    BATCH_MAX = 100             # recipients of one transaction, so that two fit
+    REPLY_ROOM = 1024           # of a reply's text kept
+
+cdef enum expect_t:
+    EXPECT_BANNER
+    EXPECT_EHLO
+    EXPECT_HELO
+    EXPECT_STARTTLS
+    EXPECT_MAIL
+    EXPECT_RCPT
+    EXPECT_DATA
+    EXPECT_DOT
+    EXPECT_RSET
+    EXPECT_QUIT
+
+cdef struct expected_t:
+    uint8_t kind                # expect_t
+    uint8_t which               # transaction: 0 or 1
+    ec_message_t *m             # RCPT's
+
+cdef struct transfer_t:         # one transaction under way
+    list_node_t batch           # messages not settled yet
+    uint32_t n                  # of them
+    uint32_t accepted           # recipients the peer took
+    bint active
+    bint data_sent              # DATA is on the wire
+    bint body_sent
+    int mail_code
+    uint64_t bytes
+
+cdef struct client_t:
+    stream_t stream             # first
+    lease_t lease
+    timer_entry_t timer
+    list_node_t node            # in domain_t.connections, on the domain's loop
+    post_t start
+    loop_t *loop
+    config_generation_t *generation     # pinned
+    const values_t *values
+    domain_t *domain
+    uint32_t address            # index in the MX answer
+    sockaddr_storage peer
+    char peer_text[ADDRESS_TEXT]
+    char host[256]              # MX host name
+    message_id_t conn
+    uint64_t since_ms           # of the stage
+    uint64_t connect_ns
+    int stage                   # stage_t
+    expected_t expect[EXPECT_SIZE]
+    uint32_t expect_head
+    uint32_t expect_tail
+    transfer_t tx[2]            # one in hand, one pipelined behind it
+    uint32_t now                # index of the one in hand
+    buf_t line                  # part of a reply line
+    char reply[REPLY_ROOM]      # text of the reply so far, lines joined by blanks
+    uint32_t reply_len
+    int reply_code
+    uint32_t reply_lines
+    uint32_t extensions
+    uint64_t peer_size          # SIZE it announced; 0: none
+    uint32_t deliveries
+    uint32_t recipients
+    bint connected              # the host was reported as answering
+    bint ready                  # greeted: mail may be sent
+    bint tls_failed             # this attempt goes in clear (tls_ifavailable_fallback)
+    bint secured
+    bint need_rset
+    bint quitting
+    bint leaving
+    bint counted                # in the server's connections
+    int refuse_stage            # banner or EHLO said no: a message is to hear of it
+    uint64_t resting_ms
+
+
+cdef void client_start() noexcept nogil             # before loops run
+cdef const char *stage_name(int stage) noexcept nogil

@@ -1,0 +1,16 @@
+"""Joins the layers at start: upward calls go through pointers set here."""
+from pymomentum.core.loop.loop cimport loop_at, loop_count
+from pymomentum.core.queue.lease cimport lease_set_remote
+from pymomentum.core.queue.maintainer cimport maintainer_attach
+from pymomentum.core.smtp.client.session cimport client_start
+from pymomentum.core.smtp.server.command cimport commands_start
+
+
+def attach(*, remote_leases=False):
+    """Connect server, client and queues to the loops; once, before they run."""
+    cdef int i
+    commands_start()
+    client_start()
+    lease_set_remote(remote_leases)
+    for i in range(loop_count()):
+        maintainer_attach(loop_at(i))

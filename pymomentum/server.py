@@ -1,0 +1,196 @@
+"""The server process: start, reload, stop, everything in order.  Read it first.
+
+`python -m pymomentum.server -c FILE` runs it in the foreground; `ecelerity` runs it under the supervisor.
+"""
+import argparse
+import faulthandler
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+from pymomentum import __version__, config
+from pymomentum.core.control import query
+from pymomentum.core.log import writer as logs
+from pymomentum.core.loop import loop as loops
+from pymomentum.core.net import listener
+from pymomentum.core.policy import phases
+from pymomentum.core.queue import bounce, restore, swap
+from pymomentum.core.smtp import start as smtp
+from pymomentum.core.smtp.client import session as smtp_client
+from pymomentum.core.smtp.server import command, session
+from pymomentum.core.spool import recover, spool
+from pymomentum.errors import ConfigErrors, MomentumError
+
+LOG_FILES = ("mainlog", "bouncelog", "rejectlog", "paniclog")
+DRAIN_SECONDS = 30
+
+
+class Server:
+    """One engine in one process; everything else asks it."""
+
+    def __init__(self, path):
+        self.path = path
+        self.loaded = config.load(path)
+        self.started = time.monotonic()
+        self.stats_reset = self.started
+        self.stopping = threading.Event()
+        self.fast = False
+        self.listeners = {}
+        self.threads = []
+        self.hostname = self.loaded.globals["hostname"] or socket.gethostname()
+        self.control = None
+
+    # ---- start ----------------------------------------------------------------
+
+    def start(self):
+        """Configuration, logs, loops, spool, queues, listeners: mail is taken when this returns."""
+        values = self.loaded.globals
+        config.publish(self.loaded)
+        loops.create(self.loop_count())
+        self.open_logs()
+        for notice in self.loaded.notices:
+            logs.panic("CONFIG", str(notice))
+        version = f"{__version__} r(PyMomentum:{__version__})"
+        session.identity(self.hostname, version)
+        smtp_client.identity(self.hostname)
+        bounce.identity(self.hostname)
+        command.memory_limit(self.memory_bytes(values["memory_hwm"]))
+        flags = self.loaded.section("debug_flags") or {}
+        phases.suspend(flags.get("suspend") == "random")
+        smtp.attach(remote_leases=flags.get("lease") == "remote")
+        spool.open_spool(os.path.abspath(values["spoolbase"]), segment_size=values["spool_segment_size"],
+                         ratio=values["cold_log_ratio"], mode=values["spool_mode"], backlog=values["commit_backlog"],
+                         retry_interval=values["spool_retry_interval"])
+        swap.start(self.loaded.threadpools["SwapIn"]["concurrency"])
+        for i in range(self.loop_count()):
+            thread = threading.Thread(target=loops.run, args=(i,), name=f"loop{i}", daemon=True)
+            thread.start()
+            self.threads.append(thread)
+        self.open_listeners()
+        self.write_pid()
+        threading.Thread(target=self.restore, name="SpoolIn", daemon=True).start()
+
+    def loop_count(self):
+        """Loops of the largest EventLoop stanza, else 75 % of the cores, at least one."""
+        return max(self.loaded.eventloops.values(), default=max(1, (os.cpu_count() or 1) * 3 // 4))
+
+    @staticmethod
+    def memory_bytes(percent):
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return int(pages * percent / 100)
+
+    def open_logs(self):
+        ec = self.loaded.module("ec_logger") or {}
+        bounces = self.loaded.module("bounce_logger") or {}
+        paths = {"mainlog": ec.get("mainlog"), "bouncelog": bounces.get("bouncelog"), "rejectlog": ec.get("rejectlog"),
+                 "paniclog": ec.get("paniclog")}
+        for which, name in enumerate(LOG_FILES):
+            if paths[name]:
+                logs.open_log(which, os.path.abspath(paths[name]), ring=self.loaded.globals["log_ring_size"],
+                              heartbeat=ec.get("heartbeat_interval", 60))
+
+    def restore(self):
+        """Mail of an earlier run comes back while new mail is taken."""
+        known = Path(self.loaded.globals["spoolbase"], "quarantine")
+        held = [int(line.split()[0]) for line in known.read_text().splitlines() if line.strip()] if known.exists() else []
+        count = restore.restore(held)
+        for line in recover.report():
+            logs.panic("SPOOL", line)
+        if count or held:
+            logs.panic("SPOOL", f"{count} messages queued from the spool, {len(held)} quarantined")
+
+    # ---- listeners ------------------------------------------------------------
+
+    def open_listeners(self):
+        """Bind what the configuration names and is not bound yet, close what it names no more."""
+        wanted = {listen.name: listen for listen in self.loaded.listens if listen.kind == "esmtp_listener"}
+        for name in set(self.listeners) - set(wanted):
+            listener.close_listener(self.listeners.pop(name))
+        for name, listen in wanted.items():
+            if name not in self.listeners:
+                self.listeners[name] = listener.open_listener(name, self.bind(listen))
+
+    def bind(self, listen):
+        family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)     # accepted sockets inherit it
+        try:
+            sock.bind((listen.host, listen.port))
+        except OSError as e:
+            sock.close()
+            raise MomentumError(f"cannot listen on {listen.name}: {e.strerror}") from None
+        sock.listen(500)
+        return sock.detach()
+
+    # ---- reload and stop ------------------------------------------------------
+
+    def reload(self):
+        """Read the configuration again; on any error the old one goes on serving."""
+        loaded = config.load(self.path)
+        number = config.publish(loaded)
+        self.loaded = loaded
+        self.open_listeners()
+        return number
+
+    def reopen_logs(self):
+        logs.reopen_logs()
+
+    def shutdown(self, fast=False):
+        """Stop: sessions finish, the spool is synced.  `fast` waits for nobody."""
+        self.fast = self.fast or fast
+        self.stopping.set()
+
+    def stop(self):
+        """What main does when shutdown was asked for."""
+        for number in self.listeners.values():
+            listener.close_listener(number)
+        self.listeners.clear()
+        deadline = time.monotonic() + (0 if self.fast else DRAIN_SECONDS)
+        session.drain()
+        while time.monotonic() < deadline and not self.fast and query.counters()["inbound"]:
+            time.sleep(0.05)
+        loops.stop_all()
+        for thread in self.threads:
+            thread.join()
+        swap.stop()
+        spool.close_spool()
+        logs.close_logs()
+        pidfile = self.loaded.globals["pidfile"]
+        if pidfile and os.path.exists(pidfile):
+            os.unlink(pidfile)
+
+    def write_pid(self):
+        pidfile = self.loaded.globals["pidfile"]
+        if pidfile:
+            Path(pidfile).parent.mkdir(parents=True, exist_ok=True)
+            Path(pidfile).write_text(f"{os.getpid()}\n")
+
+
+def main(argv=None):
+    """Run the server until it is told to stop; exit code 1 with one line where it cannot start."""
+    parser = argparse.ArgumentParser(prog="ecelerity-server", description="The mail server process.")
+    parser.add_argument("-c", dest="path", default="conf/default/ecelerity.conf", help="configuration file")
+    options = parser.parse_args(argv)
+    faulthandler.enable()
+    try:
+        server = Server(options.path)
+        server.start()
+    except (ConfigErrors, MomentumError, OSError) as e:
+        print(f"ecelerity: {e}", file=sys.stderr)
+        return 1
+    signal.signal(signal.SIGTERM, lambda *_: server.shutdown(fast=server.stopping.is_set()))
+    signal.signal(signal.SIGINT, lambda *_: server.shutdown(fast=server.stopping.is_set()))
+    print("ready", flush=True)
+    while not server.stopping.wait(1):
+        pass
+    server.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
