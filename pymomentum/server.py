@@ -4,15 +4,17 @@
 """
 import argparse
 import faulthandler
+import mmap
 import os
 import signal
 import socket
 import sys
 import threading
 import time
-from pathlib import Path
 
-from pymomentum import __version__, config
+from pymomentum import __version__, config, watch
+from pymomentum.console.listener import Listener
+from pymomentum.console.registry import Registry
 from pymomentum.core.control import query
 from pymomentum.core.log import writer as logs
 from pymomentum.core.loop import loop as loops
@@ -24,6 +26,7 @@ from pymomentum.core.smtp.client import session as smtp_client
 from pymomentum.core.smtp.server import command, session
 from pymomentum.core.spool import recover, spool
 from pymomentum.errors import ConfigErrors, MomentumError
+from pymomentum.quarantine import Quarantine
 
 LOG_FILES = ("mainlog", "bouncelog", "rejectlog", "paniclog")
 DRAIN_SECONDS = 30
@@ -32,17 +35,20 @@ DRAIN_SECONDS = 30
 class Server:
     """One engine in one process; everything else asks it."""
 
-    def __init__(self, path):
+    def __init__(self, path, without=()):
         self.path = path
+        self.without = without          # services left out
         self.loaded = config.load(path)
         self.started = time.monotonic()
         self.stats_reset = self.started
         self.stopping = threading.Event()
+        self.reload_asked = threading.Event()
         self.fast = False
         self.listeners = {}
         self.threads = []
         self.hostname = self.loaded.globals["hostname"] or socket.gethostname()
-        self.control = None
+        self.console = None
+        self.watch = None
 
     # ---- start ----------------------------------------------------------------
 
@@ -51,6 +57,7 @@ class Server:
         values = self.loaded.globals
         config.publish(self.loaded)
         loops.create(self.loop_count())
+        self.share_watch()
         self.open_logs()
         for notice in self.loaded.notices:
             logs.panic("CONFIG", str(notice))
@@ -71,7 +78,7 @@ class Server:
             thread.start()
             self.threads.append(thread)
         self.open_listeners()
-        self.write_pid()
+        self.open_console()
         threading.Thread(target=self.restore, name="SpoolIn", daemon=True).start()
 
     def loop_count(self):
@@ -95,19 +102,39 @@ class Server:
 
     def restore(self):
         """Mail of an earlier run comes back while new mail is taken."""
-        known = Path(self.loaded.globals["spoolbase"], "quarantine")
-        held = [int(line.split()[0]) for line in known.read_text().splitlines() if line.strip()] if known.exists() else []
-        count = restore.restore(held)
+        quarantine = Quarantine(self.loaded.globals["spoolbase"])
+        held = sorted(quarantine.held)
+        count = restore.restore(held, quarantine.deleted)
+        for sequence in quarantine.deleted:
+            quarantine.release(sequence)
         for line in recover.report():
             logs.panic("SPOOL", line)
         if count or held:
             logs.panic("SPOOL", f"{count} messages queued from the spool, {len(held)} quarantined")
 
+    def share_watch(self):
+        """Heartbeats where the supervisor reads them."""
+        path = os.environ.get(watch.ENVIRONMENT)
+        if path:
+            with open(path, "r+b") as stream:
+                self.watch = mmap.mmap(stream.fileno(), watch.SIZE)
+            loops.share(self.watch, watch.STEP, watch.IN_HAND)
+
     # ---- listeners ------------------------------------------------------------
+
+    def open_console(self):
+        if self.console is None:
+            self.console = Listener(Registry(self, query))
+            self.console.start(self.listens("control_listener"))
+        else:
+            self.console.listen(self.listens("control_listener"))
+
+    def listens(self, kind):
+        return [listen for listen in self.loaded.listens if listen.kind == kind]
 
     def open_listeners(self):
         """Bind what the configuration names and is not bound yet, close what it names no more."""
-        wanted = {listen.name: listen for listen in self.loaded.listens if listen.kind == "esmtp_listener"}
+        wanted = {} if "esmtp" in self.without else {listen.name: listen for listen in self.listens("esmtp_listener")}
         for name in set(self.listeners) - set(wanted):
             listener.close_listener(self.listeners.pop(name))
         for name, listen in wanted.items():
@@ -135,7 +162,16 @@ class Server:
         number = config.publish(loaded)
         self.loaded = loaded
         self.open_listeners()
+        self.open_console()
         return number
+
+    def try_reload(self):
+        """SIGHUP: errors go to the paniclog."""
+        try:
+            self.reload()
+        except (ConfigErrors, MomentumError) as e:
+            for line in str(e).splitlines():
+                logs.panic("CONFIG", f"reload refused: {line}")
 
     def reopen_logs(self):
         logs.reopen_logs()
@@ -147,6 +183,8 @@ class Server:
 
     def stop(self):
         """What main does when shutdown was asked for."""
+        if self.console:
+            self.console.stop()
         for number in self.listeners.values():
             listener.close_listener(number)
         self.listeners.clear()
@@ -160,25 +198,18 @@ class Server:
         swap.stop()
         spool.close_spool()
         logs.close_logs()
-        pidfile = self.loaded.globals["pidfile"]
-        if pidfile and os.path.exists(pidfile):
-            os.unlink(pidfile)
-
-    def write_pid(self):
-        pidfile = self.loaded.globals["pidfile"]
-        if pidfile:
-            Path(pidfile).parent.mkdir(parents=True, exist_ok=True)
-            Path(pidfile).write_text(f"{os.getpid()}\n")
 
 
 def main(argv=None):
     """Run the server until it is told to stop; exit code 1 with one line where it cannot start."""
     parser = argparse.ArgumentParser(prog="ecelerity-server", description="The mail server process.")
     parser.add_argument("-c", dest="path", default="conf/default/ecelerity.conf", help="configuration file")
+    parser.add_argument("-n", dest="without", action="append", default=[], help="a service to leave out")
     options = parser.parse_args(argv)
     faulthandler.enable()
+    faulthandler.register(signal.SIGUSR2)       # the watchdog asks for stacks
     try:
-        server = Server(options.path)
+        server = Server(options.path, options.without)
         server.start()
     except (ConfigErrors, MomentumError, OSError) as e:
         print(f"ecelerity: {e}", file=sys.stderr)
@@ -186,8 +217,11 @@ def main(argv=None):
     signal.signal(signal.SIGTERM, lambda *_: server.shutdown(fast=server.stopping.is_set()))
     signal.signal(signal.SIGINT, lambda *_: server.shutdown(fast=server.stopping.is_set()))
     print("ready", flush=True)
-    while not server.stopping.wait(1):
-        pass
+    signal.signal(signal.SIGHUP, lambda *_: server.reload_asked.set())
+    while not server.stopping.wait(0.2):
+        if server.reload_asked.is_set():
+            server.reload_asked.clear()
+            server.try_reload()
     server.stop()
     return 0
 

@@ -3,6 +3,7 @@ from ipaddress import ip_address
 
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
 
 from pymomentum.core.base.cidr cimport sockaddr
 from pymomentum.core.base.clock cimport clock_mono_ms, clock_mono_ns
@@ -14,7 +15,7 @@ from pymomentum.core.c.posix cimport (cond_init_monotonic, cond_wait_ms, pthread
 from pymomentum.core.loop.loop cimport PLACE_DNS, loop_at, loop_call, loop_count
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.net.address cimport ADDRESS_TEXT, address_port_text
-from .mx cimport mx_answer_free, mx_answer_t, mx_cancel, mx_lookup, mx_query_t
+from .mx cimport mx_address_t, mx_answer_free, mx_answer_literal, mx_answer_t, mx_cancel, mx_lookup, mx_query_t
 from .resolver cimport resolver_t
 
 STATUS = ("ok", "null", "nxdomain", "none", "failed")
@@ -174,6 +175,22 @@ def lookup_all(names, int flags=0, double timeout=10, bint chain=False):
 def lookup(name, int flags=0, double timeout=10):
     """Where mail for `name` goes, as a dict; None: no answer in time."""
     return lookup_all([name], flags, timeout)[0][0]
+
+
+def literal(bytes packed not None):
+    """The answer for an address of 4 or 16 bytes, as a dict."""
+    cdef mx_address_t address
+    cdef mx_answer_t *a
+    if len(packed) not in (4, 16):
+        raise ValueError("4 or 16 bytes")
+    address.family = 4 if len(packed) == 4 else 6
+    memcpy(address.bytes, <const char*>packed, len(packed))
+    a = mx_answer_literal(&address)
+    if a == NULL:
+        raise MemoryError
+    found = as_dict(a)
+    mx_answer_free(a)
+    return found
 
 
 def stats():

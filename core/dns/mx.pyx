@@ -5,7 +5,7 @@ since host names are borrowed from it.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, qsort
-from libc.string cimport memcpy, memset, strlen
+from libc.string cimport memcpy, memset
 
 from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.slice cimport slice_eq, slice_make, slice_mix, slice_of, slice_t

@@ -11,7 +11,7 @@ use, since those are enough to deliver.  A server that answers without EDNS is
 taken at its word: queries go without, until the servers are read again.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from pymomentum.core.base.buf cimport buf_free, buf_slice
@@ -20,7 +20,7 @@ from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.hash cimport hash_del, hash_get, hash_put
 from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_node_t, list_remove
 from pymomentum.core.base.slice cimport slice_make, slice_t
-from pymomentum.core.base.status cimport EC_AGAIN, EC_CORRUPT, EC_IO, EC_NOMEM, EC_OK, EC_SYNTAX
+from pymomentum.core.base.status cimport EC_AGAIN, EC_CORRUPT, EC_NOMEM, EC_OK, EC_SYNTAX
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.c.cares cimport *
 from pymomentum.core.c.uv cimport (UV_READABLE, UV_WRITABLE, as_handle, uv_close, uv_handle_t, uv_poll_init, uv_poll_start,
@@ -33,16 +33,16 @@ from pymomentum.core.config.values cimport (
 )
 from pymomentum.core.loop.loop cimport (
     COUNT_DNS_A, COUNT_DNS_AAAA, COUNT_DNS_ANSWERS, COUNT_DNS_MX, COUNT_DNS_PEAK_US, COUNT_DNS_PENDING,
-    COUNT_DNS_TIME_US, COUNT_DNS_TXT, PLACE_DNS, loop_call, loop_t, loop_timer_clear, loop_timer_set,
+    COUNT_DNS_TIME_US, COUNT_DNS_TXT, PLACE_DNS, loop_call, loop_t, loop_timer_set,
 )
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.net.address cimport address_port
 from .answer cimport (
-    DNS_A, DNS_AAAA, DNS_FAILED, DNS_KEY_MAX, DNS_MX, DNS_NODATA, DNS_NXDOMAIN, DNS_OK, DNS_TIMEOUT, DNS_TXT,
+    DNS_A, DNS_AAAA, DNS_FAILED, DNS_KEY_MAX, DNS_MX, DNS_OK, DNS_TIMEOUT, DNS_TXT,
     dns_answer_new, dns_answer_ref, dns_answer_t, dns_answer_unref, dns_key,
 )
 from .cache cimport dns_cache_get, dns_cache_init, dns_cache_limit, dns_cache_purge, dns_cache_put
-from .resolvconf cimport resolvconf_parse, resolvconf_read
+from .resolvconf cimport RESOLVCONF_SERVERS, resolvconf_parse, resolvconf_read
 from .wire cimport WIRE_FORMERR, WIRE_QUERY_MAX, wire_parse, wire_query, wire_reply_t
 
 cdef enum:
@@ -212,7 +212,7 @@ cdef void on_socket(void *arg, ares_socket_t fd, int readable, int writable) noe
 
 
 cdef channel_t *open_channel(resolver_t *r, bint tcp) noexcept nogil:
-    cdef ares_addr_port_node node[8]
+    cdef ares_addr_port_node node[RESOLVCONF_SERVERS]
     cdef ares_options o
     cdef channel_t *c = <channel_t*>calloc(1, sizeof(channel_t))
     cdef uint32_t i

@@ -67,13 +67,15 @@ cdef struct loop_t:
     uint16_t index
     uint32_t state              # loop_state_t; atomic
     post_t *inbox               # atomic stack, newest first
-    uint64_t heartbeat          # atomic; grows every iteration
+    uint64_t *heartbeat         # atomic; grows every iteration; on the supervisor's page where there is one
+    uint64_t own_heartbeat
     uint64_t now_ms             # monotonic, of this iteration
     uint64_t wall_us
     timewheel_t wheel
     loop_fn flushers[LOOP_FLUSHERS]     # run once per iteration, before the loop sleeps
     uint32_t flusher_count
-    uint64_t work_seq           # spool sequence in hand, for the poison guard; 0: none
+    uint64_t *work_seq          # spool sequence in hand, for the poison guard; 0: none; likewise
+    uint64_t own_work_seq
     void *places[PLACE_COUNT]
     int64_t counters[COUNT_COUNT]
     void *tokens                # table of token.pyx, made at the first park; atomic

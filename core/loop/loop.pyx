@@ -75,7 +75,8 @@ cdef void on_check(uv_check_t *h) noexcept nogil:
 cdef void on_prepare(uv_prepare_t *h) noexcept nogil:
     cdef loop_t *loop = <loop_t*>h.data
     cdef unsigned int i
-    atomic_add64(&loop.heartbeat, 1)
+    atomic_add64(loop.heartbeat, 1)
+    loop.work_seq[0] = 0
     for i in range(loop.flusher_count):
         loop.flushers[i](loop)
 
@@ -113,6 +114,8 @@ cdef loop_t *new_loop(int index) except NULL:
     if loop == NULL:
         raise MemoryError
     loop.index = index
+    loop.heartbeat = &loop.own_heartbeat
+    loop.work_seq = &loop.own_work_seq
     loop.read_buffer = <char*>malloc(LOOP_READ_BUFFER)
     if loop.read_buffer == NULL:
         raise MemoryError
@@ -154,6 +157,16 @@ def run(int index):
         uv_run(&loop.uv, UV_RUN_DEFAULT)
 
 
+def share(unsigned char[::1] page not None, int step, int in_hand):
+    """Keep heartbeats at page[i * step] and sequences in hand at page[in_hand + i * step]; the page outlives the loops."""
+    cdef int i
+    if page.shape[0] < in_hand + count * step:
+        raise ValueError("the page is too small")
+    for i in range(count):
+        loops[i].heartbeat = <uint64_t*>&page[i * step]
+        loops[i].work_seq = <uint64_t*>&page[in_hand + i * step]
+
+
 def stop_all():
     """Make every loop leave its `run`, at once."""
     for i in range(count):
@@ -162,7 +175,7 @@ def stop_all():
 
 def heartbeats():
     """A number per loop that grows with every iteration."""
-    return [atomic_load64(&loops[i].heartbeat) for i in range(count)]
+    return [atomic_load64(loops[i].heartbeat) for i in range(count)]
 
 
 def counters():

@@ -76,6 +76,7 @@ cdef void gather(lease_t *l, ec_message_t *first) noexcept nogil:
     cdef ec_message_t *m
     cdef list_node_t *node
     put(l, first)
+    q.domain.loop.work_seq[0] = first.seq
     while l.n < l.most and not list_empty(&q.active):
         node = q.active.next
         m = <ec_message_t*>node

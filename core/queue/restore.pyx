@@ -11,16 +11,16 @@ from libc.string cimport memset
 from pymomentum.core.base.atomic cimport atomic_add32, atomic_load32
 from pymomentum.core.base.hash cimport hash_get, hash_init, hash_put, hash_t
 from pymomentum.core.base.slice cimport slice_make, slice_t
-from pymomentum.core.base.status cimport EC_NOTFOUND, EC_OK
+from pymomentum.core.base.status cimport EC_OK
 from pymomentum.core.c.posix cimport usleep
 from pymomentum.core.config.generation cimport config_binding_slot, config_current, config_generation_t, config_unref
 from pymomentum.core.log.writer cimport log_panic
-from pymomentum.core.loop.loop cimport loop_at, loop_call, loop_t
+from pymomentum.core.loop.loop cimport loop_at, loop_call
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.message cimport (BODY_LARGE, MSG_SPOOLED, ec_message_t, message_free, message_new, meta_decode,
                                               state_decode)
 from pymomentum.core.spool.recover cimport recovered_t, spool_recover
-from pymomentum.core.spool.spool cimport spool_main, spool_t
+from pymomentum.core.spool.spool cimport spool_forget, spool_main
 from .insert cimport queue_insert
 
 cdef enum:
@@ -40,6 +40,8 @@ cdef struct restore_t:
     uint32_t broken
 
 cdef uint32_t under_way = 0
+cdef void *HOLD = <void*>1
+cdef void *DELETE = <void*>2
 
 
 cdef void on_batch(post_t *p) noexcept nogil:
@@ -66,8 +68,11 @@ cdef void on_recovered(void *ctx, recovered_t *f) noexcept nogil:
     cdef ec_message_t *m
     cdef slice_t binding
     cdef int slot
-    if hash_get(&r.quarantined, slice_make(<char*>&f.seq, 8)) != NULL:
+    cdef void *verdict = hash_get(&r.quarantined, slice_make(<char*>&f.seq, 8))
+    if verdict != NULL:
         r.left_out += 1
+        if verdict == DELETE:
+            spool_forget(spool_main(), loop_at(0), f.seq, f.meta, f.state, f.body)
         return
     m = message_new()
     if m == NULL or meta_decode(f.meta_bytes, m) != EC_OK:
@@ -104,8 +109,10 @@ cdef void on_recovered(void *ctx, recovered_t *f) noexcept nogil:
         send(r)
 
 
-def restore(quarantined=()):
-    """Queue everything the spool holds, but for the quarantined sequences; answers how many came back.
+def restore(held=(), deleted=()):
+    """Queue everything the spool holds, but for the held sequences; answers how many came back.
+
+    Those of the held ones that are deleted too go from the spool.
 
     Runs on the calling thread without the GIL; loops must run.
     """
@@ -114,13 +121,13 @@ def restore(quarantined=()):
     cdef uint64_t *keys
     cdef size_t i
     memset(&r, 0, sizeof(r))
-    wanted = list(quarantined)
+    wanted = list(held)
     keys = <uint64_t*>malloc((len(wanted) + 1) * sizeof(uint64_t))
     if keys == NULL or hash_init(&r.quarantined, len(wanted) + 1) != EC_OK:
         raise MemoryError
     for i, seq in enumerate(wanted):
         keys[i] = seq
-        hash_put(&r.quarantined, slice_make(<char*>&keys[i], 8), <void*>1)
+        hash_put(&r.quarantined, slice_make(<char*>&keys[i], 8), DELETE if seq in deleted else HOLD)
     with nogil:
         r.generation = config_current()
         given = spool_recover(spool_main(), on_recovered, &r)

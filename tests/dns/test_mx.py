@@ -1,7 +1,10 @@
 """Lookups as delivery makes them."""
+import ipaddress
 import time
 
 import pytest
+
+from pymomentum.core.dns import dig
 
 IPV6, PREFER_IPV6, ADDRESS_ONLY, FRESH, FALLBACK_A = 1, 2, 4, 8, 16
 
@@ -164,3 +167,9 @@ def test_20000_lookups_with_the_same_mx(engine, server, capsys):
     assert all(r["cached"] for r in found)
     with capsys.disabled():
         print(f"\nper lookup: {first // 20000} ns to ask, {again // 20000} ns from the cache")
+
+
+@pytest.mark.parametrize("text", ["192.0.2.1", "2001:db8::1"])
+def test_literal_is_a_host_of_its_own(text):
+    r = dig.literal(ipaddress.ip_address(text).packed)
+    assert (r["status"], r["hosts"]) == ("ok", [(0, text, [text])])

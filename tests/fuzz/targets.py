@@ -7,6 +7,7 @@ import random
 import re
 import zlib
 
+from pymomentum.core.dns.wire import parse_answer
 from pymomentum.core.mime.address import parse_addresses
 from pymomentum.core.mime.header import body_offset, fields
 from pymomentum.core.mime.part import walk
@@ -134,4 +135,19 @@ def address(data):
     return tuple(a and tuple(map(bool, a)) for a in found[:4])
 
 
-TARGETS = {f.__name__: f for f in (command, reply, extension, path, dotstuff, header, part, address)}
+def dns_answer(data):
+    shapes = []
+    for kind in 1, 15, 16, 28:
+        try:
+            r = parse_answer(data, b"a.test", kind, max_answers=5, max_cname=3)
+        except ValueError:
+            shapes.append(None)
+            continue
+        assert len(r["items"]) <= 5 and sum(map(len, r["items"])) <= 5 * 65535
+        assert r["status"] != "ok" or r["items"]
+        assert kind not in (1, 28) or {len(item) for item in r["items"]} <= {4 if kind == 1 else 16}
+        shapes.append((r["status"], len(r["items"]), r["cut"], r["edns"]))
+    return tuple(shapes)
+
+
+TARGETS = {f.__name__: f for f in (command, reply, extension, path, dotstuff, header, part, address, dns_answer)}

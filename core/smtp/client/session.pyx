@@ -614,6 +614,7 @@ cdef void send_body(client_t *c) noexcept nogil:
     cdef buf_t held
     expect(c, EXPECT_DOT, c.now, NULL)
     t.body_sent = True
+    c.loop.work_seq[0] = m.seq
     t.bytes = body.len
     stage(c, STAGE_CONFIRMATION, opt_number(c.values, OPT_BODY_TIMEOUT))
     if m.flags & BODY_UNCLEAN:
