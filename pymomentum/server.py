@@ -105,7 +105,7 @@ class Server:
         quarantine = Quarantine(self.loaded.globals["spoolbase"])
         held = sorted(quarantine.held)
         count = restore.restore(held, quarantine.deleted)
-        for sequence in quarantine.deleted:
+        for sequence in sorted(quarantine.deleted):
             quarantine.release(sequence)
         for line in recover.report():
             logs.panic("SPOOL", line)
