@@ -20,11 +20,11 @@ from pymomentum.core.log import writer as logs
 from pymomentum.core.loop import loop as loops
 from pymomentum.core.net import listener
 from pymomentum.core.policy import phases
-from pymomentum.core.queue import bounce, restore, swap
+from pymomentum.core.queue import bounce, maintainer, restore, swap
 from pymomentum.core.smtp import start as smtp
 from pymomentum.core.smtp.client import session as smtp_client
 from pymomentum.core.smtp.server import command, session
-from pymomentum.core.spool import recover, spool
+from pymomentum.core.spool import large, recover, spool
 from pymomentum.errors import ConfigErrors, MomentumError
 from pymomentum.quarantine import Quarantine
 
@@ -73,6 +73,7 @@ class Server:
                          ratio=values["cold_log_ratio"], mode=values["spool_mode"], backlog=values["commit_backlog"],
                          retry_interval=values["spool_retry_interval"])
         swap.start(self.loaded.threadpools["SwapIn"]["concurrency"])
+        large.start(self.loaded.threadpools["SwapOut"]["concurrency"])
         for i in range(self.loop_count()):
             thread = threading.Thread(target=loops.run, args=(i,), name=f"loop{i}", daemon=True)
             thread.start()
@@ -188,14 +189,19 @@ class Server:
         for number in self.listeners.values():
             listener.close_listener(number)
         self.listeners.clear()
-        deadline = time.monotonic() + (0 if self.fast else DRAIN_SECONDS)
+        deadline = time.monotonic() + DRAIN_SECONDS
         session.drain()
-        while time.monotonic() < deadline and not self.fast and query.counters()["inbound"]:
-            time.sleep(0.05)
+        maintainer.drain()
+        while time.monotonic() < deadline and not self.fast:
+            counters = query.counters()
+            if not counters["inbound"] and not counters["outbound"]:
+                break
+            time.sleep(0.02)
         loops.stop_all()
         for thread in self.threads:
             thread.join()
         swap.stop()
+        large.stop()
         spool.close_spool()
         logs.close_logs()
 

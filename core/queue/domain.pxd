@@ -10,7 +10,8 @@ from pymomentum.core.config.generation cimport config_generation_t
 from pymomentum.core.config.values cimport values_t
 from pymomentum.core.dns.mx cimport mx_address_t, mx_answer_t, mx_query_t
 from pymomentum.core.loop.loop cimport loop_t
-from pymomentum.core.message.message cimport ec_message_t
+from pymomentum.core.loop.post cimport post_t
+from pymomentum.core.message.message cimport BODY_LARGE, ec_message_t
 
 cdef enum wait_t:               # why a queue with active mail opens no connection
     WAIT_NOTHING
@@ -74,6 +75,7 @@ cdef struct domain_t:
 cdef struct queue_loop_t:       # a loop's PLACE_QUEUE
     hash_t domains
     domain_t *dirty
+    post_t drain
 
 ctypedef void (*domain_fn)(domain_t *d) noexcept nogil
 
@@ -95,7 +97,7 @@ cdef void queue_remove_delayed(mail_queue_t *q, ec_message_t *m) noexcept nogil
 
 cdef inline bint message_resident(ec_message_t *m) noexcept nogil:
     """Can be sent without reading the spool first (a large body is read while it is sent)."""
-    return m.env != NULL and (m.blob != NULL or m.flags & 0x10)
+    return m.env != NULL and (m.blob != NULL or m.flags & BODY_LARGE)
 
 
 cdef inline mail_queue_t *queue_of(ec_message_t *m) noexcept nogil:

@@ -16,7 +16,7 @@ from pymomentum.core.base.status cimport EC_OK
 from pymomentum.core.config.values cimport (OPT_MESSAGE_EXPIRATION, OPT_NEVER_ATTEMPT_EXPIRED_MESSAGES,
                                             OPT_OUTBOUND_THROTTLE_MESSAGES, OPT_SUSPEND_DELIVERY, opt_number, opt_throttle,
                                             throttle_t)
-from pymomentum.core.loop.loop cimport loop_post, loop_t
+from pymomentum.core.loop.loop cimport LOOP_RUNNING, loop_post, loop_t
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.message cimport ec_message_t
 from .domain cimport (WAIT_SUSPENDED, WAIT_THROTTLE, domain_t, domain_touch, mail_queue_t, message_resident, queue_remove_active)
@@ -106,7 +106,9 @@ cdef void take(lease_t *l) noexcept nogil:
     list_init(&l.batch)
     l.n = 0
     l.wait_ms = 0
-    while not list_empty(&q.active):
+    if d.loop.state != LOOP_RUNNING:            # the server stops: what is queued stays queued
+        l.wait_ms = 1
+    while l.wait_ms == 0 and not list_empty(&q.active):
         if opt_number(q.values, OPT_SUSPEND_DELIVERY) == 1:
             q.waiting = WAIT_SUSPENDED
             break

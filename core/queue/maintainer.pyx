@@ -10,6 +10,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcpy, memset
 
 from pymomentum.core.base.clock cimport clock_mono_ns
+from pymomentum.core.base.hash cimport hash_next
 from pymomentum.core.base.heap cimport heap_first_key, heap_pop
 from pymomentum.core.base.limit cimport throttle_ask
 from pymomentum.core.base.list cimport list_empty
@@ -20,8 +21,10 @@ from pymomentum.core.config.values cimport *
 from pymomentum.core.dns.mx cimport (MX_FAILED, MX_FALLBACK_A, MX_IPV6, MX_NULL, MX_OK,
                                      MX_PREFER_IPV6, mx_address_t, mx_answer_free, mx_answer_literal, mx_answer_t, mx_lookup,
                                      mx_query_t)
-from pymomentum.core.loop.loop cimport (COUNT_DELAYED, loop_add_flusher, loop_t,
+from pymomentum.core.loop.loop cimport (COUNT_DELAYED, LOOP_RUNNING, loop_add_flusher, loop_at, loop_call,
+                                        loop_count, loop_t,
                                         loop_timer_set)
+from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.message cimport ec_message_t
 from pymomentum.core.net.address cimport address_parse
 from .domain cimport *
@@ -51,6 +54,26 @@ cdef void maintainer_start(connect_fn fn) noexcept nogil:
 
 cdef int maintainer_attach(loop_t *loop) noexcept nogil:
     return loop_add_flusher(loop, run_dirty)
+
+
+cdef void on_drain(post_t *p) noexcept nogil:
+    """Every record is maintained once more, which sends its idle sessions home."""
+    cdef queue_loop_t *ql = NULL
+    cdef size_t cursor = 0
+    cdef domain_t *d
+    ql = <queue_loop_t*>(<char*>p - (<char*>&ql.drain - <char*>ql))
+    while True:
+        d = <domain_t*>hash_next(&ql.domains, &cursor)
+        if d == NULL:
+            return
+        domain_touch(d)
+
+
+def drain():
+    """After the sessions were told (smtp.server.session.drain): connections end with the mail they carry."""
+    for i in range(loop_count()):
+        if queue_loop(loop_at(i)) != NULL:
+            loop_call(loop_at(i), &queue_loop(loop_at(i)).drain, on_drain)
 
 
 cdef void run_dirty(loop_t *loop) noexcept nogil:
@@ -271,8 +294,8 @@ cdef void move_due(mail_queue_t *q, uint32_t *left) noexcept nogil:
 
 
 cdef void wake_idle(mail_queue_t *q) noexcept nogil:
-    """Sessions that wait get work first: one per message."""
-    cdef uint32_t n = q.active_count
+    """Sessions that wait get work first: one per message; all, to go, when the server stops."""
+    cdef uint32_t n = q.active_count if q.domain.loop.state == LOOP_RUNNING else <uint32_t>-1
     while n and not list_empty(&q.idle):
         lease_wake(<lease_t*>(<char*>q.idle.next - idle_at()))
         n -= 1
@@ -403,6 +426,11 @@ cdef void maintain(domain_t *d) noexcept nogil:
         domain_free(d)
         return
     domain_refresh(d)
+    if d.loop.state != LOOP_RUNNING:            # the server stops: sessions that wait may go, none is opened
+        while q != NULL:
+            wake_idle(q)
+            q = q.next
+        return
     while q != NULL:
         move_due(q, &left)
         serve(q, &left)

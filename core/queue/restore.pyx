@@ -4,11 +4,14 @@ Recovery runs on a thread of its own and hands messages to loop 0 in batches,
 a bounded number at a time; the loop files them as any other message and
 drops what the spool has.  New mail is accepted meanwhile.
 """
+import os
+
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 from pymomentum.core.base.atomic cimport atomic_add32, atomic_load32
+from pymomentum.core.base.buf cimport buf_add, buf_free, buf_t
 from pymomentum.core.base.hash cimport hash_get, hash_init, hash_put, hash_t
 from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_OK
@@ -20,7 +23,7 @@ from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.message cimport (BODY_LARGE, MSG_SPOOLED, ec_message_t, message_free, message_new, meta_decode,
                                               state_decode)
 from pymomentum.core.spool.recover cimport recovered_t, spool_recover
-from pymomentum.core.spool.spool cimport spool_forget, spool_main
+from pymomentum.core.spool.spool cimport spool_forget, spool_main, spool_t
 from .insert cimport queue_insert
 
 cdef enum:
@@ -36,6 +39,7 @@ cdef struct restore_t:
     batch_t *batch
     config_generation_t *generation
     hash_t quarantined          # u64 sequences, keys are their bytes
+    buf_t large                 # u64 transactions whose large file is needed
     long left_out
     uint32_t broken
 
@@ -91,6 +95,7 @@ cdef void on_recovered(void *ctx, recovered_t *f) noexcept nogil:
     m.flags |= MSG_SPOOLED
     if f.large:
         m.flags |= BODY_LARGE
+        buf_add(&r.large, <char*>&f.body_seq, 8)
     binding = m.env.binding
     if f.state_bytes.len:
         state_decode(f.state_bytes, m, &binding)
@@ -107,6 +112,18 @@ cdef void on_recovered(void *ctx, recovered_t *f) noexcept nogil:
     r.batch.n += 1
     if r.batch.n == BATCH:
         send(r)
+
+
+def remove_orphans(needed):
+    """Large files of receptions that an earlier process did not finish."""
+    cdef spool_t *s = spool_main()
+    if not s.recovered:
+        return                  # not everything was understood: keep all
+    folder = os.path.join((<bytes>s.base).decode(), "large")
+    for name in os.listdir(folder):
+        seq = int(name, 16)
+        if seq < s.first_seq and seq not in needed:
+            os.unlink(os.path.join(folder, name))
 
 
 def restore(held=(), deleted=()):
@@ -135,4 +152,6 @@ def restore(held=(), deleted=()):
         while atomic_load32(&under_way):
             usleep(1000)
         config_unref(r.generation)
+    remove_orphans({(<uint64_t*>r.large.ptr)[i] for i in range(r.large.len // 8)})
+    buf_free(&r.large)
     return given - r.left_out - r.broken

@@ -62,7 +62,7 @@ cdef enum segment_kind_t:
 
 cdef enum record_type_t:
     RECORD_BODY = 1             # seq = transaction
-    RECORD_LARGE = 2            # stands for a body in a file of its own; payload: its size
+    RECORD_LARGE = 2            # stands for a body in a file of its own, large/<transaction in hex>; payload: u64 size, u64 start
     RECORD_META = 3             # one recipient; ref = transaction
     RECORD_COMMIT = 4           # seq = transaction; payload: u32 number of metas
     RECORD_STATE = 5            # seq = meta, ref = version: the newest one counts

@@ -56,7 +56,7 @@ cdef struct spool_txn_t:        # embedded in its owner
     spool_done_fn done
     uint64_t seq                # the transaction and its body
     slice_t body                # borrowed until done
-    bint large                  # body holds the eight bytes of the size; the file is already synced
+    bint large                  # body holds a large_record_t; the file is already synced
     uint8_t flags               # kept in the body's record
     uint32_t metas_count
     spool_meta_t *metas
@@ -110,6 +110,7 @@ cdef struct spool_t:
     uint64_t backlog_max
     uint64_t retry_ms
     uint64_t next_seq           # atomic
+    uint64_t first_seq          # of this process
     uint64_t next_number
     # handed over by loops, under lock
     pthread_mutex_t lock

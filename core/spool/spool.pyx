@@ -225,6 +225,7 @@ def open_spool(str base not None, *, segment_size=64 << 20, ratio=2, mode=0o640,
         top = max(top, h.base_seq)
         number = max(number, h.number)
     s.next_seq = (top + SEQ_HEADROOM) if number else 1
+    s.first_seq = s.next_seq
     s.next_number = number + 1
     s.old_segments = s.segments_used
     main_spool = s

@@ -31,6 +31,7 @@ cdef enum:
     TOMB_MS = 10                # a tombstone waits no longer for company
     SYNC_MS = 100               # and is synced at the latest then
     IOV_STEP = 1024             # IOV_MAX
+    LARGE_PAYLOAD = 16          # sizeof large_record_t
 
 cdef char ZEROS[4096]
 memset(ZEROS, 0, sizeof(ZEROS))
@@ -270,12 +271,12 @@ cdef void take_tombs(spool_t *s, spool_tomb_t *tombs, size_t n) noexcept nogil:
         place_drop(s, tombs[i].meta)
         if tombs[i].state:
             place_drop(s, tombs[i].state)
-        if place_get(s, tombs[i].body, &p) == EC_OK and place_drop(s, tombs[i].body) and p.length == 8:
+        if place_get(s, tombs[i].body, &p) == EC_OK and place_drop(s, tombs[i].body) and p.length == LARGE_PAYLOAD:
             drop_large(s, &p)
 
 
 cdef void drop_large(spool_t *s, place_t *p) noexcept nogil:
-    """An eight-byte body is that of a large message: the keeper removes its file, named by the transaction."""
+    """A body of this length may stand for a large one: the keeper removes its file, named by the transaction."""
     cdef record_header_t h
     if pread(s.segments[p.segment].fd, &h, sizeof(h), p.offset) == <ssize_t>sizeof(h) and h.type == RECORD_LARGE:
         pthread_mutex_lock(&s.lock)

@@ -16,6 +16,8 @@ from pymomentum.core.net.address cimport ADDRESS_TEXT
 from pymomentum.core.net.stream cimport stream_t
 from pymomentum.core.queue.domain cimport domain_t, mail_queue_t
 from pymomentum.core.queue.lease cimport lease_t
+from pymomentum.core.smtp.dotstuff cimport dot_encode_t
+from pymomentum.core.spool.large cimport large_reader_t
 
 cdef enum stage_t:              # connection_stages, outbound; a field of the logs
     STAGE_NOT_CONNECTED = 0
@@ -86,6 +88,8 @@ cdef struct client_t:
     uint32_t expect_tail
     transfer_t tx[2]            # one in hand, one pipelined behind it
     uint32_t now                # index of the one in hand
+    large_reader_t *reader      # of the large body being sent
+    dot_encode_t encoder        # where that body is unclean
     buf_t line                  # part of a reply line
     char reply[REPLY_ROOM]      # text of the reply so far, lines joined by blanks
     uint32_t reply_len

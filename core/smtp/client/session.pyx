@@ -18,7 +18,7 @@ from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.limit cimport limit_give, limit_t, limit_take
 from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_node_t, list_remove
 from pymomentum.core.base.slice cimport slice_ieq, slice_make, slice_of, slice_t
-from pymomentum.core.base.status cimport EC_OK
+from pymomentum.core.base.status cimport EC_CORRUPT, EC_OK
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.c.openssl cimport SSL_CTX, SSL_get_verify_result
 from pymomentum.core.c.uv cimport uv_buf_t
@@ -30,16 +30,17 @@ from pymomentum.core.loop.loop cimport (COUNT_OUTBOUND, loop_at, loop_call, loop
                                         loop_timer_set)
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport message_id_new
-from pymomentum.core.message.message cimport BODY_8BIT, BODY_UNCLEAN, blob_slice, ec_message_t
+from pymomentum.core.message.message cimport BODY_8BIT, BODY_LARGE, BODY_UNCLEAN, blob_slice, ec_message_t
 from pymomentum.core.net.address cimport address_set_port, address_text
 from pymomentum.core.net.stream cimport *
 from pymomentum.core.queue.domain cimport domain_t, mail_queue_t
 from pymomentum.core.queue.lease cimport *
 from pymomentum.core.queue.maintainer cimport host_answered, host_failed, maintainer_start
 from pymomentum.core.queue.outcome cimport (OUTCOME_DELIVERED, OUTCOME_PERMANENT, OUTCOME_RETURN, OUTCOME_TRANSIENT)
-from pymomentum.core.smtp.dotstuff cimport dot_encode, dot_encode_finish, dot_encode_init, dot_encode_t
+from pymomentum.core.smtp.dotstuff cimport dot_encode, dot_encode_finish, dot_encode_init
 from pymomentum.core.smtp.extension cimport EXT_8BITMIME, EXT_PIPELINING, EXT_SIZE, EXT_STARTTLS, smtp_extension_parse
 from pymomentum.core.smtp.reply cimport smtp_reply_parse, smtp_reply_t
+from pymomentum.core.spool.large cimport large_read, large_reader_free, large_reader_new
 from pymomentum.core.tls.context cimport tls_client_context
 
 cdef enum:
@@ -218,6 +219,9 @@ cdef void on_closed(stream_t *st, int status) noexcept nogil:
 cdef void close(client_t *c) noexcept nogil:
     """The connection ends; what is in hand has its outcome already."""
     loop_timer_clear(c.loop, &c.timer)
+    if c.reader != NULL:
+        large_reader_free(c.reader)
+        c.reader = NULL
     if c.stream.closed:
         leave(c)
     else:
@@ -609,37 +613,29 @@ cdef void send_body(client_t *c) noexcept nogil:
     cdef transfer_t *t = &c.tx[c.now]
     cdef ec_message_t *m = <ec_message_t*>t.batch.next
     cdef uint32_t other = 1 - c.now
-    cdef slice_t body = blob_slice(m.blob)
+    cdef slice_t body
     cdef uv_buf_t b[2]
     cdef buf_t held
+    if m.flags & BODY_LARGE:
+        send_large(c, m)
+        return
+    body = blob_slice(m.blob)
     expect(c, EXPECT_DOT, c.now, NULL)
     t.body_sent = True
     c.loop.work_seq[0] = m.seq
     t.bytes = body.len
     stage(c, STAGE_CONFIRMATION, opt_number(c.values, OPT_BODY_TIMEOUT))
-    if m.flags & BODY_UNCLEAN:
-        send_encoded(c, body)
-        stream_write(&c.stream, b".\r\n", 3)
-        if c.tx[other].active:
-            send_envelope(c, other)
-        stream_flush(&c.stream)
-        return
-    if c.stream.ssl != NULL:
-        stream_write(&c.stream, body.ptr, body.len)
-        stream_write(&c.stream, b".\r\n", 3)
-        if c.tx[other].active:
-            send_envelope(c, other)
-        stream_flush(&c.stream)
+    stream_flush(&c.stream)
+    if m.flags & BODY_UNCLEAN or c.stream.ssl != NULL or c.stream.writing or c.stream.out.len:
+        if m.flags & BODY_UNCLEAN:
+            dot_encode_init(&c.encoder, True)
+            send_encoded(c, body)
+            end_encoded(c)
+        else:
+            stream_write(&c.stream, body.ptr, body.len)
+        send_dot(c)
         return
     # what follows the body is gathered in `out`, then both go in one call
-    stream_flush(&c.stream)
-    if c.stream.writing or c.stream.out.len:
-        stream_write(&c.stream, body.ptr, body.len)
-        stream_write(&c.stream, b".\r\n", 3)
-        if c.tx[other].active:
-            send_envelope(c, other)
-        stream_flush(&c.stream)
-        return
     stream_write(&c.stream, b".\r\n", 3)
     if c.tx[other].active:
         send_envelope(c, other)
@@ -657,17 +653,78 @@ cdef void send_body(client_t *c) noexcept nogil:
         buf_free(&held)
 
 
+cdef void send_dot(client_t *c) noexcept nogil:
+    """The final dot, and the next envelope behind it."""
+    cdef uint32_t other = 1 - c.now
+    stream_write(&c.stream, b".\r\n", 3)
+    if c.tx[other].active:
+        send_envelope(c, other)
+    stream_flush(&c.stream)
+
+
 cdef void send_encoded(client_t *c, slice_t body) noexcept nogil:
-    cdef dot_encode_t e
     cdef char room[8192]
     cdef size_t used = 0, made = 0
-    dot_encode_init(&e, True)
     while body.len:
-        dot_encode(&e, body, room, sizeof(room), &used, &made)
+        dot_encode(&c.encoder, body, room, sizeof(room), &used, &made)
         stream_write(&c.stream, room, made)
         body = slice_make(body.ptr + used, body.len - used)
-    made = dot_encode_finish(&e, room)
-    stream_write(&c.stream, room, made)
+
+
+cdef void end_encoded(client_t *c) noexcept nogil:
+    cdef char room[4]
+    stream_write(&c.stream, room, dot_encode_finish(&c.encoder, room))
+
+
+cdef void send_large(client_t *c, ec_message_t *m) noexcept nogil:
+    """A body in a file: a chunk is read while the kernel takes the one before."""
+    stage(c, STAGE_BODY, opt_number(c.values, OPT_BODY_TIMEOUT))
+    dot_encode_init(&c.encoder, True)
+    c.stream.on_drain = on_drain
+    c.reader = large_reader_new(c.loop, m.body_seq, m.body, c, on_chunk)
+    if c.reader == NULL:
+        broken(c, b"451 4.3.0 [internal] out of memory")
+        return
+    large_read(c.reader)
+
+
+cdef void on_chunk(void *owner, int rc) noexcept nogil:
+    cdef client_t *c = <client_t*>owner
+    cdef transfer_t *t = &c.tx[c.now]
+    cdef ec_message_t *m
+    cdef slice_t chunk = buf_slice(&c.reader.bytes)
+    if rc != EC_OK:
+        # the peer has half a message: only closing tells it so
+        if rc == EC_CORRUPT:
+            settle_all(c, t, OUTCOME_PERMANENT, slice_of(b"550 5.3.0 [internal] message body missing"))
+        broken(c, b"451 4.3.0 [internal] spool cannot be read now")
+        return
+    m = <ec_message_t*>t.batch.next
+    if chunk.len == 0:
+        large_reader_free(c.reader)
+        c.reader = NULL
+        if m.flags & BODY_UNCLEAN:
+            end_encoded(c)
+        t.body_sent = True
+        t.bytes = m.body_size
+        expect(c, EXPECT_DOT, c.now, NULL)
+        stage(c, STAGE_CONFIRMATION, opt_number(c.values, OPT_BODY_TIMEOUT))
+        send_dot(c)
+        return
+    stage(c, STAGE_BODY, opt_number(c.values, OPT_BODY_TIMEOUT))
+    if m.flags & BODY_UNCLEAN:
+        send_encoded(c, chunk)
+    else:
+        stream_write(&c.stream, chunk.ptr, chunk.len)
+    stream_flush(&c.stream)
+    if c.reader != NULL and stream_pending(&c.stream) == 0:
+        large_read(c.reader)
+
+
+cdef void on_drain(stream_t *st, int status) noexcept nogil:
+    cdef client_t *c = <client_t*>st
+    if c.reader != NULL and not c.reader.busy:
+        large_read(c.reader)
 
 
 # ---- replies -----------------------------------------------------------------------

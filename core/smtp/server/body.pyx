@@ -73,7 +73,8 @@ cdef int mend(session_t *s) noexcept nogil:
     blob_add(fresh, room, made)
     blob_unref(s.blob)
     s.blob = fresh
-    s.scan.flags &= ~(DATA_LONE_CR | DATA_LONE_LF)
+    if s.large == NULL:                 # the tail of a large one goes out through the encoder
+        s.scan.flags &= ~(DATA_LONE_CR | DATA_LONE_LF)
     return EC_OK
 
 
@@ -97,7 +98,7 @@ cdef int body_judge(session_t *s) noexcept nogil:
     if s.scan.flags & (DATA_LONE_CR | DATA_LONE_LF):
         head = header_length(body)
         in_head = lone_in(slice_make(body.ptr, head))
-        in_body = lone_in(slice_make(body.ptr + head, body.len - head))
+        in_body = lone_in(slice_make(body.ptr + head, body.len - head)) or (s.large != NULL and not in_head)
         if in_head and for_head == RFC2822_LONE_LF_IN_HEADERS_PEDANTIC:
             return refuse(s, 550, b"5.6.0 Lone CR or LF in headers (see RFC2822 section 2.2)")
         if in_body and for_body == RFC2822_LONE_LF_IN_BODY_PEDANTIC:

@@ -18,6 +18,7 @@ from pymomentum.core.net.stream cimport stream_t
 from pymomentum.core.policy.phases cimport phase_t
 from pymomentum.core.smtp.dotstuff cimport data_scan_t
 from pymomentum.core.smtp.path cimport smtp_mail_params_t
+from pymomentum.core.spool.large cimport large_record_t, large_writer_t
 from pymomentum.core.spool.spool cimport spool_meta_t, spool_txn_t
 
 cdef enum reception_state_t:    # connection_stages, inbound; logged as P=
@@ -95,7 +96,9 @@ cdef struct session_t:
     uint32_t step               # of the phases behind the body
     rcpt_t *at                  # recipient in hand there
     data_scan_t scan
-    blob_t *blob
+    blob_t *blob                # the body, or the head of a large one
+    large_writer_t *large       # NULL: the body is in memory
+    large_record_t large_record
     int data_error              # DATA_..., first thing wrong while reading
     message_id_t batch
     uint64_t body_seq

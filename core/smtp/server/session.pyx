@@ -10,6 +10,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcpy, memset, strlen, strncpy
 from libc.time cimport time_t
 
+from pymomentum.core.base.atomic cimport atomic_cas32
 from pymomentum.core.base.arena cimport arena_free, arena_reset
 from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_consume, buf_free, buf_t
 from pymomentum.core.base.cidr cimport sockaddr
@@ -25,7 +26,7 @@ from pymomentum.core.config.generation cimport (config_current, config_generatio
 from pymomentum.core.config.values cimport (OPT_BANNER_HOSTNAME, OPT_COMMAND_TIMEOUT, OPT_DATA_TIMEOUT, OPT_HOSTNAME,
                                             OPT_IDLE_TIME, OPT_LISTENER_SESSIONS, OPT_MAX_COMMAND_LENGTH, opt_number, opt_text)
 from pymomentum.core.log.record cimport log_rejection, rejection_t
-from pymomentum.core.loop.loop cimport (COUNT_INBOUND, COUNT_REJECTED, LOOP_RUNNING, PLACE_SERVER, loop_at, loop_call,
+from pymomentum.core.loop.loop cimport (COUNT_INBOUND, COUNT_REJECTED, LOOP_DRAINING, LOOP_RUNNING, PLACE_SERVER, loop_at, loop_call,
                                         loop_count, loop_t, loop_timer_clear, loop_timer_set)
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport message_id_new
@@ -34,6 +35,7 @@ from pymomentum.core.net.address cimport address_port_text, address_text
 from pymomentum.core.net.listener cimport listener_conf, listener_start, listener_t
 from pymomentum.core.net.stream cimport (stream_close, stream_finish, stream_flush, stream_init, stream_open, stream_pending,
                                          stream_read_start, stream_read_stop, stream_t, stream_write)
+from pymomentum.core.spool.large cimport large_abandon
 from pymomentum.core.policy.phases cimport phase_abandon, phase_begin, phase_run, phase_t
 
 cdef extern from *:
@@ -50,6 +52,7 @@ cdef enum:
     DRAIN_MS = 30000            # a closing session's last words
 
 cdef struct server_loop_t:      # a loop's PLACE_SERVER
+    loop_t *loop
     list_node_t sessions
     uint64_t date_second
     char date[64]
@@ -101,6 +104,7 @@ cdef server_loop_t *server_loop(loop_t *loop) noexcept nogil:
     cdef server_loop_t *sl = <server_loop_t*>loop.places[PLACE_SERVER]
     if sl == NULL:
         sl = <server_loop_t*>calloc(1, sizeof(server_loop_t))
+        sl.loop = loop
         list_init(&sl.sessions)
         loop.places[PLACE_SERVER] = sl
     return sl
@@ -228,6 +232,9 @@ cdef void session_reset(session_t *s) noexcept nogil:
         r = r.next
     blob_unref(s.blob)
     s.blob = NULL
+    if s.large != NULL:
+        large_abandon(s.large)
+        s.large = NULL
     s.has_mail = False
     s.in_data = False
     s.rcpts = NULL
@@ -459,6 +466,7 @@ cdef void on_drain_all(post_t *p) noexcept nogil:
     cdef list_node_t *next
     cdef session_t *s = NULL
     sl = <server_loop_t*>(<char*>p - (<char*>&sl.drain - <char*>sl))
+    atomic_cas32(&sl.loop.state, LOOP_RUNNING, LOOP_DRAINING)
     node = sl.sessions.next
     while node != &sl.sessions:
         next = node.next
@@ -475,7 +483,7 @@ cdef inline size_t session_node_at() noexcept nogil:
 
 
 def drain():
-    """Tell idle sessions of every loop that the server stops."""
+    """The server stops: idle sessions are told, no mail is taken or leased any more."""
     for i in range(loop_count()):
         if loop_at(i).state == LOOP_RUNNING:
             loop_call(loop_at(i), &server_loop(loop_at(i)).drain, on_drain_all)

@@ -11,21 +11,24 @@ from libc.string cimport memset
 from pymomentum.core.base.arena cimport arena_alloc, arena_calloc
 from pymomentum.core.base.buf cimport buf_clear, buf_free, buf_t
 from pymomentum.core.base.slice cimport slice_make, slice_of, slice_t
-from pymomentum.core.base.status cimport EC_LIMIT, EC_OK
+from pymomentum.core.base.status cimport EC_AGAIN, EC_LIMIT, EC_OK
 from pymomentum.core.config.generation cimport config_binding, config_binding_t
-from pymomentum.core.config.values cimport (OPT_COMMAND_TIMEOUT, OPT_DATA_TIMEOUT, OPT_GROWBUF_SIZE, OPT_MAX_MESSAGE_SIZE,
-                                            opt_number)
+from pymomentum.core.config.values cimport (OPT_COMMAND_TIMEOUT, OPT_DATA_TIMEOUT, OPT_GROWBUF_SIZE, OPT_LARGE_MESSAGE_THRESHOLD,
+                                            OPT_MAX_MESSAGE_SIZE, opt_number)
 from pymomentum.core.log.record cimport log_reception
 from pymomentum.core.loop.loop cimport COUNT_RECEIVED
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_new, message_id_text
-from pymomentum.core.message.message cimport (BODY_8BIT, BODY_DOTS, BODY_NUL, BODY_UNCLEAN, MSG_SPOOLED, RECV_ESMTP, RECV_SMTP,
+from pymomentum.core.message.message cimport (BODY_8BIT, BODY_DOTS, BODY_LARGE, BODY_NUL, BODY_UNCLEAN, MSG_SPOOLED, RECV_ESMTP, RECV_SMTP,
                                               blob_add, blob_new, blob_ref, blob_seal, blob_slice, blob_unref, ec_message_t,
                                               envelope_copy, envelope_t, message_free, message_new, meta_encode)
+from pymomentum.core.net.stream cimport stream_read_stop
 from pymomentum.core.policy.phases cimport *
 from pymomentum.core.queue.insert cimport queue_insert
 from pymomentum.core.smtp.dotstuff cimport (DATA_8BIT, DATA_LONE_CR, DATA_LONE_LF, DATA_NUL, DATA_STUFFED, data_piece_t,
                                             data_scan_feed, data_scan_init)
 from pymomentum.core.smtp.path cimport RET_FULL, RET_HDRS
+from pymomentum.core.spool.large cimport (large_abandon, large_close, large_finish, large_start, large_write,
+                                          large_writer_new)
 from pymomentum.core.spool.spool cimport spool_commit, spool_main, spool_meta_t, spool_take_seq, spool_txn_t
 from .body cimport body_judge, body_trace
 from .session cimport *
@@ -35,6 +38,8 @@ cdef enum:
     DATA_FINE = 0
     DATA_TOO_BIG = 1
     DATA_NO_MEMORY = 2
+    DATA_NO_DISK = 3
+    LARGE_HEADROOM = 65536      # by which trace fields may lengthen a large message's head
     STEPS = 6
 
 cdef struct step_t:
@@ -66,17 +71,51 @@ cdef void transaction_data(session_t *s) noexcept nogil:
     session_wait(s, opt_number(s.values, OPT_DATA_TIMEOUT))
 
 
+cdef uint64_t body_size(session_t *s) noexcept nogil:
+    return s.blob.len + (s.large.tail if s.large != NULL else 0)
+
+
+cdef void drop_body(session_t *s, int why) noexcept nogil:
+    """The rest is read and thrown away."""
+    s.data_error = why
+    blob_unref(s.blob)
+    s.blob = NULL
+    if s.large != NULL:
+        large_abandon(s.large)
+        s.large = NULL
+
+
 cdef void keep(session_t *s, slice_t part) noexcept nogil:
     cdef int64_t most = opt_number(s.values, OPT_MAX_MESSAGE_SIZE)
+    cdef int64_t large = opt_number(s.generation.globals, OPT_LARGE_MESSAGE_THRESHOLD)
+    cdef int rc
     if s.data_error or part.len == 0:
         return
-    if most > 0 and <int64_t>(s.blob.len + part.len) > most:
-        s.data_error = DATA_TOO_BIG
-    elif blob_add(s.blob, part.ptr, part.len) != EC_OK:
-        s.data_error = DATA_NO_MEMORY
-    if s.data_error:
-        blob_unref(s.blob)          # the rest is read and thrown away
-        s.blob = NULL
+    if most > 0 and <int64_t>(body_size(s) + part.len) > most:
+        drop_body(s, DATA_TOO_BIG)
+        return
+    if s.large == NULL and <int64_t>(s.blob.len + part.len) > large:
+        s.body_seq = spool_take_seq(spool_main(), 1)
+        s.large = large_writer_new(s.loop, s.body_seq, s.blob.len + LARGE_HEADROOM, s, on_large_ready)
+        if s.large == NULL:
+            drop_body(s, DATA_NO_MEMORY)
+            return
+    if s.large == NULL:
+        if blob_add(s.blob, part.ptr, part.len) != EC_OK:
+            drop_body(s, DATA_NO_MEMORY)
+        return
+    rc = large_write(s.large, part)
+    if rc == EC_AGAIN:                  # the disk is behind: the client waits
+        s.parked = True
+        stream_read_stop(&s.stream)
+    elif rc != EC_OK:
+        drop_body(s, DATA_NO_DISK)
+
+
+cdef void on_large_ready(void *owner, int rc) noexcept nogil:
+    cdef session_t *s = <session_t*>owner
+    s.parked = False
+    session_resume(s)
 
 
 cdef size_t transaction_feed(session_t *s, const char *p, size_t n) noexcept nogil:
@@ -85,6 +124,9 @@ cdef size_t transaction_feed(session_t *s, const char *p, size_t n) noexcept nog
     keep(s, piece.lead)
     keep(s, piece.body)
     if rc == EC_OK:
+        if s.large != NULL and s.parked:
+            s.large.waiting = False     # the end of it need not wait for room
+            s.parked = False
         s.in_data = False
         s.state = AT_BODY_ASYNC
         body_complete(s)
@@ -128,6 +170,9 @@ cdef int make_messages(session_t *s) noexcept nogil:
 cdef void body_complete(session_t *s) noexcept nogil:
     if s.data_error == DATA_TOO_BIG:
         refuse(s, 552, b"5.3.4 message size limit exceeded")
+        return
+    if s.data_error == DATA_NO_DISK:
+        refuse(s, 452, b"4.3.1 spool does not take mail now")
         return
     if s.data_error or make_messages(s) != EC_OK:
         refuse(s, 452, b"4.3.1 out of memory")
@@ -211,8 +256,11 @@ cdef int fill_message(session_t *s, rcpt_t *r, spool_meta_t *meta, buf_t *b) noe
     e.orcpt = r.orcpt
     e.ret = slice_of(b"FULL" if s.params.ret == RET_FULL else (b"HDRS" if s.params.ret == RET_HDRS else b""))
     m.env = envelope_copy(&e)
-    m.blob = blob_ref(s.blob)
-    m.body_size = s.blob.len
+    m.body_size = body_size(s)
+    if s.large == NULL:
+        m.blob = blob_ref(s.blob)
+    else:
+        m.flags |= BODY_LARGE
     m.body_seq = s.body_seq
     m.seq = meta.seq
     m.flags |= body_flags(s)
@@ -232,8 +280,40 @@ cdef extern from "string.h" nogil:
 
 
 cdef void commit(session_t *s) noexcept nogil:
+    """A large body is synced first, then its transaction like any other."""
+    if s.large == NULL:
+        commit_transaction(s)
+        return
+    if s.blob.len > s.large.room:
+        refuse(s, 552, b"5.3.4 header size limit exceeded")
+        return
+    s.committing = True
+    s.parked = True
+    large_finish(s.large, blob_slice(s.blob), on_large_finished)
+
+
+cdef void on_large_finished(void *owner, int rc) noexcept nogil:
+    cdef session_t *s = <session_t*>owner
+    s.committing = False
+    s.parked = False
+    if s.gone:
+        if s.stream.closed:
+            session_free(s)
+        else:
+            session_abort(s)
+        return
+    if rc != EC_OK:
+        refuse(s, 452, b"4.3.1 spool does not take mail now")
+    else:
+        commit_transaction(s)
+    if not s.stream.closing and not s.parked:
+        session_resume(s)
+
+
+cdef void commit_transaction(session_t *s) noexcept nogil:
     cdef rcpt_t *r = s.rcpts
     cdef uint32_t n = 0
+    cdef uint64_t first
     cdef buf_t b
     cdef int rc = EC_OK
     memset(&b, 0, sizeof(b))
@@ -242,12 +322,17 @@ cdef void commit(session_t *s) noexcept nogil:
         r = r.next
     blob_seal(s.blob)
     s.metas = <spool_meta_t*>arena_calloc(&s.tx, n * sizeof(spool_meta_t))
-    s.body_seq = spool_take_seq(spool_main(), n + 1)
+    if s.large == NULL:
+        first = spool_take_seq(spool_main(), n + 1)
+        s.body_seq = first
+        first += 1
+    else:
+        first = spool_take_seq(spool_main(), n)
     n = 0
     r = s.rcpts
     while r != NULL and s.metas != NULL and rc == EC_OK:
         if r.code == 0:
-            s.metas[n].seq = s.body_seq + 1 + n
+            s.metas[n].seq = first + n
             rc = fill_message(s, r, &s.metas[n], &b)
             n += 1
         r = r.next
@@ -258,6 +343,11 @@ cdef void commit(session_t *s) noexcept nogil:
     memset(&s.txn, 0, sizeof(s.txn))
     s.txn.seq = s.body_seq
     s.txn.body = blob_slice(s.blob)
+    if s.large != NULL:
+        s.large_record.size = body_size(s)
+        s.large_record.start = large_start(s.large)
+        s.txn.body = slice_make(<char*>&s.large_record, sizeof(s.large_record))
+        s.txn.large = True
     s.txn.flags = <uint8_t>body_flags(s)
     s.txn.metas = s.metas
     s.txn.metas_count = n
@@ -295,6 +385,9 @@ cdef void on_committed(spool_txn_t *t, int rc) noexcept nogil:
     s.committing = False
     s.parked = False
     if rc == EC_OK:
+        if s.large != NULL:
+            large_close(s.large)
+            s.large = NULL
         message_id_text(s.rcpts.message.id if s.rcpts.message != NULL else s.batch, id)
         file_messages(s)
         s.receptions += 1
