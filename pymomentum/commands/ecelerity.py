@@ -9,6 +9,7 @@ Environment: ECELERITY_WATCHDOG, seconds a hung event loop is waited for (60).
 """
 import argparse
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -88,7 +89,8 @@ def supervisor_of(options, loaded, watchdog, ready):
         command += ["-n", service]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return Supervisor(command, paniclog=logger and logger["paniclog"], spoolbase=loaded.globals["spoolbase"],
-                      watchdog=watchdog, environment={"PYTHONPATH": path}, on_up=ready and (lambda: ready(0)))
+                      watchdog=watchdog, environment={"PYTHONPATH": path},
+                      stdout=subprocess.DEVNULL if ready else None, on_up=ready and (lambda: ready(0)))
 
 
 def daemonize():

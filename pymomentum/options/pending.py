@@ -140,7 +140,6 @@ info
 initial_hash_buckets
 inline_transfail_processing
 keep_message_dicts_in_memory
-large_message_threshold
 legacy_message_threshold
 license
 listen_backlog

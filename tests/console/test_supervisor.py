@@ -16,11 +16,13 @@ from tests.harness.wait import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# What every child begins with: beat(loop, n) and hold(loop, sequence) write the shared page.
+# What every child begins with: beat(loop, n), which also says that it has started, and hold(loop, sequence) write the shared page.
 CHILD = """
 import faulthandler, mmap, os, signal, struct, sys, time
-page = mmap.mmap(os.open(os.environ["EC_WATCH"], os.O_RDWR), 8192)
-beat = lambda loop, n: struct.pack_into("=Q", page, 64 * loop, n)
+page = mmap.mmap(os.open(os.environ["EC_WATCH"], os.O_RDWR), 8256)
+def beat(loop, n):
+    struct.pack_into("=Q", page, 64 * loop, n)
+    struct.pack_into("=Q", page, 8192, 1)
 hold = lambda loop, sequence: struct.pack_into("=Q", page, 4096 + 64 * loop, sequence)
 with open("starts", "a+") as starts:
     count = starts.tell()
