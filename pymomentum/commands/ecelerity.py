@@ -30,7 +30,7 @@ def options_of(arguments):
     parser.add_argument("-d", action="store_true", dest="foreground",
                         help="stay in the foreground, with stdout and stderr")
     parser.add_argument("-n", metavar="SERVICE", dest="without", action="append", default=[], choices=SERVICES,
-                        help="leave a service out: esmtp, ecstream or queue")
+                        help="leave a service out: esmtp or ecstream")
     parser.add_argument("-s", action="store_true", help="accepted for old scripts; without effect")
     return parser.parse_args(arguments)
 
@@ -55,6 +55,8 @@ def main(arguments=None):
 
 
 def start(options):
+    if "queue" in options.without:
+        raise MomentumError("delivery cannot be left out by -n queue in this version")
     loaded = load(options.config)
     watchdog = watchdog_seconds()
     pidfile = hold_pidfile(loaded)
