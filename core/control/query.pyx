@@ -289,6 +289,7 @@ cdef void show_domain(question_t *q) noexcept nogil:
     cdef uint64_t c, a, delayed, sent, failed
     cdef uint32_t i
     cdef list_node_t *node
+    cdef const config_binding_t *b
     cdef client_t *client = NULL
     cdef int fd = -1
     if d == NULL:
@@ -340,7 +341,8 @@ cdef void show_domain(question_t *q) noexcept nogil:
         if mq.waiting:
             comma(&q.out)
             buf_add(&q.out, b"{", 1)
-            num(&q.out, b"binding", mq.binding)
+            b = config_binding(d.generation, mq.binding)
+            txt(&q.out, b"binding", b.name if b != NULL else slice_of(b"default"))
             txt(&q.out, b"reason", slice_of(WAITS[mq.waiting]))
             num(&q.out, b"until_ms", mq.waiting_until_ms - d.loop.now_ms if mq.waiting_until_ms > d.loop.now_ms else 0)
             buf_add(&q.out, b"}", 1)
