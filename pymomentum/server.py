@@ -66,9 +66,9 @@ class Server:
         smtp_client.identity(self.hostname)
         bounce.identity(self.hostname)
         command.memory_limit(self.memory_bytes(values["memory_hwm"]))
-        flags = self.loaded.section("debug_flags") or {}
-        phases.suspend(flags.get("suspend") == "random")
-        smtp.attach(remote_leases=flags.get("lease") == "remote")
+        flags = self.loaded.section("debug_flags")
+        phases.suspend(flags["suspend"] == "random")
+        smtp.attach(remote_leases=flags["lease"] == "remote")
         spool.open_spool(os.path.abspath(values["spoolbase"]), segment_size=values["spool_segment_size"],
                          ratio=values["cold_log_ratio"], mode=values["spool_mode"], backlog=values["commit_backlog"],
                          retry_interval=values["spool_retry_interval"])

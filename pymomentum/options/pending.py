@@ -2,7 +2,7 @@
 
 `python -m pymomentum.options.pending` prints what the list should be, `--write`
 puts it in place.  An option counts as read when core names its OPT_ id or
-Python asks values["name"], globals["name"] or setting("name").
+Python asks values["name"], globals["name"], flags["name"] or setting("name").
 """
 import re
 import sys
@@ -240,7 +240,7 @@ xmpp_role
 """.split())
 
 CORE_USE = re.compile(r"\bOPT_([A-Z0-9_]+)\b")
-PYTHON_USE = re.compile(r"""\b(?:values\[|globals\[|setting\()["']([a-z0-9_]+)["']""")
+PYTHON_USE = re.compile(r"""\b(?:values\[|globals\[|flags\[|setting\()["']([a-z0-9_]+)["']""")
 
 
 def used(root):

@@ -47,6 +47,8 @@ option("info", List(), scopes={"debug_flags"}, page="4/config/ref-debug-flags",
        doc="Subsystems that log informational events.")
 option("initial_hash_buckets", Number(32, minimum=1), scopes=GLOBAL, page="4/config/ref-initial-hash-buckets",
        doc="First size of hash tables.")
+option("lease", Enum("local remote", "local"), scopes={"debug_flags"}, dynamic=False,
+       doc="How connections take mail: remote makes every question a message between loops, for tests.")
 option("license", Text("/opt/msys/ecelerity/etc"), scopes=GLOBAL, dynamic=False, page="4/config/ref-license",
        doc="Licence file; none is needed.")
 option("local_changes_file", Text("/opt/msys/ecelerity/etc/local_changes.conf"), scopes=GLOBAL,
@@ -91,6 +93,8 @@ option("stack_size", Number(0), unit="bytes", scopes={"threadpool"}, dynamic=Fal
        doc="Stack of a pool thread; 0 is the system's.")
 option("supplemental_groups", List(), scopes={"security"}, dynamic=False, page="4/config/ref-supplemental-groups",
        doc="Further groups the server runs in.")
+option("suspend", Enum("never random", "never"), scopes={"debug_flags"}, dynamic=False,
+       doc="Park every hook for up to 50 milliseconds, for tests.")
 option("tcp_buffer_size", Number(32768, minimum=1), unit="bytes", scopes=GLOBAL, page="4/config/ref-tcp-buffer-size",
        doc="Buffer of outbound connections.")
 option("timestampformat", Text("[%a %d %b %Y %H:%M:%S]"), scopes=GLOBAL, page="4/config/ref-timestampformat",

@@ -71,6 +71,11 @@ class DNSServer:
         with self._lock:
             self._zones = zones
 
+    def zones(self):
+        """Everything known."""
+        with self._lock:
+            return dict(self._zones)
+
     def update(self, zones):
         """Replace the entries of these names; None removes a name."""
         with self._lock:

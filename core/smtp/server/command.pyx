@@ -79,11 +79,11 @@ cdef void on_line(session_t *s, slice_t line) noexcept nogil:
     cdef smtp_command_t c
     session_wait(s, opt_number(s.values, OPT_COMMAND_TIMEOUT))
     if smtp_command_parse(line, &c) != EC_OK:
-        bad(s, 500, b"5.5.2 unrecognized command")
+        session_bad(s, 500, b"5.5.2 unrecognized command")
         return
     if c.trailing and opt_number(s.values, OPT_ALLOW_TRAILING_WHITESPACE_IN_COMMANDS) != 1 \
             and (c.verb == SMTP_MAIL or c.verb == SMTP_RCPT):
-        bad(s, 501, b"5.5.2 MAIL FROM syntax error" if c.verb == SMTP_MAIL else b"5.5.2 RCPT TO syntax error")
+        session_bad(s, 501, b"5.5.2 MAIL FROM syntax error" if c.verb == SMTP_MAIL else b"5.5.2 RCPT TO syntax error")
         return
     if c.verb == SMTP_RCPT:
         do_rcpt(s, c.args)
@@ -106,19 +106,9 @@ cdef void on_line(session_t *s, slice_t line) noexcept nogil:
     elif c.verb == SMTP_HELP:
         session_reply(s, b"214 2.0.0 EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY STARTTLS")
     elif c.verb == SMTP_UNKNOWN:
-        bad(s, 500, b"5.5.2 unrecognized command")
+        session_bad(s, 500, b"5.5.2 unrecognized command")
     else:
-        bad(s, 502, b"5.5.1 command not implemented")
-
-
-cdef void bad(session_t *s, int code, const char *text) noexcept nogil:
-    """A command that is wrong in form or order; too many of them end the session."""
-    cdef int64_t most = opt_number(s.values, OPT_MAX_BAD_COMMANDS)
-    s.bad_commands += 1
-    session_reject(s, code, text)
-    if most > 0 and s.bad_commands > most:
-        session_reply(s, b"421 4.7.0 too many errors")
-        session_end(s)
+        session_bad(s, 502, b"5.5.1 command not implemented")
 
 
 # ---- EHLO, STARTTLS ----------------------------------------------------------------
@@ -126,14 +116,13 @@ cdef void bad(session_t *s, int code, const char *text) noexcept nogil:
 cdef void do_ehlo(session_t *s, slice_t args, bint esmtp) noexcept nogil:
     cdef size_t i
     if args.len == 0 or args.len > 255:
-        bad(s, 501, b"5.5.2 invalid EHLO" if esmtp else b"5.5.2 invalid HELO")
+        session_bad(s, 501, b"5.5.2 invalid EHLO" if esmtp else b"5.5.2 invalid HELO")
         return
     for i in range(args.len):
         if args.ptr[i] == c' ' or args.ptr[i] == c'\t':
-            bad(s, 501, b"5.5.2 invalid EHLO" if esmtp else b"5.5.2 invalid HELO")
+            session_bad(s, 501, b"5.5.2 invalid EHLO" if esmtp else b"5.5.2 invalid HELO")
             return
-    if s.helo.len and s.can_relay == False:
-        arena_reset(&s.arena)           # clients may say it again and again
+    arena_reset(&s.arena)               # holds the name alone; clients may say it again and again
     s.helo = arena_copy(&s.arena, args)
     s.esmtp = esmtp
     session_reset(s)                    # RFC 5321 4.1.4
@@ -182,11 +171,11 @@ cdef void after_ehlo(session_t *s) noexcept nogil:
 cdef void do_starttls(session_t *s, slice_t args) noexcept nogil:
     cdef SSL_CTX *ctx
     if args.len:
-        bad(s, 501, b"5.5.4 Syntax error (no parameters allowed)")
+        session_bad(s, 501, b"5.5.4 Syntax error (no parameters allowed)")
         return
     ctx = tls_server_context(s.values) if offered(s, b"STARTTLS") else NULL
     if ctx == NULL or s.stream.ssl != NULL:
-        bad(s, 502 if ctx == NULL else 503, b"5.5.1 STARTTLS not available")
+        session_bad(s, 502 if ctx == NULL else 503, b"5.5.1 STARTTLS not available")
         return
     session_reset(s)
     session_reply(s, b"220 2.0.0 continue")
@@ -277,10 +266,10 @@ cdef void do_mail(session_t *s, slice_t args) noexcept nogil:
     cdef int flags = path_flags(s), rc
     s.state = AT_AWAIT_MAILFROM
     if s.has_mail:
-        bad(s, 501, b"5.5.1 MAIL FROM already established")
+        session_bad(s, 501, b"5.5.1 MAIL FROM already established")
         return
     if s.helo.len == 0 and opt_number(s.values, OPT_REQUIRE_EHLO) == 1:
-        bad(s, 550, b"5.5.1 RFC2821 HELO/EHLO needed")
+        session_bad(s, 550, b"5.5.1 RFC2821 HELO/EHLO needed")
         return
     if stale(s):
         return
@@ -298,10 +287,10 @@ cdef void do_mail(session_t *s, slice_t args) noexcept nogil:
         flags |= PATH_ALLOW_UNQUALIFIED
     rc = smtp_mail_parse(args, flags, &path, &s.params)
     if rc == EC_REFUSED and s.params.bad.len:
-        bad(s, 555, b"5.5.4 unsupported MAIL FROM parameter")
+        session_bad(s, 555, b"5.5.4 unsupported MAIL FROM parameter")
         return
     if rc != EC_OK:
-        bad(s, 501, b"5.5.2 MAIL FROM syntax error")
+        session_bad(s, 501, b"5.5.2 MAIL FROM syntax error")
         return
     if path.null_path and opt_number(s.values, OPT_ALLOW_NULL_ENVELOPE_SENDER) == 0:
         session_reject(s, 550, b"5.7.1 null sender not accepted")
@@ -370,7 +359,7 @@ cdef void do_rcpt(session_t *s, slice_t args) noexcept nogil:
     cdef int64_t per_connection = opt_number(s.values, OPT_MAX_RECIPIENTS_PER_CONNECTION)
     cdef int flags = path_flags(s), rc
     if not s.has_mail:
-        bad(s, 503, b"5.5.1 RCPT TO without MAIL FROM")
+        session_bad(s, 503, b"5.5.1 RCPT TO without MAIL FROM")
         return
     s.state = AT_AWAIT_RCPTTO
     if per_message > 0 and s.rcpt_count >= per_message:
@@ -383,10 +372,10 @@ cdef void do_rcpt(session_t *s, slice_t args) noexcept nogil:
         flags |= PATH_ALLOW_UNQUALIFIED
     rc = smtp_rcpt_parse(args, flags, &path, &params)
     if rc == EC_REFUSED and params.bad.len:
-        bad(s, 555, b"5.5.4 unsupported RCPT TO parameter")
+        session_bad(s, 555, b"5.5.4 unsupported RCPT TO parameter")
         return
     if rc != EC_OK:
-        bad(s, 501, b"5.5.2 RCPT TO syntax error")
+        session_bad(s, 501, b"5.5.2 RCPT TO syntax error")
         return
     r = <rcpt_t*>arena_calloc(&s.tx, sizeof(rcpt_t))
     if r == NULL:
@@ -433,11 +422,11 @@ cdef void after_rcpt(session_t *s) noexcept nogil:
 
 cdef void do_data(session_t *s, slice_t args) noexcept nogil:
     if args.len:
-        bad(s, 501, b"5.5.4 unexpected argument to DATA")
+        session_bad(s, 501, b"5.5.4 unexpected argument to DATA")
     elif not s.has_mail:
-        bad(s, 503, b"5.5.1 DATA without MAIL FROM")
+        session_bad(s, 503, b"5.5.1 DATA without MAIL FROM")
     elif s.rcpt_count == 0:
-        bad(s, 503, b"5.5.1 DATA without RCPT TO")
+        session_bad(s, 503, b"5.5.1 DATA without RCPT TO")
     else:
         s.state = AT_DATA_PHASE
         session_phase(s, HOOK_VALIDATE_RCPTTO_LIST, after_list)
@@ -456,7 +445,7 @@ cdef void after_list_final(session_t *s) noexcept nogil:
 
 cdef void do_rset(session_t *s, slice_t args) noexcept nogil:
     if args.len:
-        bad(s, 501, b"5.5.4 invalid arguments to RSET")
+        session_bad(s, 501, b"5.5.4 invalid arguments to RSET")
         return
     if stale(s):
         return
@@ -469,7 +458,7 @@ cdef void do_quit(session_t *s, slice_t args) noexcept nogil:
     cdef char line[400]
     cdef slice_t host = session_hostname(s)
     if args.len:
-        bad(s, 501, b"5.5.4 Syntax error (no parameters allowed)")
+        session_bad(s, 501, b"5.5.4 Syntax error (no parameters allowed)")
         return
     snprintf(line, sizeof(line), b"221 2.3.0 %.*s closing connection", <int>host.len, host.ptr)
     session_reply(s, line)

@@ -112,6 +112,7 @@ cdef void session_set_handlers(void (*line)(session_t*, slice_t) noexcept nogil,
 cdef void session_accept(loop_t *loop, int fd, listener_t *door) noexcept nogil    # for the listener
 cdef void session_reply(session_t *s, const char *text) noexcept nogil             # with its CRLF added
 cdef void session_reject(session_t *s, int code, const char *text) noexcept nogil  # reply "code text" and rejectlog
+cdef void session_bad(session_t *s, int code, const char *text) noexcept nogil     # counted: max_bad_commands
 cdef void session_log_rejection(session_t *s, int code, slice_t text) noexcept nogil
 # Run hook; then s.after, at once or when the phase ends.
 cdef void session_phase(session_t *s, int hook, session_fn after) noexcept nogil

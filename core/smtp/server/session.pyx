@@ -24,7 +24,8 @@ from pymomentum.core.c.uv cimport uv_tcp_getpeername, uv_tcp_getsockname
 from pymomentum.core.config.generation cimport (config_current, config_generation_t, config_listen_t, config_reception,
                                                 config_unref)
 from pymomentum.core.config.values cimport (OPT_BANNER_HOSTNAME, OPT_COMMAND_TIMEOUT, OPT_DATA_TIMEOUT, OPT_HOSTNAME,
-                                            OPT_IDLE_TIME, OPT_LISTENER_SESSIONS, OPT_MAX_COMMAND_LENGTH, opt_number, opt_text)
+                                            OPT_IDLE_TIME, OPT_LISTENER_SESSIONS, OPT_MAX_BAD_COMMANDS, OPT_MAX_COMMAND_LENGTH,
+                                            opt_number, opt_text)
 from pymomentum.core.log.record cimport log_rejection, rejection_t
 from pymomentum.core.loop.loop cimport (COUNT_INBOUND, COUNT_REJECTED, LOOP_DRAINING, LOOP_RUNNING, PLACE_SERVER, loop_at, loop_call,
                                         loop_count, loop_t, loop_timer_clear, loop_timer_set)
@@ -311,7 +312,7 @@ cdef size_t consume(session_t *s, const char *p, size_t n) noexcept nogil:
         if nl == NULL:
             if s.skipping:
                 return n
-            if n - at > most:
+            if n - at >= most:
                 too_long(s)
                 s.skipping = True
                 return n
@@ -319,7 +320,7 @@ cdef size_t consume(session_t *s, const char *p, size_t n) noexcept nogil:
         len_ = nl - (p + at)
         if s.skipping:
             s.skipping = False
-        elif len_ > most:
+        elif len_ >= most:
             too_long(s)
         else:
             on_line(s, slice_make(p + at, len_ - 1 if len_ and (nl - 1)[0] == c'\r' else len_))
@@ -345,7 +346,7 @@ cdef void on_drain(stream_t *st, int status) noexcept nogil:
 
 
 cdef void too_long(session_t *s) noexcept nogil:
-    session_reject(s, 500, b"5.5.2 line too long")
+    session_bad(s, 500, b"5.5.2 line too long")
 
 
 cdef void session_resume(session_t *s) noexcept nogil:
@@ -455,6 +456,16 @@ cdef void session_reject(session_t *s, int code, const char *text) noexcept nogi
     session_reply(s, line)
     s.loop.counters[COUNT_REJECTED] += 1
     session_log_rejection(s, code, slice_of(line + 4))
+
+
+cdef void session_bad(session_t *s, int code, const char *text) noexcept nogil:
+    """A command that is wrong in form or order; too many of them end the session."""
+    cdef int64_t most = opt_number(s.values, OPT_MAX_BAD_COMMANDS)
+    s.bad_commands += 1
+    session_reject(s, code, text)
+    if most > 0 and s.bad_commands > most:
+        session_reply(s, b"421 4.7.0 too many errors")
+        session_end(s)
 
 
 # ---- the end of the server ---------------------------------------------------------
