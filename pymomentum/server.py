@@ -81,6 +81,8 @@ class Server:
         self.open_listeners()
         self.open_console()
         threading.Thread(target=self.restore, name="SpoolIn", daemon=True).start()
+        if self.watch:
+            watch.WORD.pack_into(self.watch, watch.READY, 1)
 
     def loop_count(self):
         """Loops of the largest EventLoop stanza, else 75 % of the cores, at least one."""
@@ -106,7 +108,7 @@ class Server:
         quarantine = Quarantine(self.loaded.globals["spoolbase"])
         held = sorted(quarantine.held)
         count = restore.restore(held, quarantine.deleted)
-        for sequence in quarantine.deleted:
+        for sequence in sorted(quarantine.deleted):
             quarantine.release(sequence)
         for line in recover.report():
             logs.panic("SPOOL", line)
@@ -218,8 +220,8 @@ def main(argv=None):
         server = Server(options.path, options.without)
         server.start()
     except (ConfigErrors, MomentumError, OSError) as e:
-        print(f"ecelerity: {e}", file=sys.stderr)
-        return 1
+        print(f"ecelerity: {e}", file=sys.stderr, flush=True)
+        os._exit(1)                             # loops may run already, and nothing was accepted
     signal.signal(signal.SIGTERM, lambda *_: server.shutdown(fast=server.stopping.is_set()))
     signal.signal(signal.SIGINT, lambda *_: server.shutdown(fast=server.stopping.is_set()))
     print("ready", flush=True)

@@ -30,7 +30,7 @@ class Supervisor:
     """Runs a command until it ends well or we are told to stop; times in seconds."""
 
     def __init__(self, command, *, paniclog=None, spoolbase=None, watchdog=60, first_wait=1, longest_wait=60,
-                 steady=300, environment=None, echo=True, on_up=None):
+                 steady=300, environment=None, echo=True, stdout=None, on_up=None):
         self.command = command
         self.paniclog = paniclog
         self.spoolbase = spoolbase
@@ -40,7 +40,8 @@ class Supervisor:
         self.steady = steady                # so long up and the wait begins anew
         self.environment = environment or {}
         self.echo = echo                    # the child's stderr goes to ours
-        self.on_up = on_up                  # called once, when a loop has run
+        self.stdout = stdout                # the child's, as Popen wants it
+        self.on_up = on_up                  # called once, when the server has started
         self.watch = Watch()
         self.suspects = Counter()           # spool sequence -> crashes it was in hand at
         self.stops = 0                      # SIGTERMs seen
@@ -96,7 +97,7 @@ class Supervisor:
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         environment = {**os.environ, **self.environment, ENVIRONMENT: self.watch.path, "PYTHONFAULTHANDLER": "1"}
         self.child = subprocess.Popen(self.command, env=environment, preexec_fn=in_child, stdin=subprocess.DEVNULL,
-                                      stderr=subprocess.PIPE, pass_fds=[self.watch.fd])
+                                      stdout=self.stdout, stderr=subprocess.PIPE, pass_fds=[self.watch.fd])
         os.set_blocking(self.child.stderr.fileno(), False)
 
     def attend(self):
@@ -111,7 +112,7 @@ class Supervisor:
             passed, before = min(now - before, 2 * pause), now
             still = [so_far + passed if beat and beat == old else 0.0 for so_far, beat, old in zip(still, beats, seen)]
             seen = beats
-            if any(beats):
+            if self.watch.ready():
                 self.was_up = True
                 if self.on_up:
                     self.on_up()

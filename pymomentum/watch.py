@@ -2,7 +2,8 @@
 
 The environment variable EC_WATCH names it.  At offset 64*i stands a u64 that
 event loop i makes grow in every iteration, 0 while it does not run; at 4096 +
-64*i the u64 spool sequence it works on, 0 for none.  Lines of 64 bytes keep
+64*i the u64 spool sequence it works on, 0 for none; at 8192 a u64 that is 1
+once the server has started.  Lines of 64 bytes keep
 the loops out of each other's caches.
 """
 import mmap
@@ -13,7 +14,8 @@ ENVIRONMENT = "EC_WATCH"
 LOOPS = 64
 STEP = 64
 IN_HAND = LOOPS * STEP
-SIZE = 2 * IN_HAND
+READY = 2 * IN_HAND
+SIZE = READY + STEP
 WORD = struct.Struct("=Q")
 
 
@@ -32,6 +34,10 @@ class Watch:
 
     def clear(self):
         self.page[:] = bytes(SIZE)
+
+    def ready(self):
+        """Whether the server has started."""
+        return WORD.unpack_from(self.page, READY)[0] != 0
 
     def heartbeats(self):
         """Answer the number of every loop; 0 where it does not run."""

@@ -24,6 +24,8 @@ from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_parse, message_id_t, message_id_text
 from pymomentum.core.message.message cimport (RECV_INTERNAL, blob_slice, ec_message_t, message_count, resident_bytes)
 from pymomentum.core.queue.domain cimport *
+from pymomentum.core.queue.maintainer cimport queue_port
+from pymomentum.core.queue.route cimport route_find, route_t
 from pymomentum.core.queue.swap cimport swap_in
 from pymomentum.core.smtp.client.session cimport client_t, stage_name
 
@@ -265,6 +267,7 @@ def mailq():
 cdef void show_addresses(question_t *q, domain_t *d, const mx_host_t *h) noexcept nogil:
     cdef uint32_t i
     cdef const mx_address_t *a
+    cdef route_t *r
     cdef char text[64]
     for i in range(h.first, h.first + h.count):
         a = &d.mx.address[i]
@@ -273,9 +276,10 @@ cdef void show_addresses(question_t *q, domain_t *d, const mx_host_t *h) noexcep
         buf_add(&q.out, b"{", 1)
         txt(&q.out, b"address", slice_of(text))
         num(&q.out, b"family", a.family)
-        num(&q.out, b"connect_us", d.hosts[i].connect_us)
-        num(&q.out, b"deliver_us", d.hosts[i].deliver_us)
-        num(&q.out, b"failed_ms", d.loop.now_ms - d.hosts[i].failed_ms if d.hosts[i].failed_ms else -1)
+        r = route_find(d.loop, d.queues.binding, a, queue_port(d.queues)) if d.queues != NULL else NULL
+        num(&q.out, b"connect_us", r.connect_us if r != NULL else 0)
+        num(&q.out, b"deliver_us", r.deliver_us if r != NULL else 0)
+        num(&q.out, b"failed_ms", d.loop.now_ms - r.failed_ms if r != NULL and r.failed_ms else -1)
         buf_add(&q.out, b"}", 1)
 
 
@@ -285,6 +289,7 @@ cdef void show_domain(question_t *q) noexcept nogil:
     cdef uint64_t c, a, delayed, sent, failed
     cdef uint32_t i
     cdef list_node_t *node
+    cdef const config_binding_t *b
     cdef client_t *client = NULL
     cdef int fd = -1
     if d == NULL:
@@ -336,7 +341,8 @@ cdef void show_domain(question_t *q) noexcept nogil:
         if mq.waiting:
             comma(&q.out)
             buf_add(&q.out, b"{", 1)
-            num(&q.out, b"binding", mq.binding)
+            b = config_binding(d.generation, mq.binding)
+            txt(&q.out, b"binding", b.name if b != NULL else slice_of(b"default"))
             txt(&q.out, b"reason", slice_of(WAITS[mq.waiting]))
             num(&q.out, b"until_ms", mq.waiting_until_ms - d.loop.now_ms if mq.waiting_until_ms > d.loop.now_ms else 0)
             buf_add(&q.out, b"}", 1)
@@ -346,7 +352,7 @@ cdef void show_domain(question_t *q) noexcept nogil:
 
 cdef inline size_t client_node_at() noexcept nogil:
     cdef client_t *c = NULL
-    return <size_t>(<char*>&c.node - <char*>c)
+    return <size_t>(<char*>&c.lease.node - <char*>c)
 
 
 def domain(str name not None):

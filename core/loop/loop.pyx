@@ -8,7 +8,7 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, malloc
 
 from pymomentum.core.base.atomic cimport (atomic_add64, atomic_casp, atomic_load32, atomic_load64, atomic_loadp,
-                                          atomic_store32, atomic_swapp)
+                                          atomic_store32, atomic_store64, atomic_swapp)
 from pymomentum.core.base.clock cimport clock_mono_ms, clock_wall_us
 from pymomentum.core.base.status cimport EC_LIMIT, EC_OK
 from pymomentum.core.base.timewheel cimport (TIMEWHEEL_TICK_MS, timer_clear, timer_entry_t, timer_set, timewheel_advance,
@@ -155,6 +155,7 @@ def run(int index):
     atomic_store32(&loop.state, LOOP_RUNNING)
     with nogil:
         uv_run(&loop.uv, UV_RUN_DEFAULT)
+    atomic_store64(loop.heartbeat, 0)       # not hung: done
 
 
 def share(unsigned char[::1] page not None, int step, int in_hand):

@@ -326,7 +326,10 @@ cdef int state_decode(slice_t bytes, ec_message_t *m, slice_t *binding) noexcept
 
 
 cdef int message_set_code(ec_message_t *m, slice_t code) noexcept nogil:
-    cdef char *p = <char*>malloc(code.len + 1)
+    cdef char *p
+    if m.code != NULL and code.ptr == m.code:       # what it holds already is still being read
+        return EC_OK
+    p = <char*>malloc(code.len + 1)
     if p == NULL:
         return EC_NOMEM
     if code.len:

@@ -30,6 +30,8 @@ cdef struct mail_queue_t:       # of one binding in one domain
     const values_t *values      # compiled options, of generation `domain.generation`
     list_node_t active          # messages, priority first
     list_node_t idle            # leases whose session waits for mail
+    list_node_t hungry          # in hungry_in.hungry
+    void *hungry_in             # route_t; NULL: listed nowhere
     heap_t delayed              # by next_attempt
     uint32_t active_count
     uint32_t resident           # of the active ones with body and envelope in memory
@@ -42,26 +44,18 @@ cdef struct mail_queue_t:       # of one binding in one domain
     uint64_t failed
     uint64_t transfailed
 
-cdef struct host_state_t:       # what we know of one address of the MX answer
-    uint64_t failed_ms          # when it failed last, monotonic; 0: never
-    uint32_t connect_us         # decayed averages
-    uint32_t deliver_us
-    uint32_t connections
-    uint32_t port
-
 cdef struct domain_t:
     loop_t *loop
     slice_t name                # routing domain, lower case; owned
     slice_t option_name         # whose Domain stanza applies; owned
     timer_entry_t timer         # the maintainer
-    list_node_t connections     # client sessions, on any loop; first member of each
+    list_node_t connections     # leases of its client sessions, on any loop
     mail_queue_t *queues
     config_generation_t *generation     # pinned: values point into it
     mx_answer_t *mx
     uint64_t mx_until_ms
     uint64_t mx_counted         # mx_until_ms of the answer that dns_failures counted last
     mx_query_t query
-    host_state_t *hosts         # one per address of mx
     uint64_t born_ms
     uint64_t contact_ms         # last connection that answered
     uint32_t failures           # connections failed in a row
@@ -74,6 +68,8 @@ cdef struct domain_t:
 
 cdef struct queue_loop_t:       # a loop's PLACE_QUEUE
     hash_t domains
+    hash_t routes               # route_key_t -> route_t
+    uint64_t swept_ms
     domain_t *dirty
     post_t drain
 

@@ -97,10 +97,10 @@ cdef void domain_free(domain_t *d) noexcept nogil:
     while q != NULL:
         next = q.next
         heap_free(&q.delayed)
+        list_remove(&q.hungry)
         free(q)
         q = next
     mx_answer_free(d.mx)
-    free(d.hosts)
     if d.generation != NULL:
         config_unref(d.generation)
     d.loop.counters[COUNT_DOMAINS] -= 1
@@ -138,6 +138,7 @@ cdef mail_queue_t *domain_queue(domain_t *d, uint16_t binding) noexcept nogil:
     q.delayed.index_at = heap_index_at()
     list_init(&q.active)
     list_init(&q.idle)
+    list_init(&q.hungry)
     q.next = d.queues
     d.queues = q
     return q

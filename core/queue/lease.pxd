@@ -9,16 +9,19 @@ from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport message_id_t
 from pymomentum.core.message.message cimport ec_message_t
 from pymomentum.core.queue.domain cimport domain_t, mail_queue_t
-from pymomentum.core.queue.outcome cimport outcome_t
+from pymomentum.core.queue.route cimport route_t
 
 ctypedef void (*lease_fn)(lease_t *l) noexcept nogil
 
 cdef struct lease_t:            # embedded in the client session; its address must hold while `asking`
     post_t post                 # first; questions and answers
     post_t leave                # the last one
-    list_node_t idle            # in mail_queue_t.idle; touched on the queue's loop only
+    list_node_t idle            # in mail_queue_t.idle; this and the next two are touched on the queue's loop only
+    list_node_t spare           # in route_t.idle
+    list_node_t node            # in domain_t.connections
+    route_t *route              # the queue's loop's
     loop_t *loop                # the session's
-    mail_queue_t *queue
+    mail_queue_t *queue         # while `asking` it may change to a sibling's, on the same loop
     lease_fn granted            # on `loop`: `batch` holds n messages, 0: nothing now
     lease_fn wake               # on `loop`: the queue has mail again
     list_node_t batch           # of one transaction: equal content, one binding
@@ -34,7 +37,9 @@ cdef void lease_ask(lease_t *l, uint32_t most) noexcept nogil
 # The messages come back with what became of them; a is copied where it must be.  Order is kept.
 cdef void lease_settle(lease_t *l, ec_message_t *m, int outcome, const attempt_t *a) noexcept nogil
 cdef void lease_rest(lease_t *l) noexcept nogil             # wake me when there is mail
-cdef void lease_wake(lease_t *l) noexcept nogil             # for the maintainer, on the queue's loop
+cdef void lease_wake(lease_t *l) noexcept nogil             # for the maintainer, on the queue's loop, as the next two
+cdef void lease_join(lease_t *l, mail_queue_t *q, route_t *route) noexcept nogil    # counts as a connection of the queue and the route
+cdef void lease_switch(lease_t *l, mail_queue_t *q) noexcept nogil                  # to a sibling
 cdef void lease_leave(lease_t *l, lease_fn gone) noexcept nogil    # the session ends; `gone` on its loop, then it may be freed
 cdef void lease_set_remote(bint on) noexcept nogil          # debug_flags { lease = remote }
 cdef bint lease_is_remote(lease_t *l) noexcept nogil

@@ -13,22 +13,27 @@ from pymomentum.core.base.limit cimport throttle_ask
 from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_node_t, list_remove
 from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_OK
-from pymomentum.core.config.values cimport (OPT_MESSAGE_EXPIRATION, OPT_NEVER_ATTEMPT_EXPIRED_MESSAGES,
+from pymomentum.core.config.values cimport (OPT_MESSAGE_EXPIRATION, OPT_MIGRATE_CONNECTIONS_BETWEEN_SIBLING_DOMAINS,
+                                             OPT_NEVER_ATTEMPT_EXPIRED_MESSAGES,
                                             OPT_OUTBOUND_THROTTLE_MESSAGES, OPT_SUSPEND_DELIVERY, opt_number, opt_throttle,
                                             throttle_t)
 from pymomentum.core.loop.loop cimport LOOP_RUNNING, loop_post, loop_t
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.message cimport ec_message_t
-from .domain cimport (WAIT_SUSPENDED, WAIT_THROTTLE, domain_t, domain_touch, mail_queue_t, message_resident, queue_remove_active)
+from .domain cimport (WAIT_SUSPENDED, WAIT_THROTTLE, domain_t, domain_touch, mail_queue_t, message_resident, queue_of,
+                      queue_remove_active)
 from .outcome cimport message_fail, message_lost, message_settle
+from .route cimport route_fed, route_next, route_t
 from .swap cimport swap_in
+
+cdef enum:
+    WAKE = 100                  # hungry queues told at once that a route has no connection left
 
 cdef bint remote = False
 cdef const char *EXPIRED = b"554 5.4.5 [internal] Delivery not attempted (message expired)"
 
 cdef struct settle_t:           # an outcome on its way to the queue's loop
     post_t post                 # first
-    mail_queue_t *queue
     ec_message_t *m
     int outcome
     attempt_t attempt           # slices point behind the struct
@@ -131,7 +136,44 @@ cdef void take(lease_t *l) noexcept nogil:
             return
         gather(l, m)
         return
+    if l.wait_ms == 0 and sibling(l):
+        take(l)
+        return
     answer(l)
+
+
+cdef bint sibling(lease_t *l) noexcept nogil:
+    """The queue is empty: is there another that this connection may serve?"""
+    cdef mail_queue_t *q
+    if l.queue.waiting == WAIT_SUSPENDED or not list_empty(&l.queue.active) \
+            or opt_number(l.queue.domain.generation.globals, OPT_MIGRATE_CONNECTIONS_BETWEEN_SIBLING_DOMAINS) != 1:
+        return False
+    q = route_next(l.route, l.queue)
+    if q == NULL:
+        return False
+    lease_switch(l, q)
+    return True
+
+
+cdef void lease_join(lease_t *l, mail_queue_t *q, route_t *route) noexcept nogil:
+    l.queue = q
+    l.route = route
+    list_init(&l.idle)
+    list_init(&l.spare)
+    list_init(&l.node)
+    list_init(&l.batch)
+    list_append(&q.domain.connections, &l.node)
+    q.connections += 1
+    route.connections += 1
+
+
+cdef void lease_switch(lease_t *l, mail_queue_t *q) noexcept nogil:
+    list_remove(&l.node)
+    l.queue.connections -= 1
+    domain_touch(l.queue.domain)
+    l.queue = q
+    q.connections += 1
+    list_append(&q.domain.connections, &l.node)
 
 
 cdef void on_asked(post_t *p) noexcept nogil:
@@ -160,7 +202,7 @@ cdef inline slice_t pack(char **at, slice_t s) noexcept nogil:
 
 cdef void on_settled(post_t *p) noexcept nogil:
     cdef settle_t *s = <settle_t*>p
-    message_settle(s.queue, s.m, s.outcome, &s.attempt)
+    message_settle(queue_of(s.m), s.m, s.outcome, &s.attempt)
     free(s)
 
 
@@ -169,14 +211,13 @@ cdef void lease_settle(lease_t *l, ec_message_t *m, int outcome, const attempt_t
     cdef char *at
     list_remove(&m.node)
     if not lease_is_remote(l):
-        message_settle(l.queue, m, outcome, a)
+        message_settle(queue_of(m), m, outcome, a)
         return
     # one allocation per outcome, on the way between two loops only
     s = NULL
     while s == NULL:
         s = <settle_t*>malloc(sizeof(settle_t) + a.domain.len + a.group.len + a.binding.len + a.peer.len + a.text.len)
     s.post.fn = on_settled
-    s.queue = l.queue
     s.m = m
     s.outcome = outcome
     s.attempt = a[0]
@@ -194,6 +235,7 @@ cdef void lease_settle(lease_t *l, ec_message_t *m, int outcome, const attempt_t
 cdef void on_rested(post_t *p) noexcept nogil:
     cdef lease_t *l = <lease_t*>p
     list_append(&l.queue.idle, &l.idle)
+    list_append(&l.route.idle, &l.spare)
     if not list_empty(&l.queue.active):
         domain_touch(l.queue.domain)
 
@@ -215,6 +257,7 @@ cdef void on_woken(post_t *p) noexcept nogil:
 
 cdef void lease_wake(lease_t *l) noexcept nogil:
     list_remove(&l.idle)
+    list_remove(&l.spare)
     if lease_is_remote(l):
         l.post.fn = on_woken
         loop_post(l.loop, &l.post)
@@ -228,13 +271,31 @@ cdef void on_gone(post_t *p) noexcept nogil:
     l.granted(l)
 
 
+cdef void touch_hungry(route_t *r) noexcept nogil:
+    """The last shared connection went: those that counted on it look for themselves, a few now, the rest with them."""
+    cdef mail_queue_t *q = NULL
+    cdef size_t at = <size_t>(<char*>&q.hungry - <char*>q)
+    cdef int n
+    for n in range(WAKE):
+        if list_empty(&r.hungry):
+            return
+        q = <mail_queue_t*>(<char*>r.hungry.next - at)
+        route_fed(q)
+        domain_touch(q.domain)
+
+
 cdef void on_left(post_t *p) noexcept nogil:
     """On the queue's loop: out of every list of it.  A wake that is on its way arrives before `gone`."""
     cdef lease_t *l = NULL
     l = <lease_t*>(<char*>p - (<char*>&l.leave - <char*>l))
     list_remove(&l.idle)
+    list_remove(&l.spare)
+    list_remove(&l.node)
     l.queue.connections -= 1
     domain_touch(l.queue.domain)
+    l.route.connections -= 1
+    if l.route.connections == 0:
+        touch_hungry(l.route)
     if lease_is_remote(l):
         l.leave.fn = on_gone
         loop_post(l.loop, &l.leave)

@@ -6,7 +6,6 @@ the goal, fails mail that no host can take.  Work per run is bounded; what is
 left runs again at once.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcpy, memset
 
 from pymomentum.core.base.clock cimport clock_mono_ns
@@ -28,8 +27,9 @@ from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.message cimport ec_message_t
 from pymomentum.core.net.address cimport address_parse
 from .domain cimport *
-from .lease cimport lease_t, lease_wake
+from .lease cimport lease_switch, lease_t, lease_wake
 from .outcome cimport message_fail
+from .route cimport route_find, route_hungry, route_make, route_t
 
 cdef enum:
     RUN = 1000                  # messages moved or failed per run
@@ -120,15 +120,22 @@ cdef bint prohibited(domain_t *d) noexcept nogil:
     return False
 
 
-cdef bint host_pick(mail_queue_t *q, uint32_t *address, uint32_t *host) noexcept nogil:
+cdef bint fit(mail_queue_t *q, const mx_address_t *a, uint32_t port, uint64_t rest) noexcept nogil:
+    cdef route_t *r = route_find(q.domain.loop, q.binding, a, port)
+    cdef const cidr_set_t *skip
+    if r != NULL and r.failed_ms and q.domain.loop.now_ms - r.failed_ms < rest:
+        return False
+    skip = opt_nets(q.domain.generation.globals, OPT_SKIP_HOSTS)
+    return skip == NULL or not listed(skip, a)
+
+
+cdef route_t *pick(mail_queue_t *q, uint32_t *host) noexcept nogil:
     """The next of the best hosts that have not failed a moment ago, turn and turn about among equals."""
     cdef domain_t *d = q.domain
     cdef mx_answer_t *mx = d.mx
-    cdef const cidr_set_t *skip = opt_nets(d.generation.globals, OPT_SKIP_HOSTS)
     cdef uint64_t rest = <uint64_t>opt_number(q.values, OPT_HOST_FAILURE_RETRY) * 1000
-    cdef uint32_t h, a, seen, turn, i
+    cdef uint32_t h = 0, a, seen, turn, i, port = queue_port(q)
     cdef int preference
-    h = 0
     while mx != NULL and h < mx.hosts:
         preference = mx.host[h].preference
         for turn in range(2):               # first count the fit ones of this preference, then take one
@@ -136,37 +143,32 @@ cdef bint host_pick(mail_queue_t *q, uint32_t *address, uint32_t *host) noexcept
             i = h
             while i < mx.hosts and mx.host[i].preference == preference:
                 for a in range(mx.host[i].first, mx.host[i].first + mx.host[i].count):
-                    if d.hosts[a].failed_ms and d.loop.now_ms - d.hosts[a].failed_ms < rest:
-                        continue
-                    if skip != NULL and listed(skip, &mx.address[a]):
+                    if not fit(q, &mx.address[a], port, rest):
                         continue
                     if turn and seen == d.next_host:
                         d.next_host += 1
-                        address[0] = a
                         host[0] = i
-                        return True
+                        return route_make(d.loop, q.binding, &mx.address[a], port)
                     seen += 1
                 i += 1
             if seen == 0:
                 break
             d.next_host %= seen
         h = i
-    return False
+    return NULL
 
 
-cdef void host_failed(domain_t *d, uint32_t address) noexcept nogil:
-    if d.hosts != NULL and d.mx != NULL and address < d.mx.addresses:
-        d.hosts[address].failed_ms = d.loop.now_ms
+cdef void host_failed(domain_t *d, route_t *route) noexcept nogil:
+    route.failed_ms = d.loop.now_ms
+    route.failures += 1
     d.failures += 1
     domain_touch(d)
 
 
-cdef void host_answered(domain_t *d, uint32_t address, uint32_t connect_us) noexcept nogil:
-    cdef host_state_t *h
-    if d.hosts != NULL and d.mx != NULL and address < d.mx.addresses:
-        h = &d.hosts[address]
-        h.failed_ms = 0
-        h.connect_us = (h.connect_us * 7 + connect_us) // 8 if h.connect_us else connect_us
+cdef void host_answered(domain_t *d, route_t *route, uint32_t connect_us) noexcept nogil:
+    route.failed_ms = 0
+    route.failures = 0
+    route.connect_us = (route.connect_us * 7 + connect_us) // 8 if route.connect_us else connect_us
     d.failures = 0
     d.contact_ms = d.loop.now_ms
 
@@ -175,9 +177,7 @@ cdef void host_answered(domain_t *d, uint32_t address, uint32_t connect_us) noex
 
 cdef void take_answer(domain_t *d, mx_answer_t *mx) noexcept nogil:
     mx_answer_free(d.mx)
-    free(d.hosts)
     d.mx = mx
-    d.hosts = <host_state_t*>calloc(mx.addresses + 1, sizeof(host_state_t))
     d.mx_until_ms = d.loop.now_ms + <uint64_t>(mx.ttl if mx.ttl else 1) * 1000
     if mx.status == MX_OK:
         d.dns_failures = 0
@@ -235,7 +235,7 @@ cdef void split_port(slice_t text, slice_t *name, slice_t *port) noexcept nogil:
         port[0] = slice_make(colon + 1, text.ptr + text.len - colon - 1)
 
 
-cdef uint32_t port_of(mail_queue_t *q) noexcept nogil:
+cdef uint32_t queue_port(mail_queue_t *q) noexcept nogil:
     cdef slice_t name, port
     split_port(q.domain.name, &name, &port)
     if slice_number(port) > 0:
@@ -322,28 +322,50 @@ cdef uint32_t goal(mail_queue_t *q) noexcept nogil:
     return want
 
 
+cdef bint borrow(mail_queue_t *q, route_t *r) noexcept nogil:
+    """A resting connection of a sibling comes over."""
+    cdef lease_t *l = NULL
+    cdef size_t at = <size_t>(<char*>&l.spare - <char*>l)
+    if list_empty(&r.idle) or opt_number(q.domain.generation.globals, OPT_MIGRATE_CONNECTIONS_BETWEEN_SIBLING_DOMAINS) != 1:
+        return False
+    l = <lease_t*>(<char*>r.idle.next - at)
+    if l.queue.values != q.values:
+        return False
+    lease_switch(l, q)
+    lease_wake(l)
+    return True
+
+
 cdef bint open_some(mail_queue_t *q) noexcept nogil:
     """False where hosts are what is missing."""
-    cdef uint32_t want = goal(q), address = 0, host = 0, opened = 0
+    cdef uint32_t want = goal(q), host = 0, opened = 0
+    cdef int64_t shared = opt_number(q.values, OPT_MAX_OUTBOUND_CONNECTIONS)
     cdef throttle_t *t = opt_throttle(q.values, OPT_OUTBOUND_THROTTLE_CONNECTIONS)
     cdef uint64_t wait
     cdef domain_t *d = q.domain
-    while q.connections < want and opened < OPEN:
-        if not host_pick(q, &address, &host):
+    cdef route_t *r
+    while q.connections < want and opened < OPEN and not list_empty(&q.active):
+        r = pick(q, &host)
+        if r == NULL:
             q.waiting = WAIT_HOSTS
             return False
+        opened += 1
+        if borrow(q, r):
+            continue
+        route_hungry(r, q)
+        if q.connections == 0 and q.active_count <= GROW and shared > 0 and r.connections >= shared:
+            q.waiting = WAIT_CONNECTIONS        # its siblings' connections come for it
+            break
         if t != NULL:
             wait = throttle_ask(&t.arrival_ns, t.interval_ns, clock_mono_ns())
             if wait:
                 q.waiting = WAIT_THROTTLE
                 q.waiting_until_ms = d.loop.now_ms + wait // 1000000 + 1
                 break
-        d.hosts[address].port = port_of(q)
-        if not connect(q, address, host):
+        if not connect(q, r, host):
             q.waiting = WAIT_SERVER
             q.waiting_until_ms = d.loop.now_ms + 1000
             break
-        opened += 1
     return True
 
 

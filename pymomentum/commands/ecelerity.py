@@ -9,6 +9,7 @@ Environment: ECELERITY_WATCHDOG, seconds a hung event loop is waited for (60).
 """
 import argparse
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def options_of(arguments):
     parser.add_argument("-d", action="store_true", dest="foreground",
                         help="stay in the foreground, with stdout and stderr")
     parser.add_argument("-n", metavar="SERVICE", dest="without", action="append", default=[], choices=SERVICES,
-                        help="leave a service out: esmtp, ecstream or queue")
+                        help="leave a service out: esmtp or ecstream")
     parser.add_argument("-s", action="store_true", help="accepted for old scripts; without effect")
     return parser.parse_args(arguments)
 
@@ -54,6 +55,8 @@ def main(arguments=None):
 
 
 def start(options):
+    if "queue" in options.without:
+        raise MomentumError("delivery cannot be left out by -n queue in this version")
     loaded = load(options.config)
     watchdog = watchdog_seconds()
     pidfile = hold_pidfile(loaded)
@@ -88,7 +91,8 @@ def supervisor_of(options, loaded, watchdog, ready):
         command += ["-n", service]
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return Supervisor(command, paniclog=logger and logger["paniclog"], spoolbase=loaded.globals["spoolbase"],
-                      watchdog=watchdog, environment={"PYTHONPATH": path}, on_up=ready and (lambda: ready(0)))
+                      watchdog=watchdog, environment={"PYTHONPATH": path},
+                      stdout=subprocess.DEVNULL if ready else None, on_up=ready and (lambda: ready(0)))
 
 
 def daemonize():

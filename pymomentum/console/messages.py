@@ -23,11 +23,15 @@ def details_text(message):
     return "\n".join(lines) + "\n"
 
 
-def body_of(call, id):
-    body = call.engine.message_body(id)
-    if body is None:
+def looked_up(look_up, id):
+    """Ask the engine for something of a message; raises ConsoleError where it has none."""
+    try:
+        found = look_up(id)
+    except ValueError:
+        raise ConsoleError(f"{id} is not a message id") from None
+    if found is None:
         raise ConsoleError(f"message {id} is not here, or is being delivered")
-    return body.decode("utf-8", "surrogateescape")
+    return found
 
 
 @command("message details", "[full|body] MESSAGE_ID")
@@ -39,11 +43,9 @@ def message_details(call):
         raise call.usage()
     id, text, data = args[-1], "", {}
     if part != "body":
-        data = call.engine.message(id)
-        if data is None:
-            raise ConsoleError(f"message {id} is not here, or is being delivered")
+        data = looked_up(call.engine.message, id)
         text = details_text(data)
     if part != "meta":
-        body = body_of(call, id)
+        body = looked_up(call.engine.message_body, id).decode("utf-8", "surrogateescape")
         text, data = text + body, {**data, "body": body}
     return Answer(text, data, "Message")

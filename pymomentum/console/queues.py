@@ -191,7 +191,7 @@ def stanza_text(loaded, name):
 def address_line(address):
     failed = address["failed_s"]
     mark = " =>" if address["next"] else " * " if failed is not None else "   "
-    line = (f"{mark}     [{address['address']}] {address['family']} "
+    line = (f"{mark}     [{address['address']}] IPv{address['family']} "
             f"({address['connect_ms']:.2f}ms con {address['deliver_ms']:.2f}ms dlv)")
     return line if failed is None else f"{line} {failed:.2f}s since failure"
 

@@ -41,8 +41,6 @@ adaptive_retry_interval
 adaptive_rset_timeout
 adaptive_scope
 adaptive_sweep_rule_enabled
-address_metrics_cleanse_interval
-address_metrics_lifetime
 alias_schemes
 always_allow
 always_deny
@@ -140,7 +138,6 @@ info
 initial_hash_buckets
 inline_transfail_processing
 keep_message_dicts_in_memory
-large_message_threshold
 legacy_message_threshold
 license
 listen_backlog
@@ -164,7 +161,6 @@ max_timed_events_per_iter
 mcmt_reception
 mdn_failures_notify
 memory_goal
-migrate_connections_between_sibling_domains
 mime_parse_large_messages_during_reception
 mm7_delivery_report
 mm7_message_class

@@ -111,12 +111,12 @@ HOTMAIL = {
     "delivered": 10715, "failed": 612, "waiting": [],
     "mx": [
         {"preference": 5, "name": "mx1.hotmail.com", "ttl": 1902, "addresses": [
-            {"address": "65.54.254.129", "family": "IPv4", "connect_ms": 0, "deliver_ms": 10259.03, "failed_s": 54.27,
+            {"address": "65.54.254.129", "family": 4, "connect_ms": 0, "deliver_ms": 10259.03, "failed_s": 54.27,
              "next": False},
-            {"address": "65.54.252.99", "family": "IPv4", "connect_ms": 743.66, "deliver_ms": 11976.77,
+            {"address": "65.54.252.99", "family": 4, "connect_ms": 743.66, "deliver_ms": 11976.77,
              "failed_s": None, "next": False}]},
         {"preference": 5, "name": "mx2.hotmail.com", "ttl": 1902, "addresses": [
-            {"address": "65.54.254.145", "family": "IPv4", "connect_ms": 77.34, "deliver_ms": 9957.49,
+            {"address": "65.54.254.145", "family": 4, "connect_ms": 77.34, "deliver_ms": 9957.49,
              "failed_s": None, "next": True}]}],
     "connections": [
         {"fd": 174, "address": "65.54.252.99", "state": "reading confirmation", "elapsed_ms": 4615.39},

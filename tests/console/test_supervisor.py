@@ -16,11 +16,13 @@ from tests.harness.wait import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# What every child begins with: beat(loop, n) and hold(loop, sequence) write the shared page.
+# What every child begins with: beat(loop, n), which also says that it has started, and hold(loop, sequence) write the shared page.
 CHILD = """
 import faulthandler, mmap, os, signal, struct, sys, time
-page = mmap.mmap(os.open(os.environ["EC_WATCH"], os.O_RDWR), 8192)
-beat = lambda loop, n: struct.pack_into("=Q", page, 64 * loop, n)
+page = mmap.mmap(os.open(os.environ["EC_WATCH"], os.O_RDWR), 8256)
+def beat(loop, n):
+    struct.pack_into("=Q", page, 64 * loop, n)
+    struct.pack_into("=Q", page, 8192, 1)
 hold = lambda loop, sequence: struct.pack_into("=Q", page, 4096 + 64 * loop, sequence)
 with open("starts", "a+") as starts:
     count = starts.tell()
@@ -52,10 +54,10 @@ def test_a_start_that_fails_is_not_repeated(supervise):
 
 
 def test_crashes_are_followed_by_longer_and_longer_waits(supervise):
-    code, log, starts = supervise("beat(0, 1)\ntime.sleep(0.2)\nif count < 4: os.kill(os.getpid(), signal.SIGSEGV)",
+    code, log, starts = supervise("beat(0, 1)\ntime.sleep(0.2)\nif count < 4: os.kill(os.getpid(), signal.SIGKILL)",
                                   first_wait=0.05, longest_wait=0.15)
     assert (code, starts) == (0, 5)
-    assert [line.rpartition("next start in ")[2] for line in log.splitlines() if "died of SIGSEGV" in line] == [
+    assert [line.rpartition("next start in ")[2] for line in log.splitlines() if "died of SIGKILL" in line] == [
         "0.05 s", "0.1 s", "0.15 s", "0.15 s"]
 
 
@@ -209,4 +211,5 @@ def test_ecelerity_refuses_what_it_cannot_serve(tmp_path):
     (tmp_path / "good.conf").write_text("pidfile = run/pid\n")
     assert "ECELERITY_WATCHDOG" in ecelerity(tmp_path, "-c", "good.conf", ECELERITY_WATCHDOG="soon").stderr
     assert ecelerity(tmp_path, "-n", "teapot").returncode == 2
+    assert "-n queue" in ecelerity(tmp_path, "-c", "good.conf", "-n", "queue").stderr
     assert "-n SERVICE" in ecelerity(tmp_path, "-h").stdout

@@ -16,6 +16,7 @@ from pymomentum.core.net.address cimport ADDRESS_TEXT
 from pymomentum.core.net.stream cimport stream_t
 from pymomentum.core.queue.domain cimport domain_t, mail_queue_t
 from pymomentum.core.queue.lease cimport lease_t
+from pymomentum.core.queue.route cimport route_t
 from pymomentum.core.smtp.dotstuff cimport dot_encode_t
 from pymomentum.core.spool.large cimport large_reader_t
 
@@ -69,13 +70,12 @@ cdef struct client_t:
     stream_t stream             # first
     lease_t lease
     timer_entry_t timer
-    list_node_t node            # in domain_t.connections, on the domain's loop
     post_t start
     loop_t *loop
     config_generation_t *generation     # pinned
     const values_t *values
     domain_t *domain
-    uint32_t address            # index in the MX answer
+    route_t *route              # touched on the domain's loop only
     sockaddr_storage peer
     char peer_text[ADDRESS_TEXT]
     char host[256]              # MX host name

@@ -24,7 +24,6 @@ from pymomentum.core.c.openssl cimport SSL_CTX, SSL_get_verify_result
 from pymomentum.core.c.uv cimport uv_buf_t
 from pymomentum.core.config.generation cimport config_binding, config_binding_t, config_current, config_delivery, config_unref
 from pymomentum.core.config.values cimport *
-from pymomentum.core.dns.mx cimport mx_address_t
 from pymomentum.core.log.record cimport attempt_t
 from pymomentum.core.loop.loop cimport (COUNT_OUTBOUND, loop_at, loop_call, loop_count, loop_t, loop_timer_clear,
                                         loop_timer_set)
@@ -35,6 +34,7 @@ from pymomentum.core.net.address cimport address_set_port, address_text
 from pymomentum.core.net.stream cimport *
 from pymomentum.core.queue.domain cimport domain_t, mail_queue_t
 from pymomentum.core.queue.lease cimport *
+from pymomentum.core.queue.route cimport route_key_t, route_t
 from pymomentum.core.queue.maintainer cimport host_answered, host_failed, maintainer_start
 from pymomentum.core.queue.outcome cimport (OUTCOME_DELIVERED, OUTCOME_PERMANENT, OUTCOME_RETURN, OUTCOME_TRANSIENT)
 from pymomentum.core.smtp.dotstuff cimport dot_encode, dot_encode_finish, dot_encode_init
@@ -76,7 +76,7 @@ def identity(str hostname not None):
 
 # ---- birth -------------------------------------------------------------------------
 
-cdef bint client_connect(mail_queue_t *q, uint32_t address, uint32_t host) noexcept nogil:
+cdef bint client_connect(mail_queue_t *q, route_t *route, uint32_t host) noexcept nogil:
     """On the domain's loop; the connection may live on another."""
     cdef domain_t *d = q.domain
     cdef client_t *c
@@ -94,25 +94,20 @@ cdef bint client_connect(mail_queue_t *q, uint32_t address, uint32_t host) noexc
     c.counted = True
     c.loop = where
     c.domain = d
-    c.address = address
+    c.route = route
     c.generation = config_current()
     c.values = config_delivery(c.generation, q.binding, d.option_name)
-    fill_peer(c, &d.mx.address[address], d.hosts[address].port)
+    fill_peer(c)
     name = d.mx.host[host].name
     memcpy(c.host, name.ptr, name.len if name.len < sizeof(c.host) - 1 else sizeof(c.host) - 1)
-    list_init(&c.node)
-    list_append(&d.connections, &c.node)
     list_init(&c.tx[0].batch)
     list_init(&c.tx[1].batch)
     timer_init(&c.timer, on_timeout)
     c.lease.loop = where
-    c.lease.queue = q
     c.lease.granted = on_granted
     c.lease.wake = on_wake
-    list_init(&c.lease.idle)
-    list_init(&c.lease.batch)
+    lease_join(&c.lease, q, route)
     c.conn = message_id_new()
-    q.connections += 1
     c.refuse_stage = -1
     if where == d.loop:
         begin(c)
@@ -132,15 +127,16 @@ cdef bint remote_leases() noexcept nogil:
     return lease_is_remote(&probe)
 
 
-cdef void fill_peer(client_t *c, const mx_address_t *a, uint32_t port) noexcept nogil:
+cdef void fill_peer(client_t *c) noexcept nogil:
     cdef char *p = <char*>&c.peer
-    if a.family == 4:
+    cdef route_key_t *k = &c.route.key
+    if k.family == 4:
         (<sockaddr*>&c.peer).sa_family = 2
-        memcpy(p + 4, a.bytes, 4)
+        memcpy(p + 4, k.address, 4)
     else:
         (<sockaddr*>&c.peer).sa_family = 10
-        memcpy(p + 8, a.bytes, 16)
-    address_set_port(&c.peer, <int>port)
+        memcpy(p + 8, k.address, 16)
+    address_set_port(&c.peer, k.port)
     address_text(<sockaddr*>&c.peer, c.peer_text)
 
 
@@ -176,21 +172,21 @@ cdef inline void stage(client_t *c, int which, int64_t seconds) noexcept nogil:
 cdef struct report_t:
     post_t post                 # first
     domain_t *domain
-    uint32_t address
+    route_t *route
     uint32_t connect_us
     bint failed
 
 
-cdef void report_here(domain_t *d, uint32_t address, uint32_t us, bint failed) noexcept nogil:
+cdef void report_here(domain_t *d, route_t *route, uint32_t us, bint failed) noexcept nogil:
     if failed:
-        host_failed(d, address)
+        host_failed(d, route)
     else:
-        host_answered(d, address, us)
+        host_answered(d, route, us)
 
 
 cdef void on_report(post_t *p) noexcept nogil:
     cdef report_t *r = <report_t*>p
-    report_here(r.domain, r.address, r.connect_us, r.failed)
+    report_here(r.domain, r.route, r.connect_us, r.failed)
     free(r)
 
 
@@ -198,13 +194,13 @@ cdef void report(client_t *c, bint failed) noexcept nogil:
     cdef uint32_t us = <uint32_t>((clock_mono_ns() - c.connect_ns) // 1000)
     cdef report_t *r
     if not lease_is_remote(&c.lease):
-        report_here(c.domain, c.address, us, failed)
+        report_here(c.domain, c.route, us, failed)
         return
     r = <report_t*>malloc(sizeof(report_t))
     if r == NULL:
         return                  # the host keeps the state it had
     r.domain = c.domain
-    r.address = c.address
+    r.route = c.route
     r.connect_us = us
     r.failed = failed
     loop_call(c.domain.loop, &r.post, on_report)
@@ -257,7 +253,7 @@ cdef void settle(client_t *c, ec_message_t *m, int outcome, slice_t text, uint64
     cdef const config_binding_t *b = config_binding(c.generation, m.binding)
     memset(&a, 0, sizeof(a))
     a.conn = c.conn
-    a.domain = c.domain.name
+    a.domain = (<domain_t*>m.domain).name
     a.group = b.group if b != NULL else slice_of(b"default")
     a.binding = b.name if b != NULL else slice_of(b"default")
     a.peer = slice_of(c.peer_text)
@@ -505,6 +501,7 @@ cdef void on_granted(lease_t *l) noexcept nogil:
     while not list_empty(&l.batch):
         take(t, l.batch.next)
     t.active = True
+    c.domain = l.queue.domain           # a sibling's, it may be
     if c.stream.closing or c.stream.closed or c.quitting:
         settle_all(c, t, OUTCOME_RETURN, slice_make(NULL, 0))
         t.active = False

@@ -1,0 +1,34 @@
+# route_t: one binding's way to one address: its health, and who may share its connections.
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from pymomentum.core.base.list cimport list_node_t
+from pymomentum.core.base.slice cimport slice_t
+from pymomentum.core.dns.mx cimport mx_address_t
+from pymomentum.core.loop.loop cimport loop_t
+from pymomentum.core.queue.domain cimport mail_queue_t
+
+cdef struct route_key_t:
+    uint8_t address[16]
+    uint16_t binding
+    uint16_t port
+    uint8_t family
+    uint8_t pad[3]
+
+cdef struct route_t:            # per loop
+    route_key_t key
+    list_node_t hungry          # queues with active mail whose best host this is
+    list_node_t idle            # leases of any of them that rest
+    uint64_t failed_ms          # when it failed last, monotonic; 0: it answered since
+    uint64_t used_ms
+    uint32_t connect_us         # decayed averages
+    uint32_t deliver_us
+    uint32_t connections        # open or opening
+    uint32_t failures           # in a row
+
+
+cdef route_t *route_find(loop_t *loop, uint16_t binding, const mx_address_t *a, uint32_t port) noexcept nogil   # NULL: nothing known
+cdef route_t *route_make(loop_t *loop, uint16_t binding, const mx_address_t *a, uint32_t port) noexcept nogil   # NULL: no memory
+cdef void route_hungry(route_t *r, mail_queue_t *q) noexcept nogil          # listed once, at the end
+cdef void route_fed(mail_queue_t *q) noexcept nogil                         # listed no more
+# The next queue, other than `own`, that a connection made for `own` may serve; NULL: none.
+cdef mail_queue_t *route_next(route_t *r, mail_queue_t *own) noexcept nogil

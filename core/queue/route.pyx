@@ -1,0 +1,106 @@
+"""Routes: what one binding knows of one address.
+
+Domains that share an MX host share its connections: a connection whose own
+queue is empty takes mail of the next hungry queue with the same options.
+Routes belong to a loop, as domain records do; they are dropped when nobody
+has used them for address_metrics_lifetime.
+"""
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from pymomentum.core.base.hash cimport hash_del, hash_get, hash_next, hash_put
+from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_node_t, list_remove
+from pymomentum.core.base.slice cimport slice_make
+from pymomentum.core.base.status cimport EC_OK
+from pymomentum.core.config.generation cimport config_current, config_generation_t, config_unref
+from pymomentum.core.config.values cimport (OPT_ADDRESS_METRICS_CLEANSE_INTERVAL, OPT_ADDRESS_METRICS_LIFETIME,
+                                            OPT_MAX_OUTBOUND_CONNECTIONS, OPT_SUSPEND_DELIVERY, opt_number)
+from .domain cimport queue_loop, queue_loop_t
+
+
+cdef void fill(route_key_t *k, uint16_t binding, const mx_address_t *a, uint32_t port) noexcept nogil:
+    memset(k, 0, sizeof(k[0]))
+    memcpy(k.address, a.bytes, 4 if a.family == 4 else 16)
+    k.family = a.family
+    k.binding = binding
+    k.port = <uint16_t>port
+
+
+cdef route_t *route_find(loop_t *loop, uint16_t binding, const mx_address_t *a, uint32_t port) noexcept nogil:
+    cdef route_key_t k
+    fill(&k, binding, a, port)
+    return <route_t*>hash_get(&queue_loop(loop).routes, slice_make(<char*>&k, sizeof(k)))
+
+
+cdef void sweep(loop_t *loop) noexcept nogil:
+    """Forget routes that nobody uses; a walk restarts after each removal's shift, so it may need several sweeps."""
+    cdef queue_loop_t *ql = queue_loop(loop)
+    cdef config_generation_t *g = config_current()
+    cdef uint64_t life = <uint64_t>opt_number(g.globals, OPT_ADDRESS_METRICS_LIFETIME) * 1000
+    cdef uint64_t every = <uint64_t>opt_number(g.globals, OPT_ADDRESS_METRICS_CLEANSE_INTERVAL) * 1000
+    cdef size_t cursor = 0
+    cdef route_t *r
+    config_unref(g)
+    if loop.now_ms - ql.swept_ms < every:
+        return
+    ql.swept_ms = loop.now_ms
+    while True:
+        r = <route_t*>hash_next(&ql.routes, &cursor)
+        if r == NULL:
+            return
+        if r.connections == 0 and list_empty(&r.hungry) and loop.now_ms - r.used_ms > life:
+            hash_del(&ql.routes, slice_make(<char*>&r.key, sizeof(r.key)))
+            free(r)
+
+
+cdef route_t *route_make(loop_t *loop, uint16_t binding, const mx_address_t *a, uint32_t port) noexcept nogil:
+    cdef route_t *r = route_find(loop, binding, a, port)
+    if r != NULL:
+        r.used_ms = loop.now_ms
+        return r
+    sweep(loop)
+    r = <route_t*>calloc(1, sizeof(route_t))
+    if r == NULL:
+        return NULL
+    fill(&r.key, binding, a, port)
+    list_init(&r.hungry)
+    list_init(&r.idle)
+    r.used_ms = loop.now_ms
+    if hash_put(&queue_loop(loop).routes, slice_make(<char*>&r.key, sizeof(r.key)), r) != EC_OK:
+        free(r)
+        return NULL
+    return r
+
+
+cdef void route_hungry(route_t *r, mail_queue_t *q) noexcept nogil:
+    if q.hungry_in != r:
+        list_remove(&q.hungry)
+        list_append(&r.hungry, &q.hungry)
+        q.hungry_in = r
+
+
+cdef void route_fed(mail_queue_t *q) noexcept nogil:
+    list_remove(&q.hungry)
+    q.hungry_in = NULL
+
+
+cdef bint may_take(mail_queue_t *q, mail_queue_t *own) noexcept nogil:
+    cdef int64_t most = opt_number(q.values, OPT_MAX_OUTBOUND_CONNECTIONS)
+    return q != own and q.values == own.values and not list_empty(&q.active) and q.waiting_until_ms == 0 \
+        and opt_number(q.values, OPT_SUSPEND_DELIVERY) != 1 and (most < 0 or q.connections < most)
+
+
+cdef mail_queue_t *route_next(route_t *r, mail_queue_t *own) noexcept nogil:
+    """Takes it off the list; one that is fit no more is taken off too.  A bounded look."""
+    cdef mail_queue_t *q = NULL
+    cdef size_t at = <size_t>(<char*>&q.hungry - <char*>q)
+    cdef int looks
+    for looks in range(16):
+        if list_empty(&r.hungry):
+            return NULL
+        q = <mail_queue_t*>(<char*>r.hungry.next - at)
+        route_fed(q)
+        if may_take(q, own):
+            return q
+    return NULL

@@ -1,0 +1,172 @@
+"""ecelerity, ec_ctl and ec_console with the real server."""
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pymomentum.console.client import Client
+from pymomentum.errors import ConsoleError
+from pymomentum.pidfile import running
+from tests.harness.smtp import SMTPClient
+from tests.harness.wait import until
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+class Site:
+    """A folder with a configuration, and the commands that are run in it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.port = free_port()
+        self.write("")
+
+    def write(self, further):
+        (self.folder / "ecelerity.conf").write_text(f"""
+            spoolbase = spool
+            spool_segment_size = 1048576
+            pidfile = run/pid
+            relay_hosts ( 127.0.0.0/8 )
+            gateway = "127.0.0.1:1"
+            ESMTP_Listener {{ Listen "127.0.0.1:{self.port}" {{ }} }}
+            Control_Listener {{ Listen "run/2025" {{ file_mode = 0600 }} }}
+            ec_logger {{
+                mainlog = mainlog.ec
+                paniclog = paniclog.ec
+                rejectlog = rejectlog.ec
+            }}
+            bounce_logger {{
+                bouncelog = bouncelog.ec
+            }}
+            {further}
+        """)
+
+    def command(self, name, *args, **env):
+        return subprocess.run([sys.executable, "-m", f"pymomentum.commands.{name}", *args], cwd=self.folder, timeout=20,
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                              env={**os.environ, "PYTHONPATH": str(ROOT), "CONFFILE": "ecelerity.conf", **env})
+
+    def ctl(self, verb):
+        done = self.command("ec_ctl", verb)
+        return done.returncode, (done.stdout + done.stderr).splitlines()[-1]
+
+    def ask(self, command):
+        with Client(str(self.folder / "run" / "2025")) as client:
+            return client.ask(command)
+
+    def pid(self):
+        return int(self.ask("pid")[0])
+
+    def paniclog(self):
+        return (self.folder / "paniclog.ec").read_text()
+
+
+@pytest.fixture
+def site(tmp_path):
+    site = Site(tmp_path)
+    yield site
+    supervisor = running(str(tmp_path / "run" / "pid"))
+    if supervisor:
+        os.kill(supervisor, signal.SIGTERM)
+        os.kill(supervisor, signal.SIGTERM)
+        until(lambda: not running(str(tmp_path / "run" / "pid")), timeout=30, what="end of the server")
+
+
+def test_ec_ctl_starts_and_stops_a_server(site):
+    assert site.ctl("status") == (3, "ecelerity is not running")
+    assert site.ctl("stop") == (0, "ecelerity is not running")
+    code, said = site.ctl("start")
+    supervisor = running(str(site.folder / "run" / "pid"))
+    assert (code, said) == (0, f"ecelerity started (pid {supervisor})")
+    assert site.ctl("start") == (0, f"ecelerity is already running (pid {supervisor})")
+    assert site.ctl("status") == (0, f"ecelerity is running (pid {supervisor})")
+    first = site.pid()
+    assert first != supervisor
+    assert site.ctl("restart")[0] == 0
+    assert site.pid() != first
+    assert site.ctl("stop") == (0, "ecelerity stopped")
+    assert not (site.folder / "run" / "pid").exists() and not (site.folder / "run" / "2025").exists()
+
+
+def test_queued_mail_is_seen_in_the_console_and_survives_a_crash(site):
+    assert site.ctl("start")[0] == 0
+    with SMTPClient("127.0.0.1", site.port) as smtp:
+        smtp.send_mail("a@test", "b@example.com")
+    until(lambda: site.ask("mailq")[0].endswith("       0       1\n"), what="delayed message")
+    domain = site.ask("mailq")[0].splitlines()[2].split()[1]
+    row = site.ask(f"showqueue {domain}")[0]
+    assert row.startswith("[delayed/default] ") and row.endswith("  From: <a@test> To: <b@example.com>\n")
+    details = site.ask(f"message details {row.split()[1]}")[0]
+    assert f"Message: {row.split()[1]}\n" in details and "             Recipient: b@example.com\n" in details
+    assert "Code: 451 4.4.1 [internal] No valid hosts" in details
+    assert "\r\n\r\n" in site.ask(f"message details body {row.split()[1]}")[0]
+    assert "        Received Messages:      1\n" in site.ask("summary")[0]
+    assert f"Domain '{domain}' has " in site.ask(f"domain {domain}")[0]
+
+    killed = site.pid()
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: f"server (pid {killed}) died of SIGKILL" in site.paniclog(), what="line in the paniclog")
+    until(lambda: not Path(f"/proc/{killed}").exists())
+    until(lambda: answers(site) and site.ask("mailq")[0].endswith("       0       1\n"), what="restart")
+    assert site.pid() != killed
+    assert row.split()[1] in site.ask(f"showqueue {domain}")[0]
+    assert "died of SIGKILL" in site.ask("paniclog")[0]
+
+
+def answers(site):
+    try:
+        return site.pid()
+    except ConsoleError:
+        return None
+
+
+def test_reload_by_signal_and_console(site):
+    assert site.ctl("start")[0] == 0
+    supervisor = running(str(site.folder / "run" / "pid"))
+    site.write("no_such_option = 1")
+    text, status = site.ask("config reload")
+    assert status == 1 and 'ecelerity.conf:' in text and "no_such_option" in text
+    os.kill(supervisor, signal.SIGHUP)
+    until(lambda: "no_such_option" in site.paniclog(), what="refusal in the paniclog")
+    site.write('Control_Listener { Listen "run/second" { } }')
+    assert site.ask("config reload") == ("configuration reloaded.\n", 0)
+    with Client(str(site.folder / "run" / "second")) as client:
+        assert client.ask("pid")[0] == site.ask("pid")[0]
+
+
+def test_logs_are_reopened(site):
+    assert site.ctl("start")[0] == 0
+    (site.folder / "mainlog.ec").rename(site.folder / "mainlog.1")
+    assert site.ask("reopen logs")[1] == 0
+    until(lambda: (site.folder / "mainlog.ec").exists(), what="new mainlog")
+
+
+def test_console_shutdown_ends_the_supervisor_too(site):
+    assert site.ctl("start")[0] == 0
+    assert site.ask("shutdown") == ("shutting down.\n", 0)
+    until(lambda: not running(str(site.folder / "run" / "pid")), timeout=40, what="end of the supervisor")
+    assert "died" not in site.paniclog()
+
+
+def test_a_port_in_use_is_told_at_once(site):
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", site.port))
+        taken.listen()
+        for arguments in (["-d"], []):
+            done = site.command("ecelerity", "-c", "ecelerity.conf", *arguments)
+            assert done.returncode == 1
+            assert f"ecelerity: cannot listen on 127.0.0.1:{site.port}: Address already in use" in done.stderr
+            assert "Traceback" not in done.stderr
+        assert site.ctl("start") == (1, "ec_ctl: ecelerity did not start")
+        assert not (site.folder / "run" / "pid").exists()
