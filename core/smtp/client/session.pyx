@@ -473,7 +473,8 @@ cdef void on_closed_for_clear(stream_t *st, int status) noexcept nogil:
 cdef bint more_allowed(client_t *c) noexcept nogil:
     cdef int64_t deliveries = opt_number(c.values, OPT_MAX_DELIVERIES_PER_CONNECTION)
     cdef int64_t recipients = opt_number(c.values, OPT_MAX_RECIPIENTS_PER_CONNECTION)
-    return not c.quitting and (deliveries <= 0 or c.deliveries < deliveries) and (recipients <= 0 or c.recipients < recipients)
+    cdef uint32_t hoped = c.deliveries + (c.tx[c.now].n if c.tx[c.now].active else 0)      # with those in hand
+    return not c.quitting and (deliveries <= 0 or hoped < deliveries) and (recipients <= 0 or c.recipients < recipients)
 
 
 cdef uint32_t batch_most(client_t *c) noexcept nogil:
