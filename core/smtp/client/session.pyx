@@ -18,7 +18,7 @@ from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.limit cimport limit_give, limit_t, limit_take
 from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_node_t, list_remove
 from pymomentum.core.base.slice cimport slice_ieq, slice_make, slice_of, slice_t
-from pymomentum.core.base.status cimport EC_CORRUPT, EC_OK
+from pymomentum.core.base.status cimport EC_CLOSED, EC_CORRUPT, EC_OK
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.c.openssl cimport SSL_CTX, SSL_get_verify_result
 from pymomentum.core.c.uv cimport uv_buf_t
@@ -759,6 +759,8 @@ cdef void on_eof(client_t *c) noexcept nogil:
         close(c)
     elif c.deliveries and c.stage == STAGE_MAILFROM:
         give_back(c)
+    elif c.stage == STAGE_TLS:
+        on_secure(&c.stream, EC_CLOSED)
     elif STAGE_MAILFROM <= c.stage <= STAGE_CONFIRMATION:
         broken(c, b"451 4.4.2 [internal] connection closed by remote host")
     else:
