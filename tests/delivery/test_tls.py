@@ -2,6 +2,7 @@
 import pytest
 
 from tests.harness.cert import certificate
+from tests.harness.sink import Sink
 
 
 @pytest.mark.variants
@@ -51,8 +52,9 @@ def test_starttls_refused(mta, how):
 @pytest.mark.parametrize("options, delivered", [("tls = ifavailable", True), ("tls = ifavailable\ntls_ifavailable_fallback = false", False),
                                                 ("tls = required", False)])
 def test_handshake_that_fails(mta, options, delivered):
-    mta.config(options)
-    sink = mta.route(tls=True, starttls=["220 go ahead\nnonsense"])
+    # no version in common: the sink says so by an alert and closes
+    mta.config(options + '\ntls_protocols = "+TLSv1.1:-TLSv1.2:-TLSv1.3"\ntls_ciphers = "DEFAULT:@SECLEVEL=0"')
+    sink = mta.route(tls=True)
     mta.send()
     if delivered:
         sink.wait(messages=1)
@@ -62,8 +64,42 @@ def test_handshake_that_fails(mta, options, delivered):
         assert t.text.startswith("451 4.7.5 [internal]") and t.stage in (16, 17) and not sink.messages
 
 
+@pytest.mark.parametrize("options, delivered", [("tls = ifavailable", True), ("tls = required", False)])
+def test_peer_that_closes_instead_of_a_handshake(mta, options, delivered):
+    mta.config(options)
+    mta.dns({"example.com": {"A": ["127.0.0.3"]}})
+    peer = ClosesAtHandshake("127.0.0.3", mta.sink_port)
+    with peer:
+        mta.send()
+        if delivered:
+            peer.wait(messages=1)           # it comes again, and not by TLS
+        else:
+            [t] = mta.wait_log("T")
+            assert t.text == "451 4.7.5 [internal] TLS negotiation failed" and t.stage == 17
+
+
+def test_clear_text_behind_the_go_ahead_is_not_heard(mta):
+    mta.config("tls = required")
+    sink = mta.route(tls=True, starttls="220 go ahead\n250 injected")
+    mta.send()
+    [t] = mta.wait_log("T")
+    assert t.stage == 17 and not sink.seen("MAIL")
+
+
+class ClosesAtHandshake(Sink):
+    """Says the go-ahead to STARTTLS and closes."""
+
+    def __init__(self, address, port):
+        super().__init__(address, port, extensions=("STARTTLS",), starttls=self.go_ahead)
+
+    def go_ahead(self, args):
+        for sock in list(self._live):
+            sock.sendall(b"220 go ahead\r\n")
+        raise OSError
+
+
 def test_certificate_is_checked(mta):
-    cert, _ = certificate()                 # of localhost, signed by itself
+    cert, _ = certificate("localhost")       # signed by itself
     mta.config(f'tls = required\ntls_verify = ca\ntls_ca = "{cert}"')
     sink = mta.route(tls=True)
     mta.send()
@@ -72,7 +108,7 @@ def test_certificate_is_checked(mta):
 
 
 def test_certificate_of_another_host(mta):
-    cert, _ = certificate()
+    cert, _ = certificate("localhost")
     mta.config(f'tls = required\ntls_verify = host\ntls_ca = "{cert}"')
     sink = mta.route(tls=True)
     mta.send()
@@ -90,7 +126,7 @@ def test_certificate_of_an_unknown_authority(mta):
 
 
 def test_host_name_that_matches(mta):
-    cert, _ = certificate()
+    cert, _ = certificate("localhost")
     mta.config(f'tls = required\ntls_verify = host\ntls_ca = "{cert}"')
     mta.dns({"example.com": {"MX": ["localhost"]}, "localhost": {"A": ["127.0.0.2"]}})
     sink = mta.sink("127.0.0.2", tls=True)
