@@ -164,6 +164,7 @@ class Server:
         loaded = config.load(self.path)
         number = config.publish(loaded)
         self.loaded = loaded
+        maintainer.refresh()
         self.open_listeners()
         self.open_console()
         return number
