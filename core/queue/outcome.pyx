@@ -121,7 +121,8 @@ cdef void message_settle(mail_queue_t *q, ec_message_t *m, int outcome, const at
     if outcome == OUTCOME_PERMANENT:
         permanent(q, m, a)
         return
-    message_set_code(m, a.text)
+    if a.text.ptr != m.code:            # fail_now gives the code that stands there
+        message_set_code(m, a.text)
     limit = retry_limit(q.values)
     age = <int64_t>(loop.wall_us - m.created_us) // 1000000
     log_failure(loop, m, a, False)

@@ -286,6 +286,11 @@ class Mta:
         until(lambda: len(self.mainlog(kind)) >= n, timeout, lambda: f"{n} {kind} records: {self.lines('mainlog')}")
         return self.mainlog(kind)
 
+    def wait_rejectlog(self, n, timeout=10):
+        """Block until the rejectlog has n records; answers them."""
+        until(lambda: len(self.rejectlog()) >= n, timeout, lambda: f"{n} rejections: {self.lines('rejectlog')}")
+        return self.rejectlog()
+
     def wait_empty(self, timeout=10):
         """Block until no mail is left, in queues or on its way."""
         until(lambda: self.counters()["ResidentMessages"] == 0 and self.counters()["TotalQueueSize"] == 0, timeout,

@@ -388,6 +388,7 @@ cdef void do_rcpt(session_t *s, slice_t args) noexcept nogil:
             r.address = completed(&s.tx, path.local, host_of(s))        # Postmaster, RFC 5321 4.5.1
     else:
         r.address = arena_copy(&s.tx, path.whole)
+    s.candidate = r
     if not may_relay(s, address_domain(r.address)):
         s.state = AT_RELAYING_DENIED
         session_reject(s, 550, b"5.7.1 relaying denied")
@@ -397,7 +398,6 @@ cdef void do_rcpt(session_t *s, slice_t args) noexcept nogil:
         r.orcpt = arena_copy(&s.tx, params.orcpt)
     r.notify = params.notify
     s.last_rcpt[0] = r
-    s.candidate = r
     s.state = AT_RCPTTO_REPLY
     session_phase(s, HOOK_VALIDATE_RCPTTO, after_rcpt)
 

@@ -90,7 +90,7 @@ cdef struct session_t:
     smtp_mail_params_t params   # envid and auth point into tx
     rcpt_t *rcpts
     rcpt_t **last_rcpt
-    rcpt_t *candidate           # its phase runs
+    rcpt_t *candidate           # of the last RCPT, taken or not
     slice_t own_name
     uint32_t rcpt_count
     uint32_t step               # of the phases behind the body

@@ -239,6 +239,7 @@ cdef void session_reset(session_t *s) noexcept nogil:
     s.has_mail = False
     s.in_data = False
     s.rcpts = NULL
+    s.candidate = NULL
     s.last_rcpt = &s.rcpts
     s.rcpt_count = 0
     s.metas = NULL
@@ -404,7 +405,7 @@ cdef void session_reply(session_t *s, const char *text) noexcept nogil:
 
 cdef void context(session_t *s, buf_t *conn, buf_t *mess) noexcept nogil:
     """The two dictionaries as the rejectlog shows them."""
-    cdef rcpt_t *r = s.rcpts
+    cdef rcpt_t *r = s.candidate
     buf_add(conn, b"pathway=default", 15)
     if s.helo.len:
         buf_add(conn, b',ehlo_string="', 14)
@@ -418,8 +419,6 @@ cdef void context(session_t *s, buf_t *conn, buf_t *mess) noexcept nogil:
         buf_add(mess, b'mailfrom_string="MAIL FROM:<', 28)
         buf_add(mess, s.mailfrom.ptr, s.mailfrom.len)
         buf_add(mess, b'>"', 2)
-    while r != NULL and r.next != NULL:
-        r = r.next
     if r != NULL:
         buf_add(mess, b',rcptto_string="RCPT TO:<', 25)
         buf_add(mess, r.address.ptr, r.address.len)
