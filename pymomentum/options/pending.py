@@ -191,7 +191,6 @@ routes
 rset_timeout
 scheduler
 scope_max_outbound_connections
-server_max_file_descriptors
 server_reserve_outbound_connections
 service_sessions
 signing_stats
