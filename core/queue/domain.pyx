@@ -103,6 +103,7 @@ cdef void domain_free(domain_t *d) noexcept nogil:
         free(q)
         q = next
     mx_answer_free(d.mx)
+    free(d.refusal)
     if d.generation != NULL:
         config_unref(d.generation)
     d.loop.counters[COUNT_DOMAINS] -= 1

@@ -8,6 +8,7 @@ left runs again at once.
 import time
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport malloc
 from libc.string cimport memchr, memcpy, memset
 
 from pymomentum.core.base.atomic cimport atomic_cas32, atomic_store32
@@ -32,7 +33,7 @@ from pymomentum.core.net.address cimport address_parse
 from .domain cimport *
 from .lease cimport lease_switch, lease_t, lease_wake
 from .outcome cimport message_fail
-from .route cimport route_find, route_hungry, route_make, route_t
+from .route cimport route_find, route_hungry, route_make, route_refused, route_t
 
 cdef enum:
     RUN = 1000                  # messages moved or failed per run
@@ -196,7 +197,8 @@ cdef route_t *pick(mail_queue_t *q, uint32_t *host) noexcept nogil:
     return NULL
 
 
-cdef void host_failed(domain_t *d, route_t *route) noexcept nogil:
+cdef void host_failed(domain_t *d, route_t *route, const refusal_t *why) noexcept nogil:
+    route_refused(route, why)
     route.failed_ms = d.loop.now_ms
     route.failures += 1
     d.failures += 1
@@ -208,6 +210,7 @@ cdef void host_answered(domain_t *d, route_t *route, uint32_t connect_us) noexce
     route.failures = 0
     route.connect_us = (route.connect_us * 7 + connect_us) // 8 if route.connect_us else connect_us
     d.failures = 0
+    route_refused(route, NULL)
     d.contact_ms = d.loop.now_ms
 
 
@@ -407,6 +410,26 @@ cdef bint open_some(mail_queue_t *q) noexcept nogil:
     return True
 
 
+cdef const char *excuse(mail_queue_t *q) noexcept nogil:
+    """Why no host is fit: what the last of them said, or that none was reached."""
+    cdef domain_t *d = q.domain
+    cdef route_t *r
+    cdef route_t *last = NULL
+    cdef uint32_t i, port = queue_port(q)
+    for i in range(d.mx.addresses):
+        r = route_find(d.loop, q.binding, &d.mx.address[i], port)
+        if r != NULL and r.failed_ms and (last == NULL or r.failed_ms >= last.failed_ms):
+            last = r
+    if last == NULL or last.refusal == NULL:
+        return NO_HOSTS
+    if d.refusal == NULL:
+        d.refusal = <refusal_t*>malloc(sizeof(refusal_t))
+    if d.refusal == NULL:
+        return NO_HOSTS
+    d.refusal[0] = last.refusal[0]
+    return d.refusal.text
+
+
 cdef void serve(mail_queue_t *q, uint32_t *left) noexcept nogil:
     cdef domain_t *d = q.domain
     q.waiting = WAIT_NOTHING
@@ -442,7 +465,7 @@ cdef void serve(mail_queue_t *q, uint32_t *left) noexcept nogil:
     elif prohibited(d):
         fail_active(q, True, PRIVATE, left)
     elif not open_some(q) and q.connections == 0:
-        fail_active(q, False, NO_HOSTS, left)
+        fail_active(q, False, excuse(q), left)
 
 
 cdef void schedule(domain_t *d, bint more) noexcept nogil:

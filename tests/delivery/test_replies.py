@@ -61,11 +61,8 @@ def test_no_recipient_no_body(mta, extensions):
 def test_pipelining_peer_that_takes_data_without_recipients(mta):
     """RFC 2920 3.1: it gets a lone dot, and no body."""
     sink = mta.route(rcpt=["550 5.1.1 who?", "250 OK"])
-    original = sink.replies["data"]
-
     mta.send()
     mta.wait_log("P")
-    assert original.startswith("354")
     mta.send()
     sink.wait(messages=1)
     assert sink.messages[0].data.endswith(b"test\r\n")
@@ -122,18 +119,15 @@ def test_421_to_one_message_gives_the_others_back(mta):
 def test_peer_that_closes_between_messages_defers_nobody(mta):
     seen = {}
 
-    class Close(OSError):
-        pass
-
     def body(message):
         seen[message.connection] = seen.get(message.connection, 0) + 1
         return "250 2.0.0 taken"
 
     def mail(path):
         if seen.get(len(sink.connections) - 1, 0) >= 2:
-            raise Close                             # the sink closes this connection without a word
+            raise OSError                           # the sink closes this connection without a word
         return "250 OK"
-    sink = mta.route(mail=mail, body=body)
+    sink = mta.route(mail=mail, body=body, delay={"mail": 0.02})    # what it has said is out before it closes
     mta.config("suspend_delivery = true\ndelayed_queue_scan_interval = 1\nmax_outbound_connections = 1")
     for i in range(6):
         mta.send(rcpts=f"r{i}@example.com")
@@ -153,15 +147,18 @@ def test_421_at_the_end_of_a_body_defers_that_message_alone(mta):
     assert (t.stage, t.text) == (9, "421 4.3.2 closing")
 
 
-@pytest.mark.parametrize("banner", ["554 5.7.1 no mail from you", "421 4.3.2 busy"])
-def test_host_that_refuses_at_its_banner_leads_to_the_next(mta, banner):
-    mta.dns({"example.com": {"MX": [(10, "mx1.test"), (20, "mx2.test")]}, "mx1.test": {"A": ["127.0.0.1"]}, "mx2.test": {"A": ["127.0.0.2"]}})
-    mta.sink("127.0.0.1", banner=banner)
-    second = mta.sink("127.0.0.2")
+@pytest.mark.variants
+def test_host_that_refuses_at_its_banner_leads_to_the_next(mta):
+    mta.dns({"example.com": {"MX": [(10, "mx1.test"), (20, "mx2.test"), (30, "mx3.test"), (40, "mx4.test")]},
+             **{f"mx{i}.test": {"A": [f"127.0.0.{i}"]} for i in range(1, 5)}})
+    mta.sink("127.0.0.1", banner="554 5.7.1 no mail from you")
+    mta.sink("127.0.0.2", ehlo="421 4.3.2 busy")
+    mta.sink("127.0.0.3", cut_at="banner")
+    last = mta.sink("127.0.0.4")
     for i in range(3):
         mta.send(rcpts=f"{i}@example.com")
-    mta.config("retry_interval = 1")
-    second.wait(messages=2, timeout=10)
+    mta.wait_log("D", 3)
+    assert len(last.messages) == 3 and not mta.mainlog("T")
 
 
 GARBAGE = ["hello", "", "99 short", "600 no such class", "2x0 x", "250", "\0\0\0", "250_OK", "HTTP/1.1 400 Bad Request"]

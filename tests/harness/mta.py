@@ -41,6 +41,7 @@ pidfile = $folder/pid
 relay_hosts ( 127.0.0.0/8 )
 remote_smtp_port = $sink_port
 resolv_conf = $folder/resolv.conf
+generate_bounces = false
 """
 STANZAS = {
     "esmtp_listener": 'ESMTP_Listener { Listen "127.0.0.1:$port" { } }\n',
