@@ -70,7 +70,6 @@ cluster_scope_max_outbound_connections
 cluster_server_max_outbound_connections
 concurrency
 connect_timeout_to_delay
-context
 control_client_timeout
 critical
 crypto_engine
