@@ -80,7 +80,11 @@ cdef struct queue_loop_t:       # a loop's PLACE_QUEUE
     hash_t routes               # route_key_t -> route_t
     uint64_t swept_ms
     domain_t *dirty
+    loop_t *loop
     post_t drain
+    post_t refresh              # in use while a reload is taken up
+    uint32_t refreshing         # atomic
+    size_t refresh_cursor
 
 ctypedef void (*domain_fn)(domain_t *d) noexcept nogil
 

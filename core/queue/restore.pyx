@@ -5,6 +5,7 @@ a bounded number at a time; the loop files them as any other message and
 drops what the spool has.  New mail is accepted meanwhile.
 """
 import os
+import re
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
@@ -73,6 +74,8 @@ cdef void on_recovered(void *ctx, recovered_t *f) noexcept nogil:
     cdef slice_t binding
     cdef int slot
     cdef void *verdict = hash_get(&r.quarantined, slice_make(<char*>&f.seq, 8))
+    if f.large:                             # also of what is held or not understood
+        buf_add(&r.large, <char*>&f.body_seq, 8)
     if verdict != NULL:
         r.left_out += 1
         if verdict == DELETE:
@@ -95,7 +98,6 @@ cdef void on_recovered(void *ctx, recovered_t *f) noexcept nogil:
     m.flags |= MSG_SPOOLED
     if f.large:
         m.flags |= BODY_LARGE
-        buf_add(&r.large, <char*>&f.body_seq, 8)
     binding = m.env.binding
     if f.state_bytes.len:
         state_decode(f.state_bytes, m, &binding)
@@ -121,8 +123,7 @@ def remove_orphans(needed):
         return                  # not everything was understood: keep all
     folder = os.path.join((<bytes>s.base).decode(), "large")
     for name in os.listdir(folder):
-        seq = int(name, 16)
-        if seq < s.first_seq and seq not in needed:
+        if re.fullmatch("[0-9a-f]{16}", name) and int(name, 16) < s.first_seq and int(name, 16) not in needed:
             os.unlink(os.path.join(folder, name))
 
 

@@ -10,18 +10,19 @@ from libc.string cimport memcpy
 
 from pymomentum.core.base.atomic cimport atomic_add64, atomic_load32
 from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_t
-from pymomentum.core.base.status cimport EC_OK
+from pymomentum.core.base.status cimport EC_CORRUPT, EC_OK
 from pymomentum.core.c.posix cimport (cond_wait_ms, pthread_cond_signal, pthread_cond_wait,
                                       pthread_mutex_lock, pthread_mutex_unlock, pthread_self, pthread_setname_np, unlink,
                                       usleep)
 from .layout cimport SPOOL_BLOCK, record_header_t
 from .places cimport places_of
 from .reader cimport record_read
-from .segment cimport segment_free, segment_make
+from .segment cimport segment_free, segment_make, segment_remove
 from .spool cimport SEGMENT_GONE, segment_t, spool_chunk_t, spool_large_path, spool_t
 
 cdef enum:
     CHUNK_BYTES = 256 << 10
+    ROOM = 128 << 10            # of a segment, for headers and tombstones
     PAUSE_US = 2000             # between chunks: commits go first
     SPARES = 3
 
@@ -35,59 +36,41 @@ cdef int by_offset(const void *a, const void *b) noexcept nogil:
     return (x > y) - (x < y)
 
 
-cdef void recycle(spool_t *s, segment_t *seg) noexcept nogil:
+cdef bint recycle(spool_t *s, segment_t *seg) noexcept nogil:
+    """False where the disk refuses: until it is void on disk, nothing newer may go."""
     cdef bint kept = False
     cdef bint same = seg.size + SPOOL_BLOCK == s.segment_size
-    cdef int rc = segment_free(s, seg.fd, seg.size + SPOOL_BLOCK)
-    if rc == EC_OK:
-        pthread_mutex_lock(&s.lock)
-        if same and s.spares_n < SPARES:
-            s.spares[s.spares_n] = seg.fd
-            s.spares_n += 1
-            kept = True
-        pthread_mutex_unlock(&s.lock)
-    if not kept:
-        remove_file(seg.fd)
+    if segment_free(s, seg.fd, seg.size + SPOOL_BLOCK) != EC_OK:
+        return False
     pthread_mutex_lock(&s.lock)
+    if same and s.spares_n < SPARES:
+        s.spares[s.spares_n] = seg.fd
+        s.spares_n += 1
+        kept = True
+    pthread_mutex_unlock(&s.lock)
+    if not kept:
+        segment_remove(seg.fd)
+    pthread_mutex_lock(&s.lock)
+    s.dead = seg.next
     seg.fd = -1
     seg.state = SEGMENT_GONE
     pthread_mutex_unlock(&s.lock)
     atomic_add64(&s.stat_recycled, 1)
-
-
-cdef extern from *:
-    """
-    #include <stdio.h>
-    #include <limits.h>
-    #include <unistd.h>
-    /* The file is known by its descriptor; the kernel knows its name. */
-    static void ec_remove_by_fd(int fd) {
-        char link[64], path[PATH_MAX]; ssize_t n;
-        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-        n = readlink(link, path, sizeof path - 1);
-        if (n > 0) { path[n] = 0; unlink(path); }
-        close(fd); }
-    """
-    void ec_remove_by_fd(int fd) noexcept nogil
-
-
-cdef void remove_file(int fd) noexcept nogil:
-    ec_remove_by_fd(fd)
+    return True
 
 
 cdef bint hand_over(spool_t *s) noexcept nogil:
-    """Give the chunk to the flusher and wait for it; False where it failed or the spool stops."""
+    """Give the chunk to the flusher, which owns it until it answers; False where it failed."""
     cdef spool_chunk_t *c = &s.chunk
     cdef bint ok
     pthread_mutex_lock(&s.lock)
-    c.waiting = True
-    c.failed = False
+    c.waiting = not s.flushed
+    c.failed = s.flushed
     if s.waiting:
         pthread_cond_signal(&s.work)
-    while c.waiting and not s.stopping:
+    while c.waiting:
         pthread_cond_wait(&s.chores, &s.lock)
-    ok = not c.failed and not c.waiting
-    c.waiting = False
+    ok = not c.failed
     pthread_mutex_unlock(&s.lock)
     c.n = 0
     buf_clear(&c.bytes)
@@ -98,11 +81,12 @@ cdef void compact(spool_t *s, segment_t *source) noexcept nogil:
     cdef spool_chunk_t *c = &s.chunk
     cdef uint32_t *handles = NULL
     cdef uint32_t *offsets = NULL
-    cdef uint32_t n = places_of(s, <uint32_t>(source - s.segments), &handles, &offsets), i
+    cdef uint32_t n = places_of(s, <uint32_t>(source - s.segments), &handles, &offsets), i = 0
     cdef survivor_t *all = <survivor_t*>malloc((n + 1) * sizeof(survivor_t))
     cdef record_header_t h
     cdef size_t start
     cdef bint ok = all != NULL
+    cdef int rc
     c.cap = CHUNK_BYTES // 40
     c.handles = <uint32_t*>malloc(c.cap * sizeof(uint32_t))
     c.offsets = <uint32_t*>malloc(c.cap * sizeof(uint32_t))
@@ -114,27 +98,40 @@ cdef void compact(spool_t *s, segment_t *source) noexcept nogil:
             all[i].handle = handles[i]
             all[i].offset = offsets[i]
         qsort(all, n, sizeof(survivor_t), by_offset)
+        i = 0
     c.n = 0
     buf_clear(&c.bytes)
-    for i in range(n):
-        if not ok or s.stopping:
-            break
+    while ok and i < n and not s.stopping:
         start = c.bytes.len
-        if buf_add(&c.bytes, <char*>&h, sizeof(h)) != EC_OK:
+        rc = buf_add(&c.bytes, <char*>&h, sizeof(h))
+        if rc == EC_OK:
+            rc = record_read(source.fd, all[i].offset, source.salt, &h, &c.bytes)
+        if rc == EC_OK and c.bytes.len - start + ROOM > s.segment_size:
+            rc = EC_CORRUPT             # segments have become smaller than it is
+        if rc != EC_OK:
+            c.bytes.len = start
+            if rc == EC_CORRUPT:        # as unreadable as it will be to its delivery, which then drops it
+                source.stuck = True
+                i += 1
+                continue
+            pthread_mutex_lock(&s.lock)
+            cond_wait_ms(&s.chores, &s.lock, s.retry_ms)
+            pthread_mutex_unlock(&s.lock)
             break
-        if record_read(source.fd, all[i].offset, source.salt, &h, &c.bytes) != EC_OK:
-            c.bytes.len = start         # as unreadable as it will be to its delivery, which then drops it
-            source.stuck = True
-            continue
-        memcpy(c.bytes.ptr + start, &h, sizeof(h))
-        c.handles[c.n] = all[i].handle
-        c.offsets[c.n] = all[i].offset
-        c.starts[c.n] = start
-        c.n += 1
-        if c.n == c.cap or c.bytes.len >= CHUNK_BYTES:
-            ok = hand_over(s)
-            usleep(PAUSE_US)
-    if ok and c.n:
+        if c.n and c.bytes.len > s.segment_size // 2:
+            c.bytes.len = start         # too much for one batch: this one comes next
+        else:
+            memcpy(c.bytes.ptr + start, &h, sizeof(h))
+            c.handles[c.n] = all[i].handle
+            c.offsets[c.n] = all[i].offset
+            c.starts[c.n] = start
+            c.n += 1
+            i += 1
+            if c.n < c.cap and c.bytes.len < CHUNK_BYTES:
+                continue
+        ok = hand_over(s)
+        usleep(PAUSE_US)
+    if ok and c.n and not s.stopping:
         hand_over(s)
     free(all)
     free(handles)
@@ -145,7 +142,7 @@ cdef void compact(spool_t *s, segment_t *source) noexcept nogil:
     free(c.starts)
     pthread_mutex_lock(&s.lock)
     c.source = NULL
-    source.forced = False
+    s.tidy = True
     if s.waiting:
         pthread_cond_signal(&s.work)
     pthread_mutex_unlock(&s.lock)
@@ -159,15 +156,17 @@ cdef void *keeper_main(void *arg) noexcept nogil:
     cdef buf_t unlinks
     cdef size_t i
     cdef int fd
+    cdef bint done
     pthread_setname_np(pthread_self(), b"keeper")
     pthread_mutex_lock(&s.lock)
     while not s.stopping:
         if s.dead != NULL:
             seg = s.dead
-            s.dead = seg.next
             pthread_mutex_unlock(&s.lock)
-            recycle(s, seg)
+            done = recycle(s, seg)
             pthread_mutex_lock(&s.lock)
+            if not done and not s.stopping:
+                cond_wait_ms(&s.chores, &s.lock, s.retry_ms)
         elif s.unlinks.len:
             unlinks = s.unlinks
             s.unlinks.ptr = NULL

@@ -1,27 +1,32 @@
 """Recovery: what the records of all old segments add up to.
 
 One pass over the segments fills maps by sequence; a second gives every meta
-that is committed and has no tombstone, with its newest state, in the order it
-lies on disk.  What cannot be read is told by `report()`.  A damaged batch
-with nothing valid behind it in the newest hot segment is a torn tail: never
-synced, so never acknowledged, and dropped whole.
+that has its body and no tombstone, with its newest state, in the order it
+lies on disk.  What cannot be read is told by `report()`.
+
+Damage costs the records it hit: behind a header that does not verify the scan
+looks for the next record that does.  A transaction without its COMMIT is
+dropped where it lies at the end of the newest hot segment (it was being
+written, so never acknowledged), and given elsewhere.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, qsort, realloc
 from libc.string cimport memcpy, memset
 
-from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_free, buf_printf, buf_t
+from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_free, buf_printf, buf_slice, buf_t
 from pymomentum.core.base.crc cimport crc32c
 from pymomentum.core.base.slice cimport slice_make, slice_mix, slice_t
-from pymomentum.core.base.status cimport EC_OK
+from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.c.posix cimport pread, pthread_cond_signal, pthread_mutex_lock, pthread_mutex_unlock
+from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_text
+from pymomentum.core.message.message cimport ec_message_t, message_free, message_new, meta_decode
 from .layout cimport *
 from .places cimport place_new
 from .reader cimport record_read
 from .spool cimport SEGMENT_GONE, SEGMENT_SEALED, segment_t, spool_main, spool_t
 
 cdef enum:
-    WINDOW = 4 << 20            # read at a time
+    WINDOW = 1 << 20            # read at a time while looking for something valid
 
 # Open addressing, key 0 free; values live in one array so that they can be sorted.
 cdef struct found_t:
@@ -48,8 +53,9 @@ cdef struct scan_t:
     map_t states
     map_t tombs
     map_t aborts
-    map_t torn                  # transactions of a torn tail
     map_t seen                  # commit -> metas found beside it
+    segment_t *newest           # hot segment
+    uint64_t tail               # where its last batch begins
     bint out_of_memory
 
 cdef buf_t notes                # one line per thing that could not be read
@@ -93,16 +99,18 @@ cdef found_t *map_put(map_t *m, uint64_t seq) noexcept nogil:
     return f
 
 
-cdef void note(spool_t *s, segment_t *seg, uint64_t offset, const char *what) noexcept nogil:
+cdef void note(segment_t *seg, uint64_t offset, const char *what) noexcept nogil:
     buf_printf(&notes, b"segment %llu at %llu: %s\n", <unsigned long long>seg.number, <unsigned long long>offset, what)
 
 
 cdef bint newer(spool_t *s, found_t *old, segment_t *seg) noexcept nogil:
-    """Two copies of one record: the later written one counts."""
+    """Of two copies of one record the later written one counts; copies go from hot to cold."""
+    if s.segments[old.segment].kind != seg.kind:
+        return seg.kind == SEGMENT_COLD
     return s.segments[old.segment].number <= seg.number
 
 
-cdef void take(scan_t *c, segment_t *seg, uint64_t offset, record_header_t *h, const char *payload, bint torn) noexcept nogil:
+cdef void take(scan_t *c, segment_t *seg, uint64_t offset, record_header_t *h, const char *payload) noexcept nogil:
     cdef spool_t *s = c.spool
     cdef uint32_t where = <uint32_t>(seg - s.segments)
     cdef found_t *f = NULL
@@ -127,11 +135,12 @@ cdef void take(scan_t *c, segment_t *seg, uint64_t offset, record_header_t *h, c
         f = map_put(m, h.seq)
         if f != NULL and f.type:
             if h.type == RECORD_META and s.segments[f.segment].kind != seg.kind:
-                # an interrupted compaction: the older segment must be finished before cold tombstones go
+                # a compaction that did not end: the hot segment must be finished before cold tombstones go
                 (&s.segments[f.segment] if s.segments[f.segment].kind == SEGMENT_HOT else seg).forced = True
-            if h.type == RECORD_STATE and h.ref < f.ref:
-                return
-            if h.type != RECORD_STATE and not newer(s, f, seg):
+            if h.type == RECORD_STATE and h.ref != f.ref:
+                if h.ref < f.ref:
+                    return
+            elif not newer(s, f, seg):
                 return
         if f != NULL:
             f.ref = h.ref
@@ -148,8 +157,6 @@ cdef void take(scan_t *c, segment_t *seg, uint64_t offset, record_header_t *h, c
         return
     if f == NULL:
         c.out_of_memory = True
-    elif torn and map_put(&c.torn, h.ref if h.type != RECORD_STATE else h.seq) == NULL:
-        c.out_of_memory = True
 
 
 cdef bint batch_ok(segment_t *seg, const char *p) noexcept nogil:
@@ -158,94 +165,124 @@ cdef bint batch_ok(segment_t *seg, const char *p) noexcept nogil:
         and b.length % SPOOL_BLOCK == 0 and b.crc == crc32c(0, p + 8, sizeof(batch_header_t) - 8)
 
 
-cdef bint walk_batch(scan_t *c, segment_t *seg, uint64_t at, const char *p, bint deliver, bint torn) noexcept nogil:
-    """Every record of a batch; False where one is damaged."""
-    cdef batch_header_t *b = <batch_header_t*>p
-    cdef record_header_t *h
-    cdef uint64_t i = sizeof(batch_header_t)
-    cdef uint32_t n = 0
-    cdef bint whole = True
-    while n < b.records:
-        h = <record_header_t*>(p + i)
-        if i + sizeof(record_header_t) > b.length or h.header_crc != crc32c(<uint32_t>seg.salt, h, sizeof(h[0]) - 4) \
-                or i + record_space(h.length) > b.length:
-            if deliver and not torn:
-                note(c.spool, seg, at + i, b"record header damaged, the rest of its batch is lost")
-            return False
-        if h.payload_crc != crc32c(0, <char*>h + sizeof(h[0]), h.length):
-            if deliver and not torn:
-                note(c.spool, seg, at + i, b"payload damaged")
-            whole = False
-        elif deliver:
-            take(c, seg, at + i, h, <char*>h + sizeof(h[0]), torn)
-        i += record_space(h.length)
-        n += 1
-    return whole
+cdef bint header_ok(segment_t *seg, const char *p) noexcept nogil:
+    cdef record_header_t *h = <record_header_t*>p
+    return RECORD_BODY <= h.type <= RECORD_ABORT and h.header_crc == crc32c(<uint32_t>seg.salt, h, sizeof(h[0]) - 4)
 
 
-cdef void scan_segment(scan_t *c, segment_t *seg, bint newest) noexcept nogil:
-    """All valid batches.  In the newest hot segment a damaged last batch is a torn tail."""
-    cdef uint64_t at = SPOOL_BLOCK, length
+cdef bint take_at(scan_t *c, segment_t *seg, uint64_t at, buf_t *room) noexcept nogil:
+    """One record whose header verifies; False where its payload does not."""
+    cdef record_header_t h
+    cdef int rc
+    buf_clear(room)
+    rc = record_read(seg.fd, at, seg.salt, &h, room)
+    if rc == EC_NOMEM:
+        c.out_of_memory = True
+    if rc == EC_OK:
+        take(c, seg, at, &h, room.ptr)
+    else:
+        buf_printf(&notes, b"segment %llu at %llu: payload damaged, record of type %u with sequence %llu\n",
+                   <unsigned long long>seg.number, <unsigned long long>at, <unsigned int>h.type, <unsigned long long>h.seq)
+    return rc == EC_OK
+
+
+cdef uint32_t salvage(scan_t *c, segment_t *seg, uint64_t at, uint64_t end, buf_t *room) noexcept nogil:
+    """All records that verify between at and end; how many."""
     cdef char *p = <char*>malloc(WINDOW)
-    cdef char *grown
-    cdef size_t cap = WINDOW
-    cdef ssize_t n
-    cdef bint whole, gap = False
-    cdef uint64_t held_at = 0
-    cdef char *held = NULL
-    cdef uint64_t next_number = 0
+    cdef record_header_t *h
+    cdef uint64_t from_ = at
+    cdef uint32_t n = 0
+    cdef ssize_t got
     if p == NULL:
         c.out_of_memory = True
-        return
-    while at + SPOOL_BLOCK <= seg.size:
-        n = pread(seg.fd, p, SPOOL_BLOCK, at)
-        if n != <ssize_t>SPOOL_BLOCK:
-            note(c.spool, seg, at, b"cannot be read")
+        return 0
+    while at + sizeof(record_header_t) <= end:
+        got = pread(seg.fd, p, WINDOW if end - at > WINDOW else <size_t>(end - at), at)
+        if got < <ssize_t>sizeof(record_header_t):
             at += SPOOL_BLOCK
             continue
-        if not batch_ok(seg, p):
-            gap = True              # the end, most likely: but look on, a header may have rotted
-            at += SPOOL_BLOCK
-            continue
-        length = (<batch_header_t*>p).length
-        if length > cap:
-            grown = <char*>malloc(length)
-            if grown == NULL:
-                c.out_of_memory = True
-                break
-            memcpy(grown, p, SPOOL_BLOCK)
-            free(p)
-            p = grown
-            cap = length
-        if length > seg.size - at or pread(seg.fd, p + SPOOL_BLOCK, length - SPOOL_BLOCK, at + SPOOL_BLOCK) != <ssize_t>(length - SPOOL_BLOCK):
-            note(c.spool, seg, at, b"batch cannot be read whole")
-            at += SPOOL_BLOCK
-            continue
-        if held != NULL:            # a damaged batch, and here is a valid one behind it: no torn tail
-            walk_batch(c, seg, held_at, held, True, False)
-            free(held)
-            held = NULL
-        if gap and (<batch_header_t*>p).number != next_number:
-            note(c.spool, seg, at, b"batches missing before this one")
-        gap = False
-        next_number = (<batch_header_t*>p).number + 1
-        whole = walk_batch(c, seg, at, p, False, False)
-        if whole or not newest:
-            walk_batch(c, seg, at, p, True, False)
-        else:
-            held = p
-            held_at = at
-            p = <char*>malloc(WINDOW)
-            cap = WINDOW
-            if p == NULL:
-                c.out_of_memory = True
-                break
-        at += length
-    if held != NULL:
-        note(c.spool, seg, held_at, b"torn last batch, never acknowledged: dropped")
-        walk_batch(c, seg, held_at, held, True, True)
-        free(held)
+        from_ = at
+        while at + sizeof(record_header_t) <= from_ + got:
+            h = <record_header_t*>(p + (at - from_))
+            if header_ok(seg, <char*>h) and at + record_space(h.length) <= end:
+                n += take_at(c, seg, at, room)
+                at += record_space(h.length)
+            else:
+                at += 8
     free(p)
+    return n
+
+
+cdef void walk_batch(scan_t *c, segment_t *seg, uint64_t at, uint64_t end, uint32_t records, buf_t *room) noexcept nogil:
+    cdef record_header_t h
+    cdef uint32_t n = 0
+    at += sizeof(batch_header_t)
+    while n < records:
+        if at + sizeof(h) > end or pread(seg.fd, &h, sizeof(h), at) != <ssize_t>sizeof(h) or not header_ok(seg, <char*>&h) \
+                or at + record_space(h.length) > end:
+            note(seg, at, b"record header damaged")
+            salvage(c, seg, at + 8, end, room)
+            return
+        take_at(c, seg, at, room)
+        at += record_space(h.length)
+        n += 1
+
+
+cdef uint64_t next_batch(segment_t *seg, uint64_t at) noexcept nogil:
+    """Where the next valid batch header lies, or the segment's end."""
+    cdef char block[4096]
+    while at + SPOOL_BLOCK <= seg.size:
+        if pread(seg.fd, block, sizeof(block), at) == <ssize_t>sizeof(block) and batch_ok(seg, block):
+            return at
+        at += SPOOL_BLOCK
+    return seg.size
+
+
+cdef void scan_segment(scan_t *c, segment_t *seg) noexcept nogil:
+    cdef uint64_t at = SPOOL_BLOCK, start, expected = 0, end
+    cdef batch_header_t b
+    cdef buf_t room
+    cdef bint lost
+    memset(&room, 0, sizeof(room))
+    while at < seg.size:
+        start = next_batch(seg, at)
+        lost = start > at and salvage(c, seg, at, start, &room) > 0
+        if lost:
+            note(seg, at, b"batch header damaged")
+        if start == seg.size:
+            break
+        if seg == c.newest:
+            c.tail = start
+        if pread(seg.fd, &b, sizeof(b), start) != <ssize_t>sizeof(b):
+            note(seg, start, b"cannot be read")
+            at = start + SPOOL_BLOCK
+            continue
+        if b.number != expected and not lost:
+            note(seg, start, b"batches missing before this one")
+        expected = b.number + 1
+        end = start + b.length
+        if end > seg.size:
+            note(seg, start, b"batch cut off")
+            end = seg.size
+        walk_batch(c, seg, start, end, b.records, &room)
+        at = end
+    buf_free(&room)
+
+
+cdef void note_without_body(found_t *f, segment_t *seg) noexcept nogil:
+    cdef record_header_t h
+    cdef char id[MESSAGE_ID_TEXT]
+    cdef buf_t b
+    cdef ec_message_t *m = message_new()
+    memset(&b, 0, sizeof(b))
+    if m != NULL and record_read(seg.fd, f.offset, seg.salt, &h, &b) == EC_OK and meta_decode(buf_slice(&b), m) == EC_OK:
+        message_id_text(m.id, id)
+        buf_printf(&notes, b"message %.20s without its body, lost\n", id)
+    else:
+        note(seg, f.offset, b"message without its body, lost")
+    buf_free(&b)
+    if m != NULL:
+        message_free(m)
 
 
 cdef int by_place(const void *a, const void *b) noexcept nogil:
@@ -264,6 +301,7 @@ cdef long give_all(scan_t *c, recovered_fn fn, void *ctx) noexcept nogil:
     cdef found_t *st
     cdef size_t i, n = 0
     cdef long given = 0
+    cdef segment_t *seg
     cdef buf_t meta
     cdef buf_t state
     cdef record_header_t h
@@ -275,12 +313,17 @@ cdef long give_all(scan_t *c, recovered_fn fn, void *ctx) noexcept nogil:
         f = &c.metas.slots[i]
         if f.seq == 0 or map_get(&c.tombs, f.seq) != NULL:
             continue
-        if s.segments[f.segment].kind == SEGMENT_HOT and (map_get(&c.commits, f.ref) == NULL or map_get(&c.aborts, f.ref) != NULL
-                                                          or map_get(&c.torn, f.ref) != NULL):
+        seg = &s.segments[f.segment]
+        if seg.kind == SEGMENT_HOT and map_get(&c.aborts, f.ref) != NULL:
             continue
+        if seg.kind == SEGMENT_HOT and map_get(&c.commits, f.ref) == NULL:
+            if seg == c.newest and f.offset >= c.tail:
+                note(seg, f.offset, b"transaction that was not written whole, never acknowledged: dropped")
+                continue
+            note(seg, f.offset, b"transaction has lost its end; what can be read of it is delivered")
         b = map_get(&c.bodies, f.ref)
         if b == NULL:
-            note(s, &s.segments[f.segment], f.offset, b"message without its body, lost")
+            note_without_body(f, seg)
             continue
         b.count += 1
         list[n] = f[0]
@@ -292,7 +335,7 @@ cdef long give_all(scan_t *c, recovered_fn fn, void *ctx) noexcept nogil:
         f = &list[i]
         buf_clear(&meta)
         if record_read(s.segments[f.segment].fd, f.offset, s.segments[f.segment].salt, &h, &meta) != EC_OK:
-            note(s, &s.segments[f.segment], f.offset, b"message cannot be read, lost")
+            note(&s.segments[f.segment], f.offset, b"message cannot be read, lost")
             continue
         memset(&r, 0, sizeof(r))
         b = map_get(&c.bodies, f.ref)
@@ -326,23 +369,23 @@ cdef long give_all(scan_t *c, recovered_fn fn, void *ctx) noexcept nogil:
 cdef long spool_recover(spool_t *s, recovered_fn fn, void *ctx) noexcept nogil:
     cdef scan_t c
     cdef uint32_t i, last = s.old_segments
-    cdef uint64_t newest = 0
     cdef long given
     cdef found_t *f
     memset(&c, 0, sizeof(c))
     c.spool = s
     for i in range(last):
-        if s.segments[i].state == SEGMENT_SEALED and s.segments[i].kind == SEGMENT_HOT and s.segments[i].number > newest:
-            newest = s.segments[i].number
+        if s.segments[i].state == SEGMENT_SEALED and s.segments[i].kind == SEGMENT_HOT \
+                and (c.newest == NULL or s.segments[i].number > c.newest.number):
+            c.newest = &s.segments[i]
     for i in range(last):
         if s.segments[i].state == SEGMENT_SEALED:
-            scan_segment(&c, &s.segments[i], s.segments[i].number == newest)
+            scan_segment(&c, &s.segments[i])
             s.recover_done += 1
     for i in range(c.commits.size):
         f = &c.commits.slots[i]
-        if f.seq and map_get(&c.torn, f.seq) == NULL and map_get(&c.aborts, f.seq) == NULL:
+        if f.seq and map_get(&c.aborts, f.seq) == NULL:
             if (map_get(&c.seen, f.seq).count if map_get(&c.seen, f.seq) != NULL else 0) < f.count:
-                note(s, &s.segments[f.segment], f.offset, b"recipients of this transaction are missing")
+                note(&s.segments[f.segment], f.offset, b"recipients of this transaction are missing")
     given = give_all(&c, fn, ctx)
     if c.out_of_memory:
         buf_printf(&notes, b"out of memory while reading the spool: messages stay on disk until the next start\n")
@@ -352,10 +395,10 @@ cdef long spool_recover(spool_t *s, recovered_fn fn, void *ctx) noexcept nogil:
     free(c.states.slots)
     free(c.tombs.slots)
     free(c.aborts.slots)
-    free(c.torn.slots)
     free(c.seen.slots)
     pthread_mutex_lock(&s.lock)
     s.recovered = not c.out_of_memory
+    s.tidy = True
     if s.waiting:
         pthread_cond_signal(&s.work)
     pthread_cond_signal(&s.chores)
@@ -364,6 +407,13 @@ cdef long spool_recover(spool_t *s, recovered_fn fn, void *ctx) noexcept nogil:
 
 
 def report():
-    """What recovery could not read, one line each."""
+    """What could not be read since the last call, one line each."""
     cdef bytes text = notes.ptr[:notes.len] if notes.len else b""
+    buf_clear(&notes)
     return text.decode().splitlines()
+
+
+def tell(str line):
+    """Add a line to the report."""
+    cdef bytes text = line.encode("utf-8", "surrogateescape") + b"\n"
+    buf_add(&notes, text, len(text))

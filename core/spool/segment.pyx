@@ -7,10 +7,10 @@ from libc.string cimport memcpy, memset
 from pymomentum.core.base.atomic cimport atomic_add64, atomic_load64, atomic_store32
 from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.crc cimport crc32c
-from pymomentum.core.base.status cimport EC_CORRUPT, EC_IO, EC_LIMIT, EC_OK
-from pymomentum.core.c.posix cimport (O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_RDWR, fdatasync, fsync, ftruncate,
-                                      last_errno, open_mode, posix_close, pread, pthread_mutex_lock, pthread_mutex_unlock, pwrite,
-                                      unlink)
+from pymomentum.core.base.status cimport EC_CORRUPT, EC_IO, EC_OK
+from pymomentum.core.c.posix cimport (EIO, ENOSPC, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_RDWR, fdatasync, fsync,
+                                      ftruncate, last_errno, open_mode, posix_close, pread, pthread_mutex_lock,
+                                      pthread_mutex_unlock, pwrite, unlink)
 from .layout cimport (SEGMENT_FREE, SPOOL_BLOCK, SPOOL_MAGIC, SPOOL_VERSION, segment_header_t)
 from .spool cimport (SEGMENT_GONE, SEGMENT_OPEN, SEGMENTS, segment_t, spool_log_t, spool_t)
 
@@ -67,6 +67,31 @@ cdef int segment_header_read(int fd, uint64_t size, segment_header_t *out) noexc
     return rc
 
 
+cdef void free_header(spool_t *s, segment_header_t *h, uint64_t size) noexcept nogil:
+    """Of a file that holds nothing; it remembers how far numbers and sequences have come."""
+    segment_header_fill(h, SEGMENT_FREE, atomic_load64(&s.next_number) - 1, random64(), atomic_load64(&s.next_seq), size)
+
+
+cdef extern from *:
+    """
+    #include <stdio.h>
+    #include <limits.h>
+    #include <unistd.h>
+    /* The file is known by its descriptor; the kernel knows its name. */
+    static void ec_remove_by_fd(int fd) {
+        char link[64], path[PATH_MAX]; ssize_t n;
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        n = readlink(link, path, sizeof path - 1);
+        if (n > 0) { path[n] = 0; unlink(path); }
+        close(fd); }
+    """
+    void ec_remove_by_fd(int fd) noexcept nogil
+
+
+cdef void segment_remove(int fd) noexcept nogil:
+    ec_remove_by_fd(fd)
+
+
 cdef int sync_directory(spool_t *s) noexcept nogil:
     cdef int fd = open_mode(s.base, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
     cdef int rc
@@ -102,13 +127,13 @@ cdef int segment_make(spool_t *s, bint fill) noexcept nogil:
             if step > s.segment_size - at:
                 step = s.segment_size - at
             if pwrite(fd, zeros, step, at) != <ssize_t>step:
-                rc = -last_errno() if last_errno() else -5
+                rc = -last_errno() if last_errno() else -EIO
             at += step
         free(zeros)
         atomic_add64(&s.stat_bytes, at)
-    segment_header_fill(&h, SEGMENT_FREE, 0, random64(), 0, s.segment_size)
+    free_header(s, &h, s.segment_size)
     if rc == 0 and write_header(fd, &h) != EC_OK:
-        rc = -last_errno() if last_errno() else -5
+        rc = -last_errno() if last_errno() else -EIO
     if rc == 0 and fsync(fd) != 0:
         rc = -last_errno()
     if rc == 0:
@@ -169,13 +194,14 @@ cdef int segment_open(spool_t *s, spool_log_t *log) noexcept nogil:
             return EC_IO
     segment_header_fill(&h, log.kind, s.next_number, random64(), atomic_load64(&s.next_seq), s.segment_size)
     if write_header(fd, &h) != EC_OK:
-        atomic_store32(&s.degraded, last_errno() if last_errno() else 5)
-        posix_close(fd)
+        atomic_store32(&s.degraded, last_errno() if last_errno() else EIO)
+        segment_remove(fd)
         return EC_IO
     seg = segment_add(s, fd, &h)
     if seg == NULL:
-        posix_close(fd)
-        return EC_LIMIT
+        atomic_store32(&s.degraded, ENOSPC)     # the table of segments is full
+        segment_remove(fd)
+        return EC_IO
     s.next_number += 1
     segment_enlist(log, seg)
     log.current = seg
@@ -186,7 +212,7 @@ cdef int segment_open(spool_t *s, spool_log_t *log) noexcept nogil:
 cdef int segment_free(spool_t *s, int fd, uint64_t size) noexcept nogil:
     """What the file held is void from here on, also after a power cut."""
     cdef segment_header_t h
-    segment_header_fill(&h, SEGMENT_FREE, 0, random64(), 0, size)
+    free_header(s, &h, size)
     if write_header(fd, &h) != EC_OK or fdatasync(fd) != 0:
         return EC_IO
     return EC_OK

@@ -31,7 +31,8 @@ cdef struct segment_t:
     uint32_t kind
     uint32_t state
     int fd
-    bint forced                 # holds copies that an interrupted compaction left: goes first
+    bint synced                 # some batch of it was synced
+    bint forced                 # hot: copies of its records may lie in the cold log; it goes before any cold segment
     bint stuck                  # has a live record that cannot be read: no use in compacting it again
     segment_t *next             # oldest first within its kind
 
@@ -138,13 +139,14 @@ cdef struct spool_t:
     uint64_t unsynced_ms        # since when written tombs wait for a sync; 0: none
     buf_t redo_tombs            # u64 sequences not yet synced in the hot log
     size_t hot_tombs_written    # bytes of redo_tombs that the current segment has
-    buf_t redo_cold             # the same for the cold log
-    size_t cold_tombs_written
+    buf_t redo_cold             # the same for the cold log, whose batches are synced at once
     buf_t aborts                # u64 transactions to abort
     size_t aborts_written
     uint32_t *offsets           # of the records of the batch being written
     uint32_t offsets_cap
     spool_state_t *held         # states that could not be written yet
+    spool_state_t *written      # states in the current hot segment that no sync covers yet
+    buf_t large_gone            # u64 transactions whose file goes once the tombstones are synced
     # places
     pthread_mutex_t places_lock
     place_t *places[PLACE_PAGES]
@@ -157,7 +159,7 @@ cdef struct spool_t:
     # the keeper's, under lock
     pthread_t keeper
     pthread_cond_t chores
-    segment_t *dead             # to be recycled
+    segment_t *dead             # to be recycled, in this order
     int spares[4]
     uint32_t spares_n
     spool_chunk_t chunk
@@ -165,6 +167,8 @@ cdef struct spool_t:
     uint32_t old_segments       # how many an earlier process left
     uint32_t recover_done       # of those, scanned
     bint recovered              # places are complete: compaction may run
+    bint tidy                   # the flusher is to look for what can be recycled
+    bint flushed                # the flusher has ended
     # what others read, atomic
     uint32_t degraded           # errno of a disk that refuses; 0: fine
     uint64_t stat_batches
@@ -183,3 +187,6 @@ cdef void spool_forget(spool_t *s, loop_t *loop, uint64_t seq, uint32_t meta, ui
 cdef void spool_state(spool_t *s, spool_state_t *st) noexcept nogil
 cdef spool_state_t *spool_state_new(uint32_t length) noexcept nogil
 cdef void spool_large_path(spool_t *s, uint64_t seq, char *out, size_t size) noexcept nogil
+
+cdef spool_t *spool_look(str base) except NULL
+cdef void spool_unlook(spool_t *s) noexcept

@@ -15,14 +15,15 @@ from libc.string cimport memcpy, memset, strncpy
 from pymomentum.core.base.atomic cimport atomic_add64, atomic_load32, atomic_load64
 from pymomentum.core.base.clock cimport clock_mono_ms, clock_mono_ns
 from pymomentum.core.base.status cimport EC_IO, EC_LIMIT, EC_OK
-from pymomentum.core.c.posix cimport (cond_init_monotonic, posix_close, pthread_cond_signal, pthread_create, pthread_join,
+from pymomentum.core.c.posix cimport (cond_init_monotonic, fdatasync, last_errno, posix_close, pthread_cond_signal, pthread_create, pthread_join,
                                       pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock)
 from pymomentum.core.loop.loop cimport PLACE_SPOOL, loop_add_flusher, loop_at, loop_count, loop_t
 from pymomentum.core.loop.post cimport post_t
 from .keeper cimport keeper_main
-from .layout cimport SEGMENT_COLD, SEGMENT_FREE, SEGMENT_HOT, SPOOL_VERSION, segment_header_t
-from .segment cimport segment_add, segment_enlist, segment_header_read
+from .layout cimport SEGMENT_COLD, SEGMENT_FREE, SEGMENT_HOT, SPOOL_BLOCK, SPOOL_VERSION, segment_header_t
+from .segment cimport segment_add, segment_enlist, segment_header_read, segment_remove
 from .writer cimport flusher_main
+from . import recover
 
 cdef enum:
     SEQ_HEADROOM = 1 << 24      # no segment holds more sequences above its base
@@ -172,6 +173,10 @@ def open_spool(str base not None, *, segment_size=64 << 20, ratio=2, mode=0o640,
     if len(path) > 480:
         raise OSError(errno.ENAMETOOLONG, "spoolbase is too long", base)
     os.makedirs(os.path.join(base, "large"), mode=0o750, exist_ok=True)
+    for folder in (base, os.path.dirname(os.path.abspath(base))):      # their names are durable before any mail is
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.fsync(fd)
+        os.close(fd)
     lock_fd = os.open(os.path.join(base, "LOCK"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
     try:
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -209,25 +214,29 @@ def open_spool(str base not None, *, segment_size=64 << 20, ratio=2, mode=0o640,
                 os.unlink(full)
             else:
                 os.rename(full, full + ".damaged")
+                recover.tell(f"{name}: no readable header; what it holds is lost, the file is kept as {name}.damaged")
             continue
         if h.version != SPOOL_VERSION:
             os.close(fd)
             raise OSError(errno.EINVAL, f"spool segment has format {h.version}, this server reads {SPOOL_VERSION}", full)
+        top = max(top, h.base_seq)
+        number = max(number, h.number)
         if h.kind == SEGMENT_FREE:
             if size == segment_size and s.spares_n < 3:
                 s.spares[s.spares_n] = fd
                 s.spares_n += 1
             else:
-                os.close(fd)
-                os.unlink(full)
+                segment_remove(fd)
             continue
         enlist_old(s, fd, &h, size)
-        top = max(top, h.base_seq)
-        number = max(number, h.number)
-    s.next_seq = (top + SEQ_HEADROOM) if number else 1
+    s.next_seq = (top + SEQ_HEADROOM) if top else 1
     s.first_seq = s.next_seq
     s.next_number = number + 1
     s.old_segments = s.segments_used
+    # what a killed process wrote is readable, but a power cut could still take it: compaction counts on it
+    for i in range(s.old_segments):
+        if fdatasync(s.segments[i].fd) != 0:
+            recover.tell(f"segment {s.segments[i].number} cannot be synced: {os.strerror(last_errno())}")
     main_spool = s
     for i in range(<uint32_t>loop_count()):
         loop_add_flusher(loop_at(i), wake)
@@ -246,14 +255,66 @@ def any_batch(str path):
 
 cdef enlist_old(spool_t *s, int fd, segment_header_t *h, uint64_t size):
     cdef segment_t *seg
+    cdef uint64_t whole = h.size
     h.size = size
     seg = segment_add(s, fd, h)
     if seg == NULL:
         raise OSError(errno.EMFILE, "too many spool segments")
+    if size < whole:
+        recover.tell(f"segment {h.number} is cut short: {size} of {whole} bytes")
+        seg.size = size // 4096 * 4096          # no copy of the header behind it
     seg.state = SEGMENT_SEALED
     seg.used = seg.size
-    s.total_bytes += size
+    seg.synced = True
+    s.total_bytes += seg.size + SPOOL_BLOCK
     segment_enlist(&s.cold if h.kind == SEGMENT_COLD else &s.hot, seg)
+
+
+cdef spool_t *spool_look(str base) except NULL:
+    """A spool as its files show it, for reading: no lock, no threads, nothing written.  Free it with spool_unlook."""
+    cdef spool_t *s = <spool_t*>calloc(1, sizeof(spool_t))
+    cdef segment_header_t h
+    if s == NULL:
+        raise MemoryError
+    pthread_mutex_init(&s.lock, NULL)
+    pthread_mutex_init(&s.places_lock, NULL)
+    cond_init_monotonic(&s.work)
+    cond_init_monotonic(&s.chores)
+    strncpy(s.base, base.encode(), sizeof(s.base) - 1)
+    try:
+        for name in sorted(os.listdir(base)):
+            if not name.endswith(".seg"):
+                continue
+            try:
+                fd = os.open(os.path.join(base, name), os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue                    # recycled meanwhile
+            size = os.fstat(fd).st_size
+            if size < 3 * 4096 or segment_header_read(fd, size, &h) != EC_OK:
+                os.close(fd)
+                if size >= 3 * 4096 and any_batch(os.path.join(base, name)):
+                    recover.tell(f"{name}: no readable header")
+            elif h.version != SPOOL_VERSION:
+                os.close(fd)
+                raise OSError(errno.EINVAL, f"spool segment has format {h.version}, this program reads {SPOOL_VERSION}", name)
+            elif h.kind == SEGMENT_FREE:
+                os.close(fd)
+            else:
+                enlist_old(s, fd, &h, size)
+        s.old_segments = s.segments_used
+    except BaseException:
+        spool_unlook(s)
+        raise
+    return s
+
+
+cdef void spool_unlook(spool_t *s) noexcept:
+    cdef uint32_t i
+    for i in range(s.segments_used):
+        posix_close(s.segments[i].fd)
+    for i in range(PLACE_PAGES):
+        free(s.places[i])
+    free(s)
 
 
 def close_spool():

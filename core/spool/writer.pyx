@@ -2,17 +2,17 @@
 
 A round takes what the loops handed over while the last sync ran, writes one
 batch to the hot log (transactions, states, tombstones, aborts) and, where
-tombstones or survivors belong there, one to the cold log; syncs when a
+tombstones or survivors belong there, to the cold log; syncs when a
 transaction waits or SYNC_MS have passed; then answers.  A write or sync that
 fails condemns the segment: its transactions are refused and aborted by id in
-the next one, tombstones and states are written again there.
+the next one, tombstones and states not yet synced are written again there.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from pymomentum.core.base.atomic cimport atomic_add64, atomic_load32, atomic_store32
-from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_reserve, buf_t
+from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_consume, buf_reserve, buf_t
 from pymomentum.core.base.clock cimport clock_mono_ms
 from pymomentum.core.base.crc cimport crc32c
 from pymomentum.core.base.slice cimport slice_make, slice_t
@@ -23,7 +23,7 @@ from pymomentum.core.c.posix cimport (EINTR, cond_wait_ms, fdatasync, iovec, las
 from pymomentum.core.loop.loop cimport loop_post
 from .layout cimport *
 from .places cimport place_drop, place_get, place_move, place_new
-from .segment cimport segment_open
+from .segment cimport segment_open, segment_remove
 from .spool cimport *
 
 cdef enum:
@@ -32,6 +32,7 @@ cdef enum:
     SYNC_MS = 100               # and is synced at the latest then
     IOV_STEP = 1024             # IOV_MAX
     LARGE_PAYLOAD = 16          # sizeof large_record_t
+    PART = 64 << 10             # bytes of tombstones, of aborts, of states in one batch
 
 cdef char ZEROS[4096]
 memset(ZEROS, 0, sizeof(ZEROS))
@@ -155,6 +156,20 @@ cdef int sync_segment(spool_t *s, segment_t *seg) noexcept nogil:
     if fdatasync(seg.fd) != 0:
         atomic_store32(&s.degraded, last_errno())
         return EC_IO
+    seg.synced = True
+    return EC_OK
+
+
+cdef int sync_hot(spool_t *s) noexcept nogil:
+    """What was written to the current hot segment counts from here on."""
+    if sync_segment(s, s.hot.current) != EC_OK:
+        return EC_IO
+    settle_states(s, s.hot.current)
+    buf_consume(&s.redo_tombs, s.hot_tombs_written)
+    buf_consume(&s.aborts, s.aborts_written)
+    s.hot_tombs_written = 0
+    s.aborts_written = 0
+    s.unsynced_ms = 0
     return EC_OK
 
 
@@ -167,14 +182,15 @@ cdef void seal(spool_log_t *log) noexcept nogil:
 cdef int room(spool_t *s, spool_log_t *log, uint64_t need) noexcept nogil:
     """A current segment with `need` bytes left; a full one is synced and sealed first."""
     if log.current != NULL and log.current.used + block_up(need + sizeof(batch_header_t)) > log.current.size:
-        if sync_segment(s, log.current) != EC_OK:
+        if (sync_hot(s) if log == &s.hot else sync_segment(s, log.current)) != EC_OK:
             return EC_IO
         seal(log)
-    if log.current == NULL:
-        if block_up(need + sizeof(batch_header_t)) + 2 * SPOOL_BLOCK > s.segment_size:
-            return EC_LIMIT
-        return segment_open(s, log)
-    return EC_OK
+    return segment_open(s, log) if log.current == NULL else EC_OK
+
+
+cdef bint fits(spool_t *s, uint64_t need) noexcept nogil:
+    """Into an empty segment, between its headers."""
+    return block_up(need + sizeof(batch_header_t)) + 2 * SPOOL_BLOCK <= s.segment_size
 
 
 cdef uint64_t txn_space(spool_txn_t *t) noexcept nogil:
@@ -200,12 +216,26 @@ cdef int add_txn(spool_t *s, batch_t *b, spool_txn_t *t, uint32_t *offsets) noex
 
 
 cdef void condemn(spool_t *s, spool_log_t *log) noexcept nogil:
+    """Nothing more is written to the current segment.  A hot one of which nothing was ever synced goes."""
+    cdef segment_t *seg = log.current
+    cdef segment_t **at = &log.oldest
     seal(log)
-    if log == &s.hot:
-        s.hot_tombs_written = 0
-        s.aborts_written = 0
-    else:
-        s.cold_tombs_written = 0
+    if log != &s.hot:
+        return
+    s.hot_tombs_written = 0
+    s.aborts_written = 0
+    s.unsynced_ms = 0
+    s.held = join(s.written, s.held)
+    s.written = NULL
+    if seg == NULL or seg.synced:
+        return
+    while at[0] != seg:
+        at = &at[0].next
+    at[0] = seg.next
+    atomic_add64(<uint64_t*>&s.total_bytes, -<int64_t>(seg.size + SPOOL_BLOCK))
+    segment_remove(seg.fd)
+    seg.fd = -1
+    seg.state = SEGMENT_GONE
 
 
 cdef void answer(spool_txn_t *t, int rc) noexcept nogil:
@@ -217,31 +247,41 @@ cdef void answer_state(spool_state_t *st) noexcept nogil:
     loop_post(st.loop, &st.post)
 
 
-cdef int write_tombs(spool_t *s, batch_t *b, buf_t *tombs, size_t *written) noexcept nogil:
-    cdef slice_t payload
+cdef slice_t part_of(buf_t *ids, size_t written) noexcept nogil:
+    """What one batch takes of a list of sequences."""
+    cdef size_t n = ids.len - written
+    return slice_make(ids.ptr + written, n if n < PART else PART)
+
+
+cdef int write_ids(spool_t *s, batch_t *b, uint8_t kind, slice_t ids) noexcept nogil:
     cdef uint32_t unused
-    payload.ptr = tombs.ptr + written[0]
-    payload.len = tombs.len - written[0]
-    if payload.len == 0:
-        return EC_OK
-    return batch_add(s, b, RECORD_TOMB, 0, 0, 0, 0, payload, False, &unused)
+    return batch_add(s, b, kind, 0, 0, 0, 0, ids, False, &unused) if ids.len else EC_OK
 
 
-cdef int write_states(spool_t *s, batch_t *b, spool_state_t *list) noexcept nogil:
+cdef spool_state_t *states_part(spool_state_t *list, uint64_t *space) noexcept nogil:
+    """Where the next batch of states begins; the space of those before it."""
     cdef spool_state_t *st = list
-    cdef slice_t payload
+    space[0] = 0
+    while st != NULL and (space[0] == 0 or space[0] + record_space(st.length) <= PART):
+        space[0] += record_space(st.length)
+        st = st.next
+    return st
+
+
+cdef int write_states(spool_t *s, batch_t *b, spool_state_t *list, spool_state_t *end) noexcept nogil:
+    cdef spool_state_t *st = list
     cdef int rc = EC_OK
-    while st != NULL and rc == EC_OK:
-        payload.ptr = st.bytes
-        payload.len = st.length
-        rc = batch_add(s, b, RECORD_STATE, 0, 0, st.seq, st.version, payload, False, &st.handle)   # its offset for now
+    while st != end and rc == EC_OK:
+        rc = batch_add(s, b, RECORD_STATE, 0, 0, st.seq, st.version, slice_make(st.bytes, st.length), False,
+                       &st.handle)                          # its offset until it is synced
         st = st.next
     return rc
 
 
-cdef void settle_states(spool_t *s, segment_t *seg, spool_state_t *list) noexcept nogil:
-    cdef spool_state_t *st = list
+cdef void settle_states(spool_t *s, segment_t *seg) noexcept nogil:
+    cdef spool_state_t *st = s.written
     cdef spool_state_t *next
+    s.written = NULL
     while st != NULL:
         next = st.next
         st.handle = place_new(s, <uint32_t>(seg - s.segments), st.handle, st.length, 1)
@@ -259,15 +299,20 @@ cdef void settle_txn(spool_t *s, segment_t *seg, spool_txn_t *t, uint32_t *offse
 
 
 cdef void take_tombs(spool_t *s, spool_tomb_t *tombs, size_t n) noexcept nogil:
-    """Books first: the record is dead in memory; then its id goes to the log that holds it."""
+    """Books first: the record is dead in memory; then its id goes to the log that holds it, or may hold a copy."""
     cdef size_t i
     cdef place_t p
     cdef uint64_t seq
+    cdef segment_t *seg
     for i in range(n):
         if place_get(s, tombs[i].meta, &p) != EC_OK:
             continue
         seq = tombs[i].seq
-        buf_add(&s.redo_cold if s.segments[p.segment].kind == SEGMENT_COLD else &s.redo_tombs, <char*>&seq, 8)
+        seg = &s.segments[p.segment]
+        if seg.kind == SEGMENT_HOT:
+            buf_add(&s.redo_tombs, <char*>&seq, 8)
+        if seg.kind == SEGMENT_COLD or seg.forced:
+            buf_add(&s.redo_cold, <char*>&seq, 8)
         place_drop(s, tombs[i].meta)
         if tombs[i].state:
             place_drop(s, tombs[i].state)
@@ -276,42 +321,54 @@ cdef void take_tombs(spool_t *s, spool_tomb_t *tombs, size_t n) noexcept nogil:
 
 
 cdef void drop_large(spool_t *s, place_t *p) noexcept nogil:
-    """A body of this length may stand for a large one: the keeper removes its file, named by the transaction."""
+    """A body of this length may stand for a large one, whose file is named by the transaction."""
     cdef record_header_t h
     if pread(s.segments[p.segment].fd, &h, sizeof(h), p.offset) == <ssize_t>sizeof(h) and h.type == RECORD_LARGE:
-        pthread_mutex_lock(&s.lock)
-        buf_add(&s.unlinks, <char*>&h.ref, 8)
-        pthread_cond_signal(&s.chores)
-        pthread_mutex_unlock(&s.lock)
+        buf_add(&s.large_gone, <char*>&h.ref, 8)
 
 
-cdef int hot_batch(spool_t *s, spool_txn_t *txns, spool_txn_t **rest, spool_state_t *states, uint32_t **offsets,
+cdef void release_large(spool_t *s) noexcept nogil:
+    """Files of large messages go when no crash can ask for them again."""
+    if s.large_gone.len == 0 or s.redo_tombs.len or s.redo_cold.len:
+        return
+    pthread_mutex_lock(&s.lock)
+    if buf_add(&s.unlinks, s.large_gone.ptr, s.large_gone.len) == EC_OK:
+        buf_clear(&s.large_gone)
+    pthread_cond_signal(&s.chores)
+    pthread_mutex_unlock(&s.lock)
+
+
+cdef int hot_batch(spool_t *s, spool_txn_t *txns, spool_txn_t **rest, spool_state_t **states, uint32_t **offsets,
                    segment_t **where) noexcept nogil:
-    """Write one batch to the hot log; `rest` is what did not fit into it."""
+    """Write one batch to the hot log; `rest` and `states` are what did not fit into it."""
     cdef batch_t b
     cdef spool_txn_t *t = txns
-    cdef spool_state_t *st = states
-    cdef uint64_t need = record_space(<uint32_t>s.redo_tombs.len) + record_space(<uint32_t>s.aborts.len), one
-    cdef uint32_t n = 0, unused
-    cdef slice_t payload
+    cdef spool_state_t *end
+    cdef spool_state_t *first = states[0]
+    cdef slice_t tombs = part_of(&s.redo_tombs, s.hot_tombs_written), aborts = part_of(&s.aborts, s.aborts_written)
+    cdef uint64_t need, one
+    cdef uint32_t n = 0
     cdef void *grown
     cdef int rc
-    while st != NULL:
-        need += record_space(st.length)
-        st = st.next
+    end = states_part(first, &need)
+    need += record_space(<uint32_t>tombs.len) + record_space(<uint32_t>aborts.len)
     one = txn_space(t) if t != NULL else 0
+    if one and not fits(s, need + one):
+        if not fits(s, one + 2 * sizeof(record_header_t)):
+            return EC_LIMIT
+        if tombs.len or aborts.len or first != NULL:
+            t = NULL                # it goes alone, into the next one
+            one = 0
     rc = room(s, &s.hot, need + one)
     if rc != EC_OK:
         return rc
+    tombs = part_of(&s.redo_tombs, s.hot_tombs_written)     # a segment that was full is synced now
+    aborts = part_of(&s.aborts, s.aborts_written)
     if batch_begin(s, &b, s.hot.current) != EC_OK:
         return EC_IO
     where[0] = b.seg
-    if s.aborts.len > s.aborts_written:
-        payload.ptr = s.aborts.ptr + s.aborts_written
-        payload.len = s.aborts.len - s.aborts_written
-        if batch_add(s, &b, RECORD_ABORT, 0, 0, 0, 0, payload, False, &unused) != EC_OK:
-            return EC_IO
-    if write_tombs(s, &b, &s.redo_tombs, &s.hot_tombs_written) != EC_OK or write_states(s, &b, states) != EC_OK:
+    if write_ids(s, &b, RECORD_ABORT, aborts) != EC_OK or write_ids(s, &b, RECORD_TOMB, tombs) != EC_OK \
+            or write_states(s, &b, first, end) != EC_OK:
         return EC_IO
     while t != NULL:
         one = txn_space(t)
@@ -327,11 +384,17 @@ cdef int hot_batch(spool_t *s, spool_txn_t *txns, spool_txn_t **rest, spool_stat
             return EC_IO
         n += 1 + t.metas_count
         t = t.next
-    rest[0] = t
     offsets[0] = s.offsets
-    if b.records == 0 and atomic_load32(&s.degraded) == 0:
-        return EC_OK
-    return batch_write(s, &b)           # an empty one probes the disk
+    if b.records or atomic_load32(&s.degraded):             # an empty one probes the disk
+        rc = batch_write(s, &b)
+        if rc != EC_OK:
+            return rc
+    rest[0] = t if n else txns
+    states[0] = end
+    s.written = join_part(s.written, first, end)
+    s.hot_tombs_written += tombs.len
+    s.aborts_written += aborts.len
+    return EC_OK
 
 
 cdef int cold_batch(spool_t *s, spool_chunk_t *chunk) noexcept nogil:
@@ -340,12 +403,12 @@ cdef int cold_batch(spool_t *s, spool_chunk_t *chunk) noexcept nogil:
     cdef uint32_t i, source = 0
     cdef record_header_t h
     cdef place_t p
-    cdef uint64_t need = record_space(<uint32_t>s.redo_cold.len) + (chunk.bytes.len if chunk != NULL else 0)
-    cdef slice_t payload
-    cdef int rc = room(s, &s.cold, need)
+    cdef slice_t tombs = part_of(&s.redo_cold, 0), payload
+    cdef uint64_t need = record_space(<uint32_t>tombs.len) + (chunk.bytes.len + 8 * chunk.n if chunk != NULL else 0)
+    cdef int rc = room(s, &s.cold, need) if fits(s, need) else EC_LIMIT
     if rc != EC_OK:
         return rc
-    if batch_begin(s, &b, s.cold.current) != EC_OK or write_tombs(s, &b, &s.redo_cold, &s.cold_tombs_written) != EC_OK:
+    if batch_begin(s, &b, s.cold.current) != EC_OK or write_ids(s, &b, RECORD_TOMB, tombs) != EC_OK:
         return EC_IO
     if chunk != NULL:
         source = <uint32_t>(chunk.source - s.segments)
@@ -360,13 +423,9 @@ cdef int cold_batch(spool_t *s, spool_chunk_t *chunk) noexcept nogil:
                            &chunk.new_offsets[i])
             if rc != EC_OK:
                 return EC_IO
-    if b.records and batch_write(s, &b) != EC_OK:
+    if b.records and (batch_write(s, &b) != EC_OK or sync_segment(s, b.seg) != EC_OK):
         return EC_IO
-    s.cold_tombs_written = s.redo_cold.len
-    if b.records and sync_segment(s, b.seg) != EC_OK:
-        return EC_IO
-    buf_clear(&s.redo_cold)
-    s.cold_tombs_written = 0
+    buf_consume(&s.redo_cold, tombs.len)
     if chunk != NULL:
         for i in range(chunk.n):
             if chunk.new_offsets[i] and place_move(s, chunk.handles[i], source, chunk.offsets[i],
@@ -388,51 +447,33 @@ cdef void fail_txns(spool_t *s, spool_txn_t *txns, spool_txn_t *end, bint writte
 cdef bint flush_round(spool_t *s, spool_txn_t *txns, spool_state_t *states, spool_chunk_t *chunk) noexcept nogil:
     """False where the disk refused something."""
     cdef spool_txn_t *rest = NULL
-    cdef spool_txn_t *t
     cdef spool_txn_t *next
     cdef segment_t *seg = NULL
     cdef uint32_t *offsets = NULL
     cdef uint32_t n
-    cdef bint ok = True, due, probe = atomic_load32(&s.degraded) != 0
-    cdef spool_state_t *st
+    cdef bint due, probe = atomic_load32(&s.degraded) != 0
     cdef int rc
     while probe or txns != NULL or states != NULL or s.redo_tombs.len > s.hot_tombs_written or s.aborts.len > s.aborts_written:
         rest = txns
-        rc = hot_batch(s, txns, &rest, states, &offsets, &seg)
+        seg = NULL
+        rc = hot_batch(s, txns, &rest, &states, &offsets, &seg)
+        if rc == EC_LIMIT:                  # larger than a segment: this one never fits
+            next = txns.next
+            answer(txns, EC_LIMIT)
+            txns = next
+            continue
         if rc == EC_OK:
-            s.hot_tombs_written = s.redo_tombs.len
-            s.aborts_written = s.aborts.len
             due = probe or txns != rest or s.aborts.len > 0 or (s.unsynced_ms and clock_mono_ms() - s.unsynced_ms >= SYNC_MS)
             if due:
-                rc = sync_segment(s, seg)
+                rc = sync_hot(s)
             elif not s.unsynced_ms:
                 s.unsynced_ms = clock_mono_ms()
-            if rc == EC_OK and due:
-                s.unsynced_ms = 0
-                buf_clear(&s.redo_tombs)
-                buf_clear(&s.aborts)
-                s.hot_tombs_written = 0
-                s.aborts_written = 0
         probe = False
         if rc != EC_OK:
-            ok = False
-            if rc == EC_LIMIT and txns != NULL:         # larger than a segment: this one never fits
-                next = txns.next
-                answer(txns, EC_LIMIT)
-                txns = next
-                continue
-            condemn(s, &s.hot)
             fail_txns(s, txns, NULL, seg != NULL, EC_IO)
-            if states != NULL:
-                st = states
-                while st.next != NULL:
-                    st = st.next
-                st.next = s.held
-                s.held = states
+            condemn(s, &s.hot)
+            s.held = join(s.held, states)
             return False
-        if states != NULL:
-            settle_states(s, seg, states)
-            states = NULL
         n = 0
         while txns != rest:
             next = txns.next
@@ -441,18 +482,27 @@ cdef bint flush_round(spool_t *s, spool_txn_t *txns, spool_state_t *states, spoo
             atomic_add64(&s.stat_txns, 1)
             answer(txns, EC_OK)
             txns = next
-    if s.unsynced_ms and clock_mono_ms() - s.unsynced_ms >= SYNC_MS and s.hot.current != NULL:
-        if sync_segment(s, s.hot.current) != EC_OK:
-            condemn(s, &s.hot)
-            return False
-        s.unsynced_ms = 0
-        buf_clear(&s.redo_tombs)
-        s.hot_tombs_written = 0
-    if s.redo_cold.len or chunk != NULL:
+    if s.unsynced_ms and clock_mono_ms() - s.unsynced_ms >= SYNC_MS and sync_hot(s) != EC_OK:
+        condemn(s, &s.hot)
+        return False
+    while s.redo_cold.len or chunk != NULL:
         if cold_batch(s, chunk) != EC_OK:
             condemn(s, &s.cold)
-            ok = False
-    return ok
+            return False
+        chunk = NULL
+    release_large(s)
+    return True
+
+
+cdef void bury(spool_t *s, segment_t *seg) noexcept nogil:
+    """To the keeper, behind those that went before it."""
+    cdef segment_t **at = &s.dead
+    while at[0] != NULL:
+        at = &at[0].next
+    at[0] = seg
+    seg.next = NULL
+    atomic_add64(<uint64_t*>&s.total_bytes, -<int64_t>(seg.size + SPOOL_BLOCK))
+    pthread_cond_signal(&s.chores)
 
 
 cdef void housekeeping(spool_t *s) noexcept nogil:
@@ -460,38 +510,26 @@ cdef void housekeeping(spool_t *s) noexcept nogil:
     cdef spool_log_t *log
     cdef segment_t *seg
     cdef int which
-    cdef bint busy, forced = False
+    cdef bint forced = False, heavy
     pthread_mutex_lock(&s.lock)
-    if not s.recovered:
-        pthread_mutex_unlock(&s.lock)
-        return
-    busy = s.chunk.source != NULL
-    if not busy and s.hot.oldest != NULL and s.hot.oldest.state == SEGMENT_SEALED and s.hot.oldest.forced:
-        s.chunk.source = s.hot.oldest
-        pthread_cond_signal(&s.chores)
-        busy = True
-    seg = s.hot.oldest
-    while seg != NULL:
-        forced = forced or seg.forced
-        seg = seg.next
-    for which in range(2):
+    for which in range(2 if s.recovered else 0):
         log = &s.cold if which else &s.hot
         if which and (forced or s.chunk.source != NULL):
-            continue        # a dead copy still lies in an older segment: its tombstone must stay
+            break           # a dead copy may still lie in a hot segment: its tombstone must stay
         while log.oldest != NULL and log.oldest.state == SEGMENT_SEALED and log.oldest.live == 0 and log.oldest != s.chunk.source:
             seg = log.oldest
             log.oldest = seg.next
-            seg.next = s.dead
-            s.dead = seg
-            atomic_add64(<uint64_t*>&s.total_bytes, -<int64_t>(seg.size + SPOOL_BLOCK))
+            bury(s, seg)
+        seg = log.oldest
+        # three segments of slack: the open ones are never dense
+        heavy = s.total_bytes > s.ratio * s.live_bytes + 3 * <int64_t>s.segment_size
+        if s.chunk.source == NULL and seg != NULL and seg.state == SEGMENT_SEALED and not seg.stuck and (heavy or seg.forced):
+            seg.forced = not which
+            s.chunk.source = seg
             pthread_cond_signal(&s.chores)
-        if busy or log.oldest == NULL or log.oldest.state != SEGMENT_SEALED or log.oldest.stuck:
-            continue
-        # two segments of slack: the open ones are never dense
-        if s.total_bytes > s.ratio * s.live_bytes + 3 * <int64_t>s.segment_size:
-            s.chunk.source = log.oldest
-            busy = True
-            pthread_cond_signal(&s.chores)
+        while seg != NULL:
+            forced = forced or seg.forced
+            seg = seg.next
     if s.spares_n == 0:
         pthread_cond_signal(&s.chores)
     pthread_mutex_unlock(&s.lock)
@@ -509,25 +547,19 @@ cdef void *flusher_main(void *arg) noexcept nogil:
     cdef spool_tomb_t *tombs
     cdef spool_chunk_t *chunk
     cdef size_t n
-    cdef uint64_t now, due
-    cdef bint ok = True, retry = False
+    cdef uint64_t now, due, retry_at = 0
+    cdef bint ok = True
     pthread_setname_np(pthread_self(), b"flusher")
     pthread_mutex_lock(&s.lock)
     while True:
         while s.txn_head == NULL and not s.stopping:
             now = clock_mono_ms()
-            due = 0
-            if pending(s):
+            due = retry_at
+            if retry_at == 0 and pending(s):
                 due = (s.tombs_since_ms if s.tombs_since_ms else now) + TOMB_MS
-            if s.unsynced_ms and (due == 0 or s.unsynced_ms + SYNC_MS < due):
+            if retry_at == 0 and s.unsynced_ms and (due == 0 or s.unsynced_ms + SYNC_MS < due):
                 due = s.unsynced_ms + SYNC_MS
-            if not ok:
-                due = now + s.retry_ms
-                ok = True
-                retry = True
-            elif retry:
-                break
-            elif s.chunk.waiting or (due and due <= now):
+            if due and due <= now or retry_at == 0 and (s.chunk.waiting or s.tidy):
                 break
             s.waiting = True
             if due:
@@ -550,15 +582,15 @@ cdef void *flusher_main(void *arg) noexcept nogil:
         s.tombs_len = 0
         s.tombs_cap = 0
         s.tombs_since_ms = 0
+        s.tidy = False
         chunk = &s.chunk if s.chunk.waiting else NULL
         pthread_mutex_unlock(&s.lock)
-        retry = False
         take_tombs(s, tombs, n)
         free(tombs)
-        if s.held != NULL:
-            states = join(s.held, states)
-            s.held = NULL
+        states = join(s.held, states)
+        s.held = NULL
         ok = flush_round(s, txns, states, chunk)
+        retry_at = 0 if ok else clock_mono_ms() + s.retry_ms
         if ok and atomic_load32(&s.degraded):
             atomic_store32(&s.degraded, 0)
         pthread_mutex_lock(&s.lock)
@@ -570,6 +602,11 @@ cdef void *flusher_main(void *arg) noexcept nogil:
         pthread_mutex_unlock(&s.lock)
         housekeeping(s)
         pthread_mutex_lock(&s.lock)
+    s.flushed = True
+    if s.chunk.waiting:
+        s.chunk.waiting = False
+        s.chunk.failed = True
+        pthread_cond_signal(&s.chores)
     pthread_mutex_unlock(&s.lock)
     if s.hot.current != NULL:
         fdatasync(s.hot.current.fd)
@@ -579,8 +616,21 @@ cdef void *flusher_main(void *arg) noexcept nogil:
 
 
 cdef spool_state_t *join(spool_state_t *a, spool_state_t *b) noexcept nogil:
+    return join_part(a, b, NULL)
+
+
+cdef spool_state_t *join_part(spool_state_t *a, spool_state_t *b, spool_state_t *end) noexcept nogil:
+    """b up to `end`, behind a."""
     cdef spool_state_t *last = a
-    while last.next != NULL:
-        last = last.next
-    last.next = b
+    if b == end:
+        return a
+    if a == NULL:
+        a = b
+    else:
+        while last.next != NULL:
+            last = last.next
+        last.next = b
+    while b.next != end:
+        b = b.next
+    b.next = NULL
     return a

@@ -109,6 +109,7 @@ class Mta:
         self.sinks = []
         self.text = ""
         self.process = None
+        self.env = {}               # beside the test's own environment
         self.starts = 0
         self.expected = list(NOTICES)
 
@@ -166,7 +167,7 @@ class Mta:
             at = output.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "-X", "faulthandler", "-m", "pymomentum.server", "-c", self.path], cwd=ROOT,
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+                env={**os.environ, **self.env}, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
         self.starts += 1
         until(lambda: b"ready" in self.output()[at:] or self.process.poll() is not None, 30, "server ready")
         assert self.process.poll() is None, self.output().decode("utf-8", "replace")
