@@ -34,7 +34,6 @@ def test_refusal_is_logged_with_its_stage(mta, extensions):
     assert all(b.stage == STAGES[d[:-8]] and b.text == f"550 4.0.0 no {d[:-8]}" for d, b in bounced.items())
 
 
-@pytest.mark.variants
 @pytest.mark.parametrize("extensions", EXTENSIONS)
 def test_each_recipient_hears_its_own_answer(mta, extensions):
     answers = {"a": "250 2.1.5 OK", "b": "450 4.2.1 later", "c": "550 5.1.1 who?", "d": "250 2.1.5 OK", "e": "452 4.5.3 too many"}
