@@ -227,3 +227,14 @@ def test_thousand_recipients_get_one_each(mta):
     mta.wait_log("D", 1000, 30)
     assert sorted(r for m in sink.messages for r in m.rcpts) == sorted(names)
     assert len({r.id for r in mta.mainlog("R")}) == 1000 and len({r.batch for r in mta.mainlog("R")}) == 1
+
+
+def test_a_client_that_closes_its_side_behind_the_dot_still_reads_the_reply(mta):
+    sink = mta.route()
+    with mta.smtp() as c:
+        c.send(b"EHLO c.test\r\nMAIL FROM:<a@test>\r\nRCPT TO:<b@example.com>\r\nDATA\r\nSubject: half\r\n\r\nx\r\n.\r\n")
+        c.sock.shutdown(1)
+        for code in (250, 250, 250, 354, 250):
+            assert c.read_reply() == code
+        c.expect_closed()
+    sink.wait(messages=1)

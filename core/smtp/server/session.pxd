@@ -79,6 +79,7 @@ cdef struct session_t:
     bint skipping               # the rest of a line that was too long
     bint ending                 # nothing more is read
     bint gone                   # the client closed
+    bint half                   # it sends no more, but may read
     bint committing             # the spool has the transaction: not to be freed
     bint drop_input             # STARTTLS: what came behind it in clear is void
     bint feeding                # input is being consumed: a resume must not consume too

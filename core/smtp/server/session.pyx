@@ -291,10 +291,10 @@ cdef void on_read(stream_t *st, const char *p, size_t n) noexcept nogil:
     cdef session_t *s = <session_t*>st
     cdef size_t used
     if n == 0:
-        s.gone = True
         if s.committing:
-            stream_close(st)
+            s.half = True               # it may have closed its side only: the reply still goes out
         else:
+            s.gone = True
             session_abort(s)
         return
     if s.ending:
