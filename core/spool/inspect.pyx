@@ -8,7 +8,7 @@ import os
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from pymomentum.core.base.buf cimport buf_add, buf_free, buf_t
+from pymomentum.core.base.buf cimport buf_free, buf_t
 from pymomentum.core.base.slice cimport slice_of_bytes, slice_t
 from pymomentum.core.base.status cimport EC_OK
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_t, message_id_text
@@ -16,18 +16,9 @@ from pymomentum.core.message.message cimport (ec_message_t, message_free, messag
 from .large cimport large_record_t
 from .layout cimport SEGMENT_COLD, record_header_t
 from .reader cimport spool_read
-from .recover cimport recovered_t, spool_recover
+from .recover cimport recovered_keep, recovered_t, spool_recover
 from .spool cimport segment_t, spool_look, spool_t, spool_unlook
 from . import recover
-
-cdef void on_recovered(void *ctx, recovered_t *r) noexcept nogil:
-    """The struct, whose slices are lengths from here on, then their bytes."""
-    cdef buf_t *all = <buf_t*>ctx
-    cdef size_t before = all.len
-    if buf_add(all, <char*>r, sizeof(r[0])) != EC_OK or buf_add(all, r.meta_bytes.ptr, r.meta_bytes.len) != EC_OK \
-            or buf_add(all, r.state_bytes.ptr, r.state_bytes.len) != EC_OK:
-        all.len = before
-
 
 class Survey:
     """Segments, messages and damage of one spool.
@@ -59,7 +50,7 @@ def survey(str base not None, bint bodies=False):
     s = spool_look(base)
     try:
         with nogil:
-            spool_recover(s, on_recovered, &all)
+            spool_recover(s, recovered_keep, &all)
         found.damage = recover.report()
         while at < all.len:
             memcpy(&r, all.ptr + at, sizeof(r))
