@@ -68,7 +68,7 @@ def live(folder, seed, steps, end):
         f"{[seq for seq in found.keys() | wanted.keys() if found.get(seq) != wanted.get(seq)][:10]}"
     for step in range(steps):
         act = rng.random()
-        if act < 0.4 or not known:
+        if act < 0.55 or not known:
             sizes = [rng.choice((40, 3000, 3000, 20000)) for _ in range(rng.randrange(1, 6))]
             numbers = [seed * 1000000 + step * 100 + k for k in range(len(sizes))]
             metas = [[b"meta %d.%d" % (number, k) for k in range(rng.choice((1, 1, 3)))] for number in numbers]
@@ -78,7 +78,7 @@ def live(folder, seed, steps, end):
                     life.entries[entry.seq] = entry
                     known[entry.seq] = (number, size, entry.meta, b"")
                 tell(accept=[(e.seq, number, size, e.meta.decode()) for e in answer])
-        elif act < 0.75:
+        elif act < 0.95:
             gone = rng.sample(sorted(known), min(len(known), rng.randrange(1, 12)))
             tell(forget=gone)
             driver.forget([life.entries[seq] for seq in gone])

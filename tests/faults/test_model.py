@@ -10,10 +10,10 @@ from tests.faults.power import Image, Recording, Replay
 
 
 def test_spool_equals_dictionary_after_stops_and_kills(tmp_path):
-    for seed in (1, 2):
+    for seed in (1, 2, 3):
         folder = tmp_path / str(seed)
         folder.mkdir()
-        lives(folder, seed * 100, 4, 250)
+        lives(folder, seed * 100, 3, 150)
 
 
 class Promise:
@@ -49,7 +49,7 @@ class Promise:
 
 
 def test_power_cut_at_every_record_keeps_every_promise(tmp_path):
-    lives(tmp_path, 500, 3, 120, log=tmp_path / "log")
+    lives(tmp_path, 500, 3, 150, log=tmp_path / "log")
     spool = tmp_path / "spool"
     events = list(read_log(tmp_path / "log"))
     recording = Recording(events, {spool.stat().st_ino: "", (spool / "large").stat().st_ino: "/large"}, 0, 0, 0)
