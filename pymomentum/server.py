@@ -6,6 +6,7 @@ import argparse
 import faulthandler
 import mmap
 import os
+import resource
 import signal
 import socket
 import sys
@@ -55,6 +56,7 @@ class Server:
     def start(self):
         """Configuration, logs, loops, spool, queues, listeners: mail is taken when this returns."""
         values = self.loaded.globals
+        self.raise_descriptors(values["server_max_file_descriptors"])
         config.publish(self.loaded)
         loops.create(self.loop_count())
         self.share_watch()
@@ -92,6 +94,17 @@ class Server:
     def memory_bytes(percent):
         pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return int(pages * percent / 100)
+
+    @staticmethod
+    def raise_descriptors(wanted):
+        """As many file descriptors as asked for; where only root may raise the ceiling, up to it."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        for ceiling in (max(hard, wanted), hard):
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, ceiling), ceiling))
+                return
+            except (ValueError, OSError):
+                continue
 
     def open_logs(self):
         ec = self.loaded.module("ec_logger") or {}
@@ -164,6 +177,7 @@ class Server:
         loaded = config.load(self.path)
         number = config.publish(loaded)
         self.loaded = loaded
+        maintainer.refresh()
         self.open_listeners()
         self.open_console()
         return number

@@ -6,8 +6,9 @@ from .slice cimport slice_make, slice_t
 
 
 cdef enum:
-    FIRST = 1008
+    FIRST = 224
     LARGEST = 65520
+    KEPT = 4096             # a reset keeps one chunk up to this size
 
 
 cdef void *arena_alloc(arena_t *a, size_t n) noexcept nogil:
@@ -50,15 +51,18 @@ cdef slice_t arena_copy(arena_t *a, slice_t s) noexcept nogil:
 
 cdef void arena_reset(arena_t *a) noexcept nogil:
     cdef arena_chunk_t *c = a.head
+    cdef arena_chunk_t *kept = NULL
     cdef arena_chunk_t *next
-    if c == NULL:
-        return
-    while c.next != NULL:           # keep the oldest, which is the smallest
+    while c != NULL:
         next = c.next
-        free(c)
+        if kept == NULL and c.size <= KEPT:     # the newest that is not too large is the largest of them
+            kept = c
+            c.next = NULL
+            c.used = 0
+        else:
+            free(c)
         c = next
-    c.used = 0
-    a.head = c
+    a.head = kept
 
 
 cdef void arena_free(arena_t *a) noexcept nogil:

@@ -11,7 +11,7 @@ include "hook_ids.pxi"          # HOOK_<NAME>, HOOK_COUNT
 cdef enum:
     PHASE_CONT = 0              # the next provider
     PHASE_DONE = 1              # this phase is over
-    PHASE_TEXT = 512
+    PHASE_TEXT = 256
     PROVIDERS_MAX = 64
 
 ctypedef int (*provider_fn)(phase_t *ph, void *state) noexcept nogil    # PHASE_CONT, PHASE_DONE, EC_AGAIN after phase_park

@@ -11,7 +11,9 @@ from pymomentum.core.config.values cimport values_t
 from pymomentum.core.dns.mx cimport mx_address_t, mx_answer_t, mx_query_t
 from pymomentum.core.loop.loop cimport loop_t
 from pymomentum.core.loop.post cimport post_t
+from pymomentum.core.message.id cimport message_id_t
 from pymomentum.core.message.message cimport BODY_LARGE, ec_message_t
+from pymomentum.core.net.address cimport ADDRESS_TEXT
 
 cdef enum wait_t:               # why a queue with active mail opens no connection
     WAIT_NOTHING
@@ -44,6 +46,12 @@ cdef struct mail_queue_t:       # of one binding in one domain
     uint64_t failed
     uint64_t transfailed
 
+cdef struct refusal_t:          # how a host that was reached took no mail at all
+    message_id_t conn
+    int stage
+    char peer[ADDRESS_TEXT]
+    char text[256]
+
 cdef struct domain_t:
     loop_t *loop
     slice_t name                # routing domain, lower case; owned
@@ -58,6 +66,7 @@ cdef struct domain_t:
     mx_query_t query
     uint64_t born_ms
     uint64_t contact_ms         # last connection that answered
+    refusal_t *refusal          # why mail was put off last; owned; NULL: none
     uint32_t failures           # connections failed in a row
     uint32_t dns_failures
     uint32_t messages           # in queues and in hand
@@ -71,7 +80,11 @@ cdef struct queue_loop_t:       # a loop's PLACE_QUEUE
     hash_t routes               # route_key_t -> route_t
     uint64_t swept_ms
     domain_t *dirty
+    loop_t *loop
     post_t drain
+    post_t refresh              # in use while a reload is taken up
+    uint32_t refreshing         # atomic
+    size_t refresh_cursor
 
 ctypedef void (*domain_fn)(domain_t *d) noexcept nogil
 

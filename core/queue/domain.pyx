@@ -32,6 +32,8 @@ cdef void domain_set_maintainer(domain_fn fn) noexcept nogil:
 cdef queue_loop_t *queue_loop(loop_t *loop) noexcept nogil:
     if loop.places[PLACE_QUEUE] == NULL:
         loop.places[PLACE_QUEUE] = calloc(1, sizeof(queue_loop_t))
+        if loop.places[PLACE_QUEUE] != NULL:
+            (<queue_loop_t*>loop.places[PLACE_QUEUE]).loop = loop
     return <queue_loop_t*>loop.places[PLACE_QUEUE]
 
 
@@ -101,6 +103,7 @@ cdef void domain_free(domain_t *d) noexcept nogil:
         free(q)
         q = next
     mx_answer_free(d.mx)
+    free(d.refusal)
     if d.generation != NULL:
         config_unref(d.generation)
     d.loop.counters[COUNT_DOMAINS] -= 1

@@ -5,16 +5,20 @@ its timer.  Moves due mail to active, resolves MX, opens connections up to
 the goal, fails mail that no host can take.  Work per run is bounded; what is
 left runs again at once.
 """
+import time
+
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport malloc
 from libc.string cimport memchr, memcpy, memset
 
+from pymomentum.core.base.atomic cimport atomic_cas32, atomic_store32
 from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.hash cimport hash_next
 from pymomentum.core.base.heap cimport heap_first_key, heap_pop
 from pymomentum.core.base.limit cimport throttle_ask
 from pymomentum.core.base.list cimport list_empty
 from pymomentum.core.base.slice cimport slice_make, slice_number, slice_t
-from pymomentum.core.base.status cimport EC_OK
+from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.base.cidr cimport cidr_find, cidr_set_t, sockaddr, sockaddr_storage
 from pymomentum.core.config.values cimport *
 from pymomentum.core.dns.mx cimport (MX_FAILED, MX_FALLBACK_A, MX_IPV6, MX_NULL, MX_OK,
@@ -29,7 +33,7 @@ from pymomentum.core.net.address cimport address_parse
 from .domain cimport *
 from .lease cimport lease_switch, lease_t, lease_wake
 from .outcome cimport message_fail
-from .route cimport route_find, route_hungry, route_make, route_t
+from .route cimport route_find, route_hungry, route_make, route_refused, route_t
 
 cdef enum:
     RUN = 1000                  # messages moved or failed per run
@@ -53,6 +57,8 @@ cdef void maintainer_start(connect_fn fn) noexcept nogil:
 
 
 cdef int maintainer_attach(loop_t *loop) noexcept nogil:
+    if queue_loop(loop) == NULL:
+        return EC_NOMEM
     return loop_add_flusher(loop, run_dirty)
 
 
@@ -72,8 +78,41 @@ cdef void on_drain(post_t *p) noexcept nogil:
 def drain():
     """After the sessions were told (smtp.server.session.drain): connections end with the mail they carry."""
     for i in range(loop_count()):
-        if queue_loop(loop_at(i)) != NULL:
-            loop_call(loop_at(i), &queue_loop(loop_at(i)).drain, on_drain)
+        loop_call(loop_at(i), &queue_loop(loop_at(i)).drain, on_drain)
+
+
+cdef void on_refresh(post_t *p) noexcept nogil:
+    """Records take up the current generation, a bounded number per turn, so that the old one can go."""
+    cdef queue_loop_t *ql = NULL
+    cdef domain_t *d
+    cdef int n
+    ql = <queue_loop_t*>(<char*>p - (<char*>&ql.refresh - <char*>ql))
+    for n in range(RUN):
+        d = <domain_t*>hash_next(&ql.domains, &ql.refresh_cursor)
+        if d == NULL:
+            atomic_store32(&ql.refreshing, 0)
+            return
+        domain_refresh(d)
+        if d.messages:
+            domain_touch(d)
+    loop_call(ql.loop, p, on_refresh)
+
+
+cdef void on_refresh_asked(post_t *p) noexcept nogil:
+    cdef queue_loop_t *ql = NULL
+    ql = <queue_loop_t*>(<char*>p - (<char*>&ql.refresh - <char*>ql))
+    ql.refresh_cursor = 0
+    on_refresh(p)
+
+
+def refresh():
+    """After a reload: every domain record takes up the new configuration."""
+    cdef queue_loop_t *ql
+    for i in range(loop_count()):
+        ql = queue_loop(loop_at(i))
+        while not atomic_cas32(&ql.refreshing, 0, 1):       # the walk of the reload before this one
+            time.sleep(0.01)
+        loop_call(loop_at(i), &ql.refresh, on_refresh_asked)
 
 
 cdef void run_dirty(loop_t *loop) noexcept nogil:
@@ -158,7 +197,8 @@ cdef route_t *pick(mail_queue_t *q, uint32_t *host) noexcept nogil:
     return NULL
 
 
-cdef void host_failed(domain_t *d, route_t *route) noexcept nogil:
+cdef void host_failed(domain_t *d, route_t *route, const refusal_t *why) noexcept nogil:
+    route_refused(route, why)
     route.failed_ms = d.loop.now_ms
     route.failures += 1
     d.failures += 1
@@ -170,6 +210,7 @@ cdef void host_answered(domain_t *d, route_t *route, uint32_t connect_us) noexce
     route.failures = 0
     route.connect_us = (route.connect_us * 7 + connect_us) // 8 if route.connect_us else connect_us
     d.failures = 0
+    route_refused(route, NULL)
     d.contact_ms = d.loop.now_ms
 
 
@@ -369,6 +410,26 @@ cdef bint open_some(mail_queue_t *q) noexcept nogil:
     return True
 
 
+cdef const char *excuse(mail_queue_t *q) noexcept nogil:
+    """Why no host is fit: what the last of them said, or that none was reached."""
+    cdef domain_t *d = q.domain
+    cdef route_t *r
+    cdef route_t *last = NULL
+    cdef uint32_t i, port = queue_port(q)
+    for i in range(d.mx.addresses):
+        r = route_find(d.loop, q.binding, &d.mx.address[i], port)
+        if r != NULL and r.failed_ms and (last == NULL or r.failed_ms >= last.failed_ms):
+            last = r
+    if last == NULL or last.refusal == NULL:
+        return NO_HOSTS
+    if d.refusal == NULL:
+        d.refusal = <refusal_t*>malloc(sizeof(refusal_t))
+    if d.refusal == NULL:
+        return NO_HOSTS
+    d.refusal[0] = last.refusal[0]
+    return d.refusal.text
+
+
 cdef void serve(mail_queue_t *q, uint32_t *left) noexcept nogil:
     cdef domain_t *d = q.domain
     q.waiting = WAIT_NOTHING
@@ -404,7 +465,7 @@ cdef void serve(mail_queue_t *q, uint32_t *left) noexcept nogil:
     elif prohibited(d):
         fail_active(q, True, PRIVATE, left)
     elif not open_some(q) and q.connections == 0:
-        fail_active(q, False, NO_HOSTS, left)
+        fail_active(q, False, excuse(q), left)
 
 
 cdef void schedule(domain_t *d, bint more) noexcept nogil:

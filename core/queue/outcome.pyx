@@ -5,7 +5,7 @@ more, and the log says so.  A state on its way to the spool holds back the
 tombstone of its message, so that the flusher knows both handles.
 """
 from libc.stdint cimport int64_t, uint32_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy, memset, strcmp
 
 from pymomentum.core.base.buf cimport buf_free, buf_t
 from pymomentum.core.base.slice cimport slice_make, slice_of, slice_t
@@ -21,7 +21,7 @@ from pymomentum.core.message.message cimport (MSG_FAILED_QUIET, MSG_GONE, MSG_SP
                                               message_free, message_set_code, message_swap_out, state_encode)
 from pymomentum.core.spool.spool cimport (spool_forget, spool_main, spool_state, spool_state_new, spool_state_t)
 from .bounce cimport bounce_send
-from .domain cimport domain_t, domain_touch, mail_queue_t, queue_push_active, queue_push_delayed
+from .domain cimport domain_t, domain_touch, mail_queue_t, queue_push_active, queue_push_delayed, refusal_t
 from .retry cimport retry_delay, retry_limit
 from .swap cimport swap_in
 
@@ -121,7 +121,8 @@ cdef void message_settle(mail_queue_t *q, ec_message_t *m, int outcome, const at
     if outcome == OUTCOME_PERMANENT:
         permanent(q, m, a)
         return
-    message_set_code(m, a.text)
+    if a.text.ptr != m.code:            # fail_now gives the code that stands there
+        message_set_code(m, a.text)
     limit = retry_limit(q.values)
     age = <int64_t>(loop.wall_us - m.created_us) // 1000000
     log_failure(loop, m, a, False)
@@ -153,10 +154,15 @@ cdef void on_swapped_perm(ec_message_t *m, void *ctx, int rc) noexcept nogil:
 
 cdef void fail_now(mail_queue_t *q, ec_message_t *m, bint permanent_, int rc) noexcept nogil:
     cdef attempt_t a
+    cdef refusal_t *refusal = q.domain.refusal
     if rc != EC_OK:
         message_lost(q, m, rc)
         return
     attempt_init(&a, q, m.code)
+    if refusal != NULL and m.code != NULL and strcmp(m.code, refusal.text) == 0:
+        a.conn = refusal.conn
+        a.peer = slice_of(refusal.peer)
+        a.stage = refusal.stage
     message_settle(q, m, OUTCOME_PERMANENT if permanent_ else OUTCOME_TRANSIENT, &a)
 
 

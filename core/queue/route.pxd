@@ -5,7 +5,7 @@ from pymomentum.core.base.list cimport list_node_t
 from pymomentum.core.base.slice cimport slice_t
 from pymomentum.core.dns.mx cimport mx_address_t
 from pymomentum.core.loop.loop cimport loop_t
-from pymomentum.core.queue.domain cimport mail_queue_t
+from pymomentum.core.queue.domain cimport mail_queue_t, refusal_t
 
 cdef struct route_key_t:
     uint8_t address[16]
@@ -24,10 +24,12 @@ cdef struct route_t:            # per loop
     uint32_t deliver_us
     uint32_t connections        # open or opening
     uint32_t failures           # in a row
+    refusal_t *refusal          # of the last failure; owned; NULL: there was no connection
 
 
 cdef route_t *route_find(loop_t *loop, uint16_t binding, const mx_address_t *a, uint32_t port) noexcept nogil   # NULL: nothing known
 cdef route_t *route_make(loop_t *loop, uint16_t binding, const mx_address_t *a, uint32_t port) noexcept nogil   # NULL: no memory
+cdef void route_refused(route_t *r, const refusal_t *why) noexcept nogil    # NULL: forget
 cdef void route_hungry(route_t *r, mail_queue_t *q) noexcept nogil          # listed once, at the end
 cdef void route_fed(mail_queue_t *q) noexcept nogil                         # listed no more
 # The next queue, other than `own`, that a connection made for `own` may serve; NULL: none.

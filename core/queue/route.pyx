@@ -6,7 +6,7 @@ Routes belong to a loop, as domain records do; they are dropped when nobody
 has used them for address_metrics_lifetime.
 """
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from pymomentum.core.base.hash cimport hash_del, hash_get, hash_next, hash_put
@@ -51,6 +51,7 @@ cdef void sweep(loop_t *loop) noexcept nogil:
             return
         if r.connections == 0 and list_empty(&r.hungry) and loop.now_ms - r.used_ms > life:
             hash_del(&ql.routes, slice_make(<char*>&r.key, sizeof(r.key)))
+            free(r.refusal)
             free(r)
 
 
@@ -71,6 +72,17 @@ cdef route_t *route_make(loop_t *loop, uint16_t binding, const mx_address_t *a, 
         free(r)
         return NULL
     return r
+
+
+cdef void route_refused(route_t *r, const refusal_t *why) noexcept nogil:
+    if why == NULL:
+        free(r.refusal)
+        r.refusal = NULL
+        return
+    if r.refusal == NULL:
+        r.refusal = <refusal_t*>malloc(sizeof(refusal_t))
+    if r.refusal != NULL:
+        r.refusal[0] = why[0]
 
 
 cdef void route_hungry(route_t *r, mail_queue_t *q) noexcept nogil:

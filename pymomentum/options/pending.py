@@ -70,7 +70,6 @@ cluster_scope_max_outbound_connections
 cluster_server_max_outbound_connections
 concurrency
 connect_timeout_to_delay
-context
 control_client_timeout
 critical
 crypto_engine
@@ -191,7 +190,6 @@ routes
 rset_timeout
 scheduler
 scope_max_outbound_connections
-server_max_file_descriptors
 server_reserve_outbound_connections
 service_sessions
 signing_stats

@@ -41,6 +41,7 @@ pidfile = $folder/pid
 relay_hosts ( 127.0.0.0/8 )
 remote_smtp_port = $sink_port
 resolv_conf = $folder/resolv.conf
+generate_bounces = false
 """
 STANZAS = {
     "esmtp_listener": 'ESMTP_Listener { Listen "127.0.0.1:$port" { } }\n',
@@ -286,6 +287,11 @@ class Mta:
         """Block until the mainlog has n records of that kind; answers them."""
         until(lambda: len(self.mainlog(kind)) >= n, timeout, lambda: f"{n} {kind} records: {self.lines('mainlog')}")
         return self.mainlog(kind)
+
+    def wait_rejectlog(self, n, timeout=10):
+        """Block until the rejectlog has n records; answers them."""
+        until(lambda: len(self.rejectlog()) >= n, timeout, lambda: f"{n} rejections: {self.lines('rejectlog')}")
+        return self.rejectlog()
 
     def wait_empty(self, timeout=10):
         """Block until no mail is left, in queues or on its way."""

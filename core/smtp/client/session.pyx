@@ -32,7 +32,7 @@ from pymomentum.core.message.id cimport message_id_new
 from pymomentum.core.message.message cimport BODY_8BIT, BODY_LARGE, BODY_UNCLEAN, blob_slice, ec_message_t
 from pymomentum.core.net.address cimport address_set_port, address_text
 from pymomentum.core.net.stream cimport *
-from pymomentum.core.queue.domain cimport domain_t, mail_queue_t
+from pymomentum.core.queue.domain cimport domain_t, mail_queue_t, refusal_t
 from pymomentum.core.queue.lease cimport *
 from pymomentum.core.queue.route cimport route_key_t, route_t
 from pymomentum.core.queue.maintainer cimport host_answered, host_failed, maintainer_start
@@ -108,7 +108,6 @@ cdef bint client_connect(mail_queue_t *q, route_t *route, uint32_t host) noexcep
     c.lease.wake = on_wake
     lease_join(&c.lease, q, route)
     c.conn = message_id_new()
-    c.refuse_stage = -1
     if where == d.loop:
         begin(c)
     else:
@@ -175,35 +174,43 @@ cdef struct report_t:
     route_t *route
     uint32_t connect_us
     bint failed
+    refusal_t why               # failed: empty text where there was no connection
 
 
-cdef void report_here(domain_t *d, route_t *route, uint32_t us, bint failed) noexcept nogil:
-    if failed:
-        host_failed(d, route)
+cdef void report_here(report_t *r) noexcept nogil:
+    if r.failed:
+        host_failed(r.domain, r.route, &r.why if r.why.text[0] else NULL)
     else:
-        host_answered(d, route, us)
+        host_answered(r.domain, r.route, r.connect_us)
 
 
 cdef void on_report(post_t *p) noexcept nogil:
-    cdef report_t *r = <report_t*>p
-    report_here(r.domain, r.route, r.connect_us, r.failed)
-    free(r)
+    report_here(<report_t*>p)
+    free(p)
 
 
-cdef void report(client_t *c, bint failed) noexcept nogil:
-    cdef uint32_t us = <uint32_t>((clock_mono_ns() - c.connect_ns) // 1000)
-    cdef report_t *r
-    if not lease_is_remote(&c.lease):
-        report_here(c.domain, c.route, us, failed)
-        return
-    r = <report_t*>malloc(sizeof(report_t))
-    if r == NULL:
-        return                  # the host keeps the state it had
+cdef void report(client_t *c, bint failed, const char *why) noexcept nogil:
+    """How the host did; why: what it said or did before it took any mail."""
+    cdef report_t here
+    cdef report_t *r = &here
+    if lease_is_remote(&c.lease):
+        r = <report_t*>malloc(sizeof(report_t))
+        if r == NULL:
+            return              # the host keeps the state it had
+    memset(r, 0, sizeof(report_t))
     r.domain = c.domain
     r.route = c.route
-    r.connect_us = us
+    r.connect_us = <uint32_t>((clock_mono_ns() - c.connect_ns) // 1000)
     r.failed = failed
-    loop_call(c.domain.loop, &r.post, on_report)
+    if why != NULL:
+        strncpy(r.why.text, why, sizeof(r.why.text) - 1)
+        strncpy(r.why.peer, c.peer_text, sizeof(r.why.peer) - 1)
+        r.why.conn = c.conn
+        r.why.stage = c.stage
+    if r == &here:
+        report_here(r)
+    else:
+        loop_call(c.domain.loop, &r.post, on_report)
 
 
 # ---- death -------------------------------------------------------------------------
@@ -244,7 +251,7 @@ cdef void on_gone(lease_t *l) noexcept nogil:
 
 
 cdef void failed_connect(client_t *c) noexcept nogil:
-    report(c, True)
+    report(c, True, NULL)
     close(c)
 
 
@@ -273,13 +280,13 @@ cdef void broken(client_t *c, const char *text) noexcept nogil:
     """The connection is of no more use: the one in hand fails for now, the one behind it goes back."""
     cdef transfer_t *t = &c.tx[c.now]
     if not c.connected:
-        report(c, True)
+        report(c, True, text)
     if c.tx[1 - c.now].active:
         settle_all(c, &c.tx[1 - c.now], OUTCOME_RETURN, slice_of(text))
     if t.active:
         settle_all(c, t, OUTCOME_TRANSIENT, slice_of(text))
-        if c.connected and not t.body_sent:
-            report(c, True)
+        if c.connected and not t.body_sent and c.deliveries == 0:
+            report(c, True, NULL)
     c.tx[0].active = False
     c.tx[1].active = False
     close(c)
@@ -370,12 +377,10 @@ cdef void say_hello(client_t *c, bint helo) noexcept nogil:
     stream_flush(&c.stream)
 
 
-cdef void refused(client_t *c, int at) noexcept nogil:
-    """The peer wants no mail on this connection: one message hears why, the host rests."""
-    report(c, True)
-    c.refuse_stage = at
-    c.ready = True
-    lease_ask(&c.lease, 1)
+cdef void refused(client_t *c) noexcept nogil:
+    """The peer wants no mail on this connection: the host rests, mail goes to the next one or hears why."""
+    report(c, True, c.reply)
+    quit(c)
 
 
 cdef void after_ehlo(client_t *c) noexcept nogil:
@@ -392,7 +397,7 @@ cdef void after_ehlo(client_t *c) noexcept nogil:
             return
     if not c.connected:
         c.connected = True
-        report(c, False)
+        report(c, False, NULL)
     c.ready = True
     ask(c)
 
@@ -400,7 +405,8 @@ cdef void after_ehlo(client_t *c) noexcept nogil:
 cdef void no_tls(client_t *c, const char *text) noexcept nogil:
     strncpy(c.reply, text, REPLY_ROOM - 1)
     c.reply_len = <uint32_t>strlen(c.reply)
-    refused(c, STAGE_STARTTLS)
+    c.stage = STAGE_STARTTLS
+    refused(c)
 
 
 cdef void start_tls(client_t *c) noexcept nogil:
@@ -507,12 +513,6 @@ cdef void on_granted(lease_t *l) noexcept nogil:
         t.active = False
         leave(c)
         return
-    if c.refuse_stage >= 0:
-        c.stage = c.refuse_stage
-        settle_all(c, t, OUTCOME_TRANSIENT, slice_make(c.reply, c.reply_len))
-        t.active = False
-        quit(c)
-        return
     if which == c.now:
         send_envelope(c, which)
         stream_flush(&c.stream)
@@ -529,9 +529,6 @@ cdef void nothing(client_t *c) noexcept nogil:
     """No mail for this connection now."""
     if c.stream.closing or c.stream.closed:
         leave(c)
-        return
-    if c.refuse_stage >= 0:
-        quit(c)
         return
     if c.tx[0].active or c.tx[1].active or c.quitting:
         return
@@ -759,6 +756,8 @@ cdef void on_read(stream_t *st, const char *p, size_t n) noexcept nogil:
 cdef void on_eof(client_t *c) noexcept nogil:
     if c.quitting or (c.stage == STAGE_IDLE and not c.tx[0].active and not c.tx[1].active):
         close(c)
+    elif c.deliveries and c.stage == STAGE_MAILFROM:
+        give_back(c)
     elif STAGE_MAILFROM <= c.stage <= STAGE_CONFIRMATION:
         broken(c, b"451 4.4.2 [internal] connection closed by remote host")
     else:
@@ -819,7 +818,9 @@ cdef void on_reply(client_t *c) noexcept nogil:
     cdef expected_t e = c.expect[c.expect_head % EXPECT_SIZE]
     cdef int code = c.reply_code
     c.expect_head += 1
-    if e.kind == EXPECT_DOT:
+    if code == 421 and EXPECT_MAIL <= e.kind <= EXPECT_RSET:
+        farewell(c, e.kind)
+    elif e.kind == EXPECT_DOT:
         on_confirmation(c, &c.tx[e.which], code)
     elif e.kind == EXPECT_MAIL:
         on_mail(c, e.which, code)
@@ -831,19 +832,19 @@ cdef void on_reply(client_t *c) noexcept nogil:
         if code // 100 == 2:
             say_hello(c, False)
         else:
-            refused(c, STAGE_BANNER)
+            refused(c)
     elif e.kind == EXPECT_EHLO:
         if code // 100 == 2:
             after_ehlo(c)
         elif code >= 500 and not c.secured:
             say_hello(c, True)
         else:
-            refused(c, STAGE_EHLO)
+            refused(c)
     elif e.kind == EXPECT_HELO:
         if code // 100 == 2:
             after_ehlo(c)
         else:
-            refused(c, STAGE_EHLO)
+            refused(c)
     elif e.kind == EXPECT_STARTTLS:
         if code // 100 == 2:
             start_tls(c)
@@ -856,8 +857,25 @@ cdef void on_reply(client_t *c) noexcept nogil:
         close(c)
     elif e.kind == EXPECT_RSET and code // 100 != 2:
         broken(c, b"451 4.4.2 [internal] no RSET response")
-    if code == 421 and not c.quitting and not c.stream.closing and e.kind != EXPECT_BANNER and e.kind != EXPECT_EHLO:
-        broken(c, c.reply)              # RFC 5321 3.8: the peer is about to close
+
+
+cdef void farewell(client_t *c, int kind) noexcept nogil:
+    """421: the peer is about to close (RFC 5321 3.8).  To MAIL after some deliveries it means no message."""
+    c.stage = (STAGE_MAILFROM if kind == EXPECT_MAIL else STAGE_RCPTTO if kind == EXPECT_RCPT else
+               STAGE_DATA if kind == EXPECT_DATA else STAGE_CONFIRMATION if kind == EXPECT_DOT else STAGE_RSET)
+    if c.deliveries and (kind == EXPECT_MAIL or kind == EXPECT_RSET):
+        give_back(c)
+    else:
+        broken(c, c.reply)
+
+
+cdef void give_back(client_t *c) noexcept nogil:
+    """The connection served and ends between two messages: those it holds are as if never taken."""
+    settle_all(c, &c.tx[1 - c.now], OUTCOME_RETURN, slice_make(NULL, 0))
+    settle_all(c, &c.tx[c.now], OUTCOME_RETURN, slice_make(NULL, 0))
+    c.tx[0].active = False
+    c.tx[1].active = False
+    close(c)
 
 
 cdef void on_mail(client_t *c, uint32_t which, int code) noexcept nogil:

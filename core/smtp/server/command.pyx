@@ -13,6 +13,7 @@ from pymomentum.core.config.generation cimport config_number
 from pymomentum.core.config.values cimport *
 from pymomentum.core.log.writer cimport LOG_MAIN, log_room
 from pymomentum.core.loop.loop cimport LOOP_DRAINING
+from pymomentum.core.message.context cimport context_set
 from pymomentum.core.message.message cimport address_domain, resident_bytes
 from pymomentum.core.net.stream cimport stream_secure, stream_t
 from pymomentum.core.policy.phases cimport *
@@ -344,6 +345,7 @@ cdef bint may_relay(session_t *s, slice_t domain) noexcept nogil:
         return True
     if hosts != NULL and cidr_find(hosts, <sockaddr*>&s.peer) != NULL:
         s.can_relay = True
+        context_set(&s.context, slice_of(b"can_relay"), slice_of(b"true"))
         return True
     if s.mailfrom.len and globbed(opt_list(s.values, OPT_RELAY_FOR_SENDING_DOMAINS), address_domain(s.mailfrom)):
         return True
@@ -388,6 +390,7 @@ cdef void do_rcpt(session_t *s, slice_t args) noexcept nogil:
             r.address = completed(&s.tx, path.local, host_of(s))        # Postmaster, RFC 5321 4.5.1
     else:
         r.address = arena_copy(&s.tx, path.whole)
+    s.candidate = r
     if not may_relay(s, address_domain(r.address)):
         s.state = AT_RELAYING_DENIED
         session_reject(s, 550, b"5.7.1 relaying denied")
@@ -397,7 +400,6 @@ cdef void do_rcpt(session_t *s, slice_t args) noexcept nogil:
         r.orcpt = arena_copy(&s.tx, params.orcpt)
     r.notify = params.notify
     s.last_rcpt[0] = r
-    s.candidate = r
     s.state = AT_RCPTTO_REPLY
     session_phase(s, HOOK_VALIDATE_RCPTTO, after_rcpt)
 

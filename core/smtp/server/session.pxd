@@ -10,6 +10,7 @@ from pymomentum.core.base.timewheel cimport timer_entry_t
 from pymomentum.core.config.generation cimport config_generation_t, config_listen_t
 from pymomentum.core.config.values cimport values_t
 from pymomentum.core.loop.loop cimport loop_t
+from pymomentum.core.message.context cimport context_t
 from pymomentum.core.message.id cimport message_id_t
 from pymomentum.core.message.message cimport blob_t, ec_message_t
 from pymomentum.core.net.address cimport ADDRESS_TEXT
@@ -68,6 +69,7 @@ cdef struct session_t:
     session_fn after            # what goes on when the phase in hand is over
     buf_t input                 # what came while parked, or a line not yet whole
     arena_t arena               # of the connection
+    context_t *context          # of the connection
     slice_t helo                # as the client said it; empty: not yet
     bint esmtp                  # EHLO, not HELO
     bint can_relay
@@ -85,12 +87,13 @@ cdef struct session_t:
     uint32_t bad_commands
     # the transaction
     arena_t tx
+    context_t *mess_context
     bint has_mail
     slice_t mailfrom
     smtp_mail_params_t params   # envid and auth point into tx
     rcpt_t *rcpts
     rcpt_t **last_rcpt
-    rcpt_t *candidate           # its phase runs
+    rcpt_t *candidate           # of the last RCPT, taken or not
     slice_t own_name
     uint32_t rcpt_count
     uint32_t step               # of the phases behind the body

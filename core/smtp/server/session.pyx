@@ -15,7 +15,7 @@ from pymomentum.core.base.arena cimport arena_free, arena_reset
 from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_consume, buf_free, buf_t
 from pymomentum.core.base.cidr cimport sockaddr
 from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_node_t, list_remove
-from pymomentum.core.base.slice cimport slice_make, slice_of, slice_t
+from pymomentum.core.base.slice cimport slice_ieq, slice_make, slice_of, slice_t
 from pymomentum.core.base.status cimport EC_AGAIN, EC_OK
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.base.limit cimport limit_give, limit_take
@@ -23,13 +23,15 @@ from pymomentum.core.c.posix cimport posix_close, posix_write
 from pymomentum.core.c.uv cimport uv_tcp_getpeername, uv_tcp_getsockname
 from pymomentum.core.config.generation cimport (config_current, config_generation_t, config_listen_t, config_reception,
                                                 config_unref)
-from pymomentum.core.config.values cimport (OPT_BANNER_HOSTNAME, OPT_COMMAND_TIMEOUT, OPT_DATA_TIMEOUT, OPT_HOSTNAME,
+from pymomentum.core.config.values cimport (OPT_BANNER_HOSTNAME, OPT_COMMAND_TIMEOUT, OPT_CONTEXT, OPT_DATA_TIMEOUT, OPT_HOSTNAME,
                                             OPT_IDLE_TIME, OPT_LISTENER_SESSIONS, OPT_MAX_BAD_COMMANDS, OPT_MAX_COMMAND_LENGTH,
-                                            opt_number, opt_text)
+                                            opt_list, opt_list_t, opt_number,
+                                            opt_text)
 from pymomentum.core.log.record cimport log_rejection, rejection_t
 from pymomentum.core.loop.loop cimport (COUNT_INBOUND, COUNT_REJECTED, LOOP_DRAINING, LOOP_RUNNING, PLACE_SERVER, loop_at, loop_call,
                                         loop_count, loop_t, loop_timer_clear, loop_timer_set)
 from pymomentum.core.loop.post cimport post_t
+from pymomentum.core.message.context cimport context_bytes, context_get, context_next, context_set, context_unref
 from pymomentum.core.message.id cimport message_id_new
 from pymomentum.core.message.message cimport blob_unref, message_free
 from pymomentum.core.net.address cimport address_port_text, address_text
@@ -166,6 +168,16 @@ cdef void session_accept(loop_t *loop, int fd, listener_t *door) noexcept nogil:
     open_session(s)
 
 
+cdef void configured_context(session_t *s) noexcept nogil:
+    """What `context` of the scopes that apply says of this client."""
+    cdef const opt_list_t *pairs = opt_list(s.values, OPT_CONTEXT)
+    cdef size_t i = 0
+    while pairs != NULL and i + 1 < pairs.n:
+        context_set(&s.context, pairs.items[i], pairs.items[i + 1])
+        i += 2
+    s.can_relay = slice_ieq(context_get(s.context, slice_of(b"can_relay")), slice_of(b"true"))
+
+
 cdef void open_session(session_t *s) noexcept nogil:
     cdef int n = sizeof(s.peer)
     cdef int64_t most
@@ -176,6 +188,7 @@ cdef void open_session(session_t *s) noexcept nogil:
     address_port_text(<sockaddr*>&s.peer, s.peer_text)
     address_port_text(<sockaddr*>&s.local, s.local_text)
     s.values = config_reception(s.generation, s.listen, <sockaddr*>&s.peer)
+    configured_context(s)
     session_wait(s, opt_number(s.values, OPT_COMMAND_TIMEOUT))
     most = opt_number(s.values, OPT_LISTENER_SESSIONS)
     s.counted = limit_take(&s.door.sessions, most if most > 0 else <uint64_t>-1)
@@ -205,6 +218,7 @@ cdef void session_free(session_t *s) noexcept nogil:
         limit_give(&s.door.sessions)
     loop_timer_clear(s.loop, &s.timer)
     buf_free(&s.input)
+    context_unref(s.context)
     arena_free(&s.arena)
     arena_free(&s.tx)
     config_unref(s.generation)
@@ -231,6 +245,8 @@ cdef void session_reset(session_t *s) noexcept nogil:
         if r.message != NULL:
             message_free(r.message)
         r = r.next
+    context_unref(s.mess_context)
+    s.mess_context = NULL
     blob_unref(s.blob)
     s.blob = NULL
     if s.large != NULL:
@@ -239,6 +255,7 @@ cdef void session_reset(session_t *s) noexcept nogil:
     s.has_mail = False
     s.in_data = False
     s.rcpts = NULL
+    s.candidate = NULL
     s.last_rcpt = &s.rcpts
     s.rcpt_count = 0
     s.metas = NULL
@@ -402,9 +419,20 @@ cdef void session_reply(session_t *s, const char *text) noexcept nogil:
     stream_write(&s.stream, b"\r\n", 2)
 
 
+cdef void pairs(slice_t bytes, buf_t *out) noexcept nogil:
+    cdef size_t cursor = 0
+    cdef slice_t key, value
+    while context_next(bytes, &cursor, &key, &value):
+        if out.len:
+            buf_add(out, b",", 1)
+        buf_add(out, key.ptr, key.len)
+        buf_add(out, b"=", 1)
+        buf_add(out, value.ptr, value.len)
+
+
 cdef void context(session_t *s, buf_t *conn, buf_t *mess) noexcept nogil:
     """The two dictionaries as the rejectlog shows them."""
-    cdef rcpt_t *r = s.rcpts
+    cdef rcpt_t *r = s.candidate
     buf_add(conn, b"pathway=default", 15)
     if s.helo.len:
         buf_add(conn, b',ehlo_string="', 14)
@@ -412,14 +440,12 @@ cdef void context(session_t *s, buf_t *conn, buf_t *mess) noexcept nogil:
         buf_add(conn, s.helo.ptr, s.helo.len)
         buf_add(conn, b'",ehlo_domain=', 14)
         buf_add(conn, s.helo.ptr, s.helo.len)
-    if s.can_relay:
-        buf_add(conn, b",can_relay=true", 15)
+    pairs(context_bytes(s.context), conn)
+    pairs(context_bytes(s.mess_context), mess)
     if s.has_mail:
         buf_add(mess, b'mailfrom_string="MAIL FROM:<', 28)
         buf_add(mess, s.mailfrom.ptr, s.mailfrom.len)
         buf_add(mess, b'>"', 2)
-    while r != NULL and r.next != NULL:
-        r = r.next
     if r != NULL:
         buf_add(mess, b',rcptto_string="RCPT TO:<', 25)
         buf_add(mess, r.address.ptr, r.address.len)

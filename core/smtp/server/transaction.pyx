@@ -17,6 +17,7 @@ from pymomentum.core.config.values cimport (OPT_COMMAND_TIMEOUT, OPT_DATA_TIMEOU
                                             OPT_MAX_MESSAGE_SIZE, opt_number)
 from pymomentum.core.log.record cimport log_reception
 from pymomentum.core.loop.loop cimport COUNT_RECEIVED
+from pymomentum.core.message.context cimport context_bytes
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_new, message_id_text
 from pymomentum.core.message.message cimport (BODY_8BIT, BODY_DOTS, BODY_LARGE, BODY_NUL, BODY_UNCLEAN, MSG_SPOOLED, RECV_ESMTP, RECV_SMTP,
                                               blob_add, blob_new, blob_ref, blob_seal, blob_slice, blob_unref, ec_message_t,
@@ -260,6 +261,8 @@ cdef int fill_message(session_t *s, rcpt_t *r, spool_meta_t *meta, buf_t *b) noe
     e.binding = binding.name if binding != NULL else slice_of(b"default")
     e.envid = s.params.envid
     e.orcpt = r.orcpt
+    e.conn_context = context_bytes(s.context)
+    e.mess_context = context_bytes(s.mess_context)
     e.ret = slice_of(b"FULL" if s.params.ret == RET_FULL else (b"HDRS" if s.params.ret == RET_HDRS else b""))
     m.env = envelope_copy(&e)
     m.body_size = body_size(s)

@@ -1,0 +1,230 @@
+"""What happens to a body: its end, its line ends, its dots, the fields it gets."""
+import re
+
+import pytest
+
+from tests.smtp.test_server_replies import talk
+
+HEAD = b"From: a@test\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\nMessage-ID: <1@test>\r\nSubject: x\r\n\r\n"
+
+
+def give(mta, wire, expected="250 2.0.0 OK *", rcpts=("b@example.com",), sender="a@test", args=""):
+    """Send the bytes of a DATA phase as they are, then see that the session goes on."""
+    with mta.smtp() as c:
+        talk(c, (f"MAIL FROM:<{sender}>{args}", "250 *"), *((f"RCPT TO:<{r}>", "250 *") for r in rcpts), ("DATA", "354 *"))
+        c.send(wire)
+        line = c.expect(expected)
+        talk(c, ("NOOP", "250 2.0.0 OK"))
+        return line
+
+
+def came(sink, n=1):
+    sink.wait(messages=n)
+    assert len(sink.messages) == n and not any(c.violations for c in sink.connections)
+    return sink.messages[-1]
+
+
+def split(message):
+    """Header fields in front of what the client sent, and that."""
+    head, mark, rest = message.data.partition(b"From: a@test\r\n")
+    return head, mark + rest
+
+
+BODIES = {
+    "plain": b"line\r\n",
+    "empty": b"",
+    "dots": b"..\r\n...x\r\n..\r\n.. \r\nx.\r\n",
+    "no text after the dot": b"..",
+    "8 bit": bytes(range(128, 256)) + b"\r\n",
+    "every byte but CR, LF and dots": bytes(b for b in range(1, 256) if b not in b"\r\n.") + b"\r\n",
+    "NUL": b"a\0b\r\n",
+    "blank lines": b"\r\n\r\n\r\n",
+    "long line": b"x" * 5000 + b"\r\n",
+    "100 KB": b"".join(b"%06d %s\r\n" % (i, b"x" * 70) for i in range(1300)),
+}
+
+
+@pytest.mark.variants
+def test_body_comes_out_byte_for_byte(mta):
+    sink = mta.route()
+    for i, (name, body) in enumerate(BODIES.items(), 1):
+        wire = HEAD + body + (b"" if body.endswith(b"\r\n") or not body else b"\r\n")
+        give(mta, wire + b".\r\n")
+        message = came(sink, i)
+        assert split(message)[1] == re.sub(rb"(?m)^\.", b"", wire), name
+        assert message.raw.endswith(wire), name
+
+
+def test_trace_fields_are_those_of_real_installations(mta):
+    sink = mta.route()
+    line = give(mta, HEAD + b"x\r\n.\r\n")
+    head, rest = split(came(sink))
+    assert rest == HEAD + b"x\r\n"
+    id = re.escape(line.split()[-1].encode())
+    assert re.fullmatch(
+        rb"Return-Path: <a@test>\r\n"
+        rb"Received: from \[127\.0\.0\.1\] \(\[127\.0\.0\.1:\d+\] helo=test\)\r\n"
+        rb"\tby mta\.test \(envelope-from <a@test>\)\r\n"
+        rb"\t\(ecelerity \S+ r\(\S+\)\) with ESMTP\r\n"
+        rb"\tid " + id + rb"; \w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} \+0000\r\n", head), head
+
+
+def test_missing_fields_are_added(mta):
+    sink = mta.route()
+    line = give(mta, b"From: a@test\r\n\r\nx\r\n.\r\n")
+    head, rest = split(came(sink))
+    assert rest == b"From: a@test\r\n\r\nx\r\n"
+    xx, yy, pid, slot = re.split("[/-]", line.split()[-1])
+    assert f"\r\nMessage-ID: <{xx}.{yy}.{pid}.{slot}@mta.test>\r\n".encode() in head
+    assert re.search(rb"\r\nDate: \w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} [+-]\d{4}\r\n", head)
+
+
+@pytest.mark.parametrize("options, wire, present, absent", [
+    ("rfc2822_trace_headers = false", HEAD, [], [b"Received", b"Return-Path"]),
+    ("rfc2822_date_header = ignore", b"From: a@test\r\n\r\n", [b"Message-ID"], [b"Date"]),
+    ("rfc2822_messageid_header = ignore", b"From: a@test\r\n\r\n", [b"Date"], [b"Message-ID"]),
+    ("", b"date: x\r\nMESSAGE-id: y\r\nFrom: a@test\r\n\r\n", [b"date", b"MESSAGE-id"], [b"Date", b"Message-ID"]),
+])
+def test_fields_follow_options(mta, options, wire, present, absent):
+    mta.config(options)
+    sink = mta.route()
+    give(mta, wire + b".\r\n")
+    names = [line.partition(b":")[0] for line in came(sink).data.partition(b"\r\n\r\n")[0].split(b"\r\n")]
+    assert all(name in names for name in present) and not any(name in names for name in absent), names
+
+
+def test_return_path_is_replaced(mta):
+    sink = mta.route()
+    give(mta, b"X: 1\r\nReturn-Path: <evil@x>\r\n\t(folded)\r\n" + HEAD + b"x\r\n.\r\n")
+    data = came(sink).data
+    assert data.startswith(b"Return-Path: <a@test>\r\nReceived:") and data.count(b"Return-Path") == 1 and b"folded" not in data
+    assert b"\r\nX: 1\r\nFrom: a@test\r\n" in data
+
+
+def test_missing_date_can_be_refused(mta):
+    mta.config("rfc2822_date_header = pedantic")
+    give(mta, b"From: a@test\r\n\r\nx\r\n.\r\n", "550 5.6.0 Missing required RFC2822 Date field*")
+    assert mta.wait_rejectlog(1)[0].phase == "sending body response"
+
+
+@pytest.mark.parametrize("wire", [b"", b"no header here\r\n", b"\r\nbody alone\r\n", b" folded first\r\n\r\nx\r\n"])
+def test_mail_without_header_is_refused_or_allowed(mta, wire):
+    sink = mta.route()
+    give(mta, wire + b".\r\n", "550 5.6.0 *")
+    mta.config("rfc2822_missing_headers = allow")
+    give(mta, wire + b".\r\n")
+    data = came(sink).data
+    assert data.startswith(b"Return-Path: <a@test>\r\n") and b"\r\n\r\n" in data and data.endswith(wire)
+
+
+def test_null_sender_is_delivered_as_such(mta):
+    sink = mta.route()
+    give(mta, HEAD + b".\r\n", sender="")
+    message = came(sink)
+    assert message.mailfrom == "" and message.data.startswith(b"Return-Path: <>\r\n")
+
+
+def test_8bit_is_announced_to_who_takes_it(mta):
+    mta.config("send_8bitmime = ifavailable")
+    sink = mta.route()
+    give(mta, HEAD + b"\xe4\r\n.\r\n", args=" BODY=8BITMIME")
+    assert "BODY=8BITMIME" in came(sink).mail_args
+    give(mta, HEAD + b"a\r\n.\r\n")
+    assert "BODY" not in came(sink, 2).mail_args
+
+
+# ---- line ends: lone CR and LF in header and body, by option
+
+LONE = {"LF": b"\n", "CR": b"\r"}
+
+
+@pytest.mark.parametrize("lone", LONE)
+@pytest.mark.parametrize("how", ["pedantic", "fix"])
+def test_lone_line_end_in_headers(mta, lone, how):
+    mta.config(f"rfc2822_lone_lf_in_headers = {how}")
+    sink = mta.route()
+    wire = b"From: a@test" + LONE[lone] + b"Subject: x\r\n\r\nbody\r\n.\r\n"
+    if how == "pedantic":
+        give(mta, wire, "550 5.6.0 Lone CR or LF in headers (see RFC2822 section 2.2)")
+        return
+    give(mta, wire)
+    assert came(sink).data.endswith(b"From: a@test\r\nSubject: x\r\n\r\nbody\r\n")
+
+
+@pytest.mark.parametrize("lone", LONE)
+@pytest.mark.parametrize("how", ["ignore", "pedantic", "fix"])
+def test_lone_line_end_in_body(mta, lone, how):
+    mta.config(f"rfc2822_lone_lf_in_body = {how}")
+    sink = mta.route()
+    wire = HEAD + b"one" + LONE[lone] + b"two\r\n.\r\n"
+    if how == "pedantic":
+        give(mta, wire, "550 5.6.0 Lone CR or LF in body (see RFC2822 section 2.3)")
+        return
+    give(mta, wire)
+    assert came(sink).data.endswith(HEAD + b"one\r\ntwo\r\n")       # never passed on
+
+
+# ---- smuggling: what others may take for the end of data is none here, and never looks like one there
+
+ENDS = [b"\n.\n", b"\r.\r", b"\n.\r\n", b"\r\n.\n", b"\r\n.\r", b"\r.\r\n", b"\r\r\n.\r\r\n", b"\r\n\0.\r\n", b"\r\n.\0\r\n", b"\n\r\n.\r\r\n",
+        b"\r\n.\r\n"[:-1] + b"\r\n", b"\r\n .\r\n", b"\n..\n", b"\r..\r\n", b"\n\n.\n\n"]
+INNER = b"MAIL FROM:<evil@test>\r\nRCPT TO:<victim@example.com>\r\nDATA\r\nFrom: evil@test\r\n\r\nsmuggled\r\n"
+
+
+@pytest.mark.variants
+@pytest.mark.parametrize("how", ["ignore", "fix"])
+def test_smuggled_message_stays_inside(mta, how):
+    mta.config(f"rfc2822_lone_lf_in_body = {how}")
+    sink = mta.route()
+    for n, end in enumerate(ENDS, 1):
+        give(mta, HEAD + b"first" + end + INNER + b".\r\n")
+        message = came(sink, n)
+        assert message.mailfrom == "a@test" and b"smuggled" in message.data, end
+        assert not re.search(rb"(?<!\r)\n|\r(?!\n)", message.raw), end
+        assert not re.search(rb"\r\n\.\r\n", message.raw), end
+        # taken apart at whatever line end, no line of the wire form is a dot
+        assert b"." not in re.split(rb"\r\n|\r|\n", message.raw), end
+
+
+def test_smuggled_message_is_refused_where_pedantic(mta):
+    mta.config("rfc2822_lone_lf_in_body = pedantic")
+    mta.route()
+    for end in (b"\n.\n", b"\r.\r", b"\n.\r\n", b"\r\n.\n"):
+        give(mta, HEAD + b"first" + end + INNER + b".\r\n", "550 5.6.0 *")
+
+
+def test_line_too_long_can_be_refused(mta):
+    mta.config("rfc2822_max_line_length = pedantic")
+    mta.route()
+    give(mta, HEAD + b"x" * 998 + b"\r\n.\r\n")
+    give(mta, HEAD + b"x" * 999 + b"\r\n.\r\n", "550 5.6.0 Body line too long*")
+    mta.config("rfc2822_max_line_length = 100\nrfc2822_max_line_length_policy = reject")
+    give(mta, HEAD + b"x" * 101 + b"\r\n.\r\n", "550 5.6.0 Body line too long*")
+
+
+def test_helo_name_cannot_forge_a_header(mta):
+    sink = mta.route()
+    with mta.smtp() as c:
+        talk(c, ("EHLO x)(y\\z", "250 *"))
+        c.send_mail("a@test", "b@example.com", HEAD)
+        c.expect("250 *")
+    assert b"helo=x??y?z)\r\n" in came(sink).data
+
+
+def test_hello_smtp_is_named_so(mta):
+    sink = mta.route()
+    with mta.smtp(greet=False) as c:
+        c.expect("220 *")
+        talk(c, ("HELO x", "250 *"))
+        c.send_mail("a@test", "b@example.com", HEAD)
+        c.expect("250 *")
+    assert b") with SMTP\r\n" in came(sink).data
+
+
+def test_thousand_recipients_get_one_each(mta):
+    sink = mta.route()
+    names = [f"r{i}@example.com" for i in range(1000)]
+    mta.send("a@test", names)
+    mta.wait_log("D", 1000, 30)
+    assert sorted(r for m in sink.messages for r in m.rcpts) == sorted(names)
+    assert len({r.id for r in mta.mainlog("R")}) == 1000 and len({r.batch for r in mta.mainlog("R")}) == 1
