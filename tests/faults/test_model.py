@@ -10,10 +10,14 @@ from tests.faults.power import Image, Recording, Replay
 
 
 def test_spool_equals_dictionary_after_stops_and_kills(tmp_path):
-    for seed in (1, 2, 3):
+    for seed in (1, 2):
         folder = tmp_path / str(seed)
         folder.mkdir()
         lives(folder, seed * 100, 3, 150)
+
+
+def test_spool_equals_dictionary_though_the_disk_fails_at_times(tmp_path):
+    lives(tmp_path, 900, 4, 250, sick=True)
 
 
 class Promise:
