@@ -100,6 +100,7 @@ def test_copies_of_a_compaction_that_failed_do_not_rise(tmp_path):
         import random
         from tests.faults.model import Sickness
         sickness, rng, window = Sickness(os.environ["EC_FAULTS_CONTROL"], random.Random(6)), random.Random(7), []
+        old = [answer[0] for answer in driver.accept([(b"x" * 3000, [b"meta"])] * 20) if answer]
         end = time.monotonic() + 4
         while time.monotonic() < end:
             for answer in driver.accept([(b"x" * 3000, [b"meta"])] * 10):
@@ -110,7 +111,7 @@ def test_copies_of_a_compaction_that_failed_do_not_rise(tmp_path):
             driver.forget(window[:-150])
             window = window[-150:]
         sickness.heal()
-        print(json.dumps([e.seq for e in window]))
+        print(json.dumps([e.seq for e in old + window]))
     """, env={"LD_PRELOAD": str(library()), "EC_FAULTS_DIR": str(tmp_path / "spool"), "EC_FAULTS_CONTROL": str(control)},
         retry_interval=0.01)
     found = {m["seq"] for m in survey(str(tmp_path / "spool")).messages if m["meta"] != b"probe"}
