@@ -4,8 +4,7 @@ import pytest
 from tests.harness.mta import Mta
 
 VARIANTS = [pytest.param({}, id="plain"), pytest.param({"loops": 3}, id="3-loops"),
-            pytest.param({"suspend": "random"}, id="suspend"), pytest.param({"lease": "remote"}, id="remote-lease"),
-            pytest.param({"loops": 3, "suspend": "random", "lease": "remote"}, id="all")]
+            pytest.param({"suspend": "random"}, id="suspend"), pytest.param({"lease": "remote"}, id="remote-lease")]
 
 
 def pytest_configure(config):

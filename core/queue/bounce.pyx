@@ -81,6 +81,15 @@ cdef slice_t status_of(slice_t text, char *room) noexcept nogil:
     return slice_of(b"5.0.0")
 
 
+cdef void add_text(buf_t *b, slice_t s) noexcept nogil:
+    """A peer's words in a report of plain ASCII."""
+    cdef size_t i, start = b.len
+    buf_add_slice(b, s)
+    for i in range(start, b.len):
+        if not 32 <= <unsigned char>b.ptr[i] < 127:
+            b.ptr[i] = c'?'
+
+
 cdef int compose(buf_t *b, mail_queue_t *q, ec_message_t *m, const attempt_t *a, const char *id, slice_t daemon) noexcept nogil:
     cdef char date[64]
     cdef char boundary[64]
@@ -103,7 +112,7 @@ cdef int compose(buf_t *b, mail_queue_t *q, ec_message_t *m, const attempt_t *a,
     buf_add_z(b, b"Your message could not be delivered to this recipient:\r\n\r\n    <")
     buf_add_slice(b, m.env.rcptto)
     buf_add_z(b, b">\r\n\r\nThe last answer was:\r\n\r\n    ")
-    buf_add_slice(b, a.text)
+    add_text(b, a.text)
     buf_printf(b, b"\r\n\r\n--%s\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; %s\r\nArrival-Date: %s\r\n",
                boundary, hostname, arrived)
     if m.env.envid.len:
@@ -122,7 +131,7 @@ cdef int compose(buf_t *b, mail_queue_t *q, ec_message_t *m, const attempt_t *a,
         buf_add_slice(b, a.peer)
         buf_add_z(b, b"]")
     buf_add_z(b, b"\r\nDiagnostic-Code: smtp; ")
-    buf_add_slice(b, a.text)
+    add_text(b, a.text)
     buf_printf(b, b"\r\nLast-Attempt-Date: %s\r\n\r\n", date)
     if inline_ != BOUNCES_INLINE_ORIGINAL_NONE and m.blob != NULL:
         buf_printf(b, b"--%s\r\nContent-Type: %s\r\n\r\n", boundary, b"message/rfc822" if whole else b"text/rfc822-headers")

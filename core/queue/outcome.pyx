@@ -17,7 +17,7 @@ from pymomentum.core.log.record cimport attempt_t, log_bounce, log_delivery, log
 from pymomentum.core.log.writer cimport log_panic
 from pymomentum.core.loop.loop cimport COUNT_DELIVERED, COUNT_FAILED, COUNT_TRANSFAIL, loop_t
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_text
-from pymomentum.core.message.message cimport (MSG_FAILED_QUIET, MSG_GONE, MSG_SPOOLED, MSG_STATE_AGAIN, MSG_STATE_PENDING, ec_message_t,
+from pymomentum.core.message.message cimport (BODY_LARGE, MSG_FAILED_QUIET, MSG_GONE, MSG_SPOOLED, MSG_STATE_AGAIN, MSG_STATE_PENDING, ec_message_t,
                                               message_free, message_set_code, message_swap_out, state_encode)
 from pymomentum.core.spool.spool cimport (spool_forget, spool_main, spool_state, spool_state_new, spool_state_t)
 from .bounce cimport bounce_send
@@ -103,11 +103,22 @@ cdef void permanent(mail_queue_t *q, ec_message_t *m, const attempt_t *a) noexce
         message_forget(d, m)
 
 
+cdef inline int64_t message_age(loop_t *loop, ec_message_t *m) noexcept nogil:
+    return <int64_t>(loop.wall_us - m.created_us) // 1000000
+
+
+cdef bint spent(mail_queue_t *q, ec_message_t *m) noexcept nogil:
+    """One more transient failure would be its last."""
+    cdef int64_t limit = retry_limit(q.values)
+    return opt_number(q.values, OPT_NEVER_RETRY) == 1 or (limit >= 0 and m.retries >= limit) \
+        or message_age(q.domain.loop, m) >= opt_number(q.values, OPT_MESSAGE_EXPIRATION)
+
+
 cdef void message_settle(mail_queue_t *q, ec_message_t *m, int outcome, const attempt_t *a) noexcept nogil:
     cdef domain_t *d = q.domain
     cdef loop_t *loop = d.loop
     cdef attempt_t last
-    cdef int64_t limit, age
+    cdef int64_t age
     if outcome == OUTCOME_DELIVERED:
         log_delivery(loop, m, a)
         q.delivered += 1
@@ -123,13 +134,11 @@ cdef void message_settle(mail_queue_t *q, ec_message_t *m, int outcome, const at
         return
     if a.text.ptr != m.code:            # fail_now gives the code that stands there
         message_set_code(m, a.text)
-    limit = retry_limit(q.values)
-    age = <int64_t>(loop.wall_us - m.created_us) // 1000000
+    age = message_age(loop, m)
     log_failure(loop, m, a, False)
     q.transfailed += 1
     loop.counters[COUNT_TRANSFAIL] += 1
-    if opt_number(q.values, OPT_NEVER_RETRY) or (limit >= 0 and m.retries >= limit) \
-            or age >= opt_number(q.values, OPT_MESSAGE_EXPIRATION):
+    if spent(q, m):
         last = a[0]
         last.text = slice_of(MAX_TIME if age >= opt_number(q.values, OPT_MESSAGE_EXPIRATION) else MAX_RETRIES)
         permanent(q, m, &last)
@@ -183,8 +192,9 @@ cdef void message_lost(mail_queue_t *q, ec_message_t *m, int rc) noexcept nogil:
 
 
 cdef void message_fail(mail_queue_t *q, ec_message_t *m, bint permanent, const char *text) noexcept nogil:
+    cdef bint body = m.blob == NULL and not m.flags & BODY_LARGE and (permanent or spent(q, m))      # a report quotes it
     message_set_code(m, slice_of(text))
-    if m.env == NULL:
-        swap_in(q.domain.loop, m, permanent, on_swapped_perm if permanent else on_swapped_temp, q)
+    if m.env == NULL or body:
+        swap_in(q.domain.loop, m, body, on_swapped_perm if permanent else on_swapped_temp, q)
     else:
         fail_now(q, m, permanent, EC_OK)

@@ -105,7 +105,10 @@ class Publication:
         self.numbers = {}                   # Scope -> its number in the builder
         for name, number in IDS.items():
             row = registry.OPTIONS[name][0]
-            self.set(Builder.DEFAULTS, number, row.type, row.default)
+            default = row.default
+            if name == "mailerdaemon":      # on the host that `hostname` names
+                default = f"mailer-daemon@{loaded.globals['hostname']}"
+            self.set(Builder.DEFAULTS, number, row.type, default)
         self.values(Builder.GLOBAL, self.root)
         self.named(Builder.GLOBAL, self.root)
         self.bindings()

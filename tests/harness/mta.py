@@ -315,5 +315,4 @@ class Mta:
         line = MESSAGE_ID.sub(lambda m: m[0] if set(m[0]) <= set("0/-") else seen.setdefault(m[0], f"ID{len(seen) + 1}"), line)
         if log == "mainlog":
             line = re.sub(r"@\d+\.\d{3}@", "@SECONDS@", line)
-        line = re.sub(r"mx\.sink:\d+", "mx.sink:PORT", line)
         return re.sub(r"(127\.0\.0\.\d+):\d+", r"\1:PORT", line)

@@ -18,7 +18,7 @@ from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.limit cimport limit_give, limit_t, limit_take
 from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_node_t, list_remove
 from pymomentum.core.base.slice cimport slice_ieq, slice_make, slice_of, slice_t
-from pymomentum.core.base.status cimport EC_CORRUPT, EC_OK
+from pymomentum.core.base.status cimport EC_CLOSED, EC_CORRUPT, EC_OK
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.c.openssl cimport SSL_CTX, SSL_get_verify_result
 from pymomentum.core.c.uv cimport uv_buf_t
@@ -473,7 +473,8 @@ cdef void on_closed_for_clear(stream_t *st, int status) noexcept nogil:
 cdef bint more_allowed(client_t *c) noexcept nogil:
     cdef int64_t deliveries = opt_number(c.values, OPT_MAX_DELIVERIES_PER_CONNECTION)
     cdef int64_t recipients = opt_number(c.values, OPT_MAX_RECIPIENTS_PER_CONNECTION)
-    return not c.quitting and (deliveries <= 0 or c.deliveries < deliveries) and (recipients <= 0 or c.recipients < recipients)
+    cdef uint32_t hoped = c.deliveries + (c.tx[c.now].n if c.tx[c.now].active else 0)      # with those in hand
+    return not c.quitting and (deliveries <= 0 or hoped < deliveries) and (recipients <= 0 or c.recipients < recipients)
 
 
 cdef uint32_t batch_most(client_t *c) noexcept nogil:
@@ -758,6 +759,8 @@ cdef void on_eof(client_t *c) noexcept nogil:
         close(c)
     elif c.deliveries and c.stage == STAGE_MAILFROM:
         give_back(c)
+    elif c.stage == STAGE_TLS:
+        on_secure(&c.stream, EC_CLOSED)
     elif STAGE_MAILFROM <= c.stage <= STAGE_CONFIRMATION:
         broken(c, b"451 4.4.2 [internal] connection closed by remote host")
     else:

@@ -1,0 +1,171 @@
+"""The console against a whole server with mail in it."""
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.harness.mta import ROOT, free_port
+from tests.harness.smtp import SMTPClient
+from tests.harness.wait import until
+
+
+def deferring(mta, n=3):
+    sink = mta.route(rcpt="452 4.2.2 full")
+    ids = [mta.send("a@test", f"r{i}@example.com") for i in range(n)]
+    until(lambda: mta.counters()["DelayedQueueSize"] == n)
+    return sink, ids
+
+
+@pytest.mark.variants
+def test_queues_show_what_waits(mta):
+    sink, ids = deferring(mta)
+    assert "example.com  C:  1  A:      0  D:     3  S:     0" in mta.console("delayed 0")
+    assert mta.data("delayed 5")["DomainSummary"] == []
+    assert mta.data("delayed 0")["Total"]["Delayed"] == 3
+    assert [(row["domain"], row["aq"], row["dq"]) for row in mta.data("mailq")["QueueSummary"]] == [("example.com", 0, 3)]
+    rows = mta.data("showqueue example.com")["Messages"]
+    assert sorted(row["id"] for row in rows) == sorted(ids)
+    assert {row["where"] for row in rows} == {"delayed"} and {row["sender"] for row in rows} == {"a@test"}
+    assert sorted(row["recipient"] for row in rows) == ["r0@example.com", "r1@example.com", "r2@example.com"]
+    assert len(mta.data("showqueue example.com 2")["Messages"]) == 2
+    assert len(mta.data("showqueue example.com 10,2")["Messages"]) == 1
+    text = mta.console("showqueue example.com 1")
+    assert text.startswith("[delayed/default] ") and " Created: 1" in text and "\n  From: <a@test> To: <r" in text
+
+
+def test_domain_shows_hosts_and_queues(mta):
+    sink, ids = deferring(mta)
+    text = mta.console("domain example.com")
+    assert "Domain 'example.com' has 1 MXs and a TTL of" in text and "[10 mx.example.com TTL:" in text
+    assert "[127.0.0.2] IPv4 (" in text and re.search(r"Delayed: +3\n", text)
+    with pytest.raises(AssertionError):
+        mta.console("domain unknown.test")
+    assert "unknown.test" not in mta.console("domain all")
+
+
+def test_message_details_and_body(mta):
+    sink, ids = deferring(mta, 1)
+    details = mta.details(ids[0])
+    assert details["Message"] == ids[0] and details["Message Type"] == "full message"
+    assert (details["Sender"], details["Recipient"], details["Code"], details["Retries"]) == ("a@test", "r0@example.com", "452 4.2.2 full", "1")
+    assert details["Received Via"] == "SMTP 127.0.0.1"
+    assert mta.console(f"message details body {ids[0]}").endswith("Subject: test\r\n\r\ntest\r\n")
+    assert mta.details("00/00-00000-00000000") is None
+    with pytest.raises(AssertionError):
+        mta.console("message details nonsense")
+
+
+def test_details_do_not_change_the_queue(mta):
+    """Reading back swapped-out mail leaves it where it was."""
+    mta.config("drop_body_after_trans_fail = 0\nretry_interval = 4")
+    sink, ids = deferring(mta)
+    for _ in range(3):
+        for id in ids:
+            assert mta.details(id)["Retries"] == "1"
+            assert "Subject: test" in mta.console(f"message details full {id}")
+    assert mta.counters()["DelayedQueueSize"] == 3
+    sink.set(rcpt="250 OK")
+    mta.wait_log("D", 3, 15)
+    mta.wait_empty()
+
+
+def test_summary_adds_up(mta):
+    sink = mta.route(rcpt=lambda path: {"o": "250 OK", "f": "550 no", "l": "452 later"}[path[0]])
+    for name in ("ok", "fail", "later"):
+        for i in range(3):
+            mta.send(rcpts=f"{name}{i}@example.com")
+    mta.wait_log("D", 3), mta.wait_log("P", 3), mta.wait_log("T", 3)
+    until(lambda: mta.counters()["DelayedQueueSize"] == 3)
+    v = mta.counters()
+    assert (v["ReceivedMessages"], v["DeliveredMessages"], v["FailedMessages"], v["TransientFailures"]) == (9, 3, 3, 3)
+    assert v["ReceivedMessages"] == v["DeliveredMessages"] + v["FailedMessages"] + v["TotalQueueSize"]
+    assert v["ActiveQueueSize"] == 0 and v["InboundConcurrency"] == 0
+    assert "Received Messages:      9" in mta.console("summary")
+    assert mta.console("summary reset") == "statistics cleared.\n"
+    v = mta.counters()
+    assert (v["ReceivedMessages"], v["DeliveredMessages"], v["DelayedQueueSize"]) == (0, 0, 3)
+
+
+def test_logs_are_opened_anew(mta):
+    mta.route()
+    mta.send()
+    mta.wait_log("D")
+    for name in ("mainlog", "bouncelog", "rejectlog", "paniclog"):
+        if (mta.folder / name).exists():
+            os.rename(mta.folder / name, mta.folder / f"{name}.1")
+    assert mta.console("reopen logs") == "logs reopened.\n"
+    mta.send()
+    mta.wait_log("D")
+    assert len(mta.mainlog("R")) == 1 and len(mta.lines("mainlog.1")) == 2
+
+
+def test_reload_keeps_the_old_configuration_on_an_error(mta):
+    mta.start()
+    mta.text = "max_bad_commands = many"
+    mta.write_config()
+    with pytest.raises(AssertionError, match="ecelerity.conf:.*max_bad_commands"):
+        mta.console("config reload")
+    mta.process.send_signal(signal.SIGHUP)
+    mta.expect_panic("CONFIG reload refused: *")
+    until(lambda: any("reload refused" in line for line in mta.paniclog()))
+    mta.route()
+    mta.send()
+
+
+def test_reload_opens_and_closes_listeners(mta):
+    mta.start()
+    other = free_port()
+    mta.config('ESMTP_Listener { Listen "127.0.0.1:$port" { } Listen "127.0.0.1:%d" { } }' % other)
+    with SMTPClient(port=other):
+        pass
+    mta.config('ESMTP_Listener { Listen "127.0.0.1:%d" { } }' % other)
+    with SMTPClient(port=other):
+        pass
+
+    def closed():
+        try:
+            SMTPClient(port=mta.port).connect().close()
+        except (ConnectionError, AssertionError):
+            return True
+    until(closed, what="end of the listener")
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_shutdown_lets_sessions_finish(mta, busy):
+    mta.route()
+    with mta.smtp() as c:
+        if busy:
+            c.command("MAIL FROM:<a@test>")
+            c.expect("250 *")
+        assert mta.console("shutdown") == "shutting down.\n"
+        if not busy:
+            c.expect("421 4.3.2 *")
+            c.expect_closed()
+        else:
+            time.sleep(0.5)
+            c.command("RCPT TO:<b@example.com>")
+            c.expect("250 *")
+            c.command("DATA")
+            c.expect("354 *")
+            c.send(b"Subject: x\r\n\r\n.\r\n")
+            c.expect("250 2.0.0 OK *")
+    assert mta.process.wait(20) == 0
+    mta.process = None
+    mta.start()
+    if busy:
+        mta.wait_log("D")
+
+
+def test_version_pid_and_the_tool(mta):
+    mta.start()
+    assert mta.data("pid")["pid"] == mta.process.pid
+    assert mta.console("version").startswith("Ecelerity Version: ")
+    done = subprocess.run([sys.executable, "-m", "pymomentum.commands.ec_console", str(mta.folder / "console"), "summary"], cwd=ROOT,
+                          capture_output=True, text=True)
+    if done.returncode == 0 and done.stdout:
+        assert done.stdout.startswith("Summary Statistics\n")
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,113 @@
+"""STARTTLS on the way in, and real clients."""
+import smtplib
+import ssl
+import subprocess
+
+import pytest
+
+from tests.harness.cert import certificate, client_context
+from tests.harness.wait import until
+from tests.smtp.test_server_replies import talk
+
+
+def secure(mta, options=""):
+    cert, key = certificate("mta.test")
+    mta.config(f'tls_certificate = "{cert}"\ntls_key = "{key}"\n{options}')
+
+
+@pytest.mark.variants
+def test_mail_comes_in_by_tls(mta):
+    secure(mta)
+    sink = mta.route()
+    body = "Subject: x\r\n\r\n.dot\r\n" + "y" * 100000 + "\r\n"
+    with smtplib.SMTP("127.0.0.1", mta.start().port, local_hostname="me.test", timeout=10) as c:
+        c.ehlo()
+        assert c.has_extn("starttls")
+        c.starttls(context=client_context())
+        c.ehlo()
+        assert not c.has_extn("starttls") and c.has_extn("pipelining")
+        for _ in range(3):
+            assert c.sendmail("a@test", ["b@example.com"], body) == {}
+    sink.wait(messages=3)
+    data = sink.messages[0].data.decode()
+    assert data.endswith(body)
+    assert " with ESMTPS (cipher=" in data and "helo=me.test" in data
+
+
+def test_tls_starts_anew(mta):
+    secure(mta, "require_ehlo = true")
+    with mta.smtp() as c:
+        talk(c, ("MAIL FROM:<a@test>", "250 *"), ("STARTTLS x", "501 *"), ("STARTTLS", "220 2.0.0 continue"))
+        c.sock = client_context().wrap_socket(c.sock)
+        talk(c, ("MAIL FROM:<a@test>", "550 5.5.1 RFC2821 HELO/EHLO needed"), ("EHLO x", "250 *"), ("STARTTLS", "503 *"),
+             ("DATA", "503 *"))
+
+
+@pytest.mark.variants
+def test_what_was_injected_behind_starttls_is_never_carried_out(mta):
+    secure(mta)
+    sink = mta.route()
+    inject = b"MAIL FROM:<evil@test>\r\nRCPT TO:<b@example.com>\r\nDATA\r\nSubject: evil\r\n\r\n.\r\n"
+    for one_write in (True, False):
+        with mta.smtp() as c:
+            if one_write:
+                c.send(b"STARTTLS\r\n" + inject)
+            else:
+                c.send(b"STARTTLS\r\n")
+                c.send(inject)
+            c.expect("220 *")
+            try:
+                c.sock = client_context().wrap_socket(c.sock)
+                talk(c, ("NOOP", "250 2.0.0 OK"), ("DATA", "503 *"))
+            except (OSError, ssl.SSLError):
+                pass                            # a handshake that fails is as good
+    assert mta.counters()["ReceivedMessages"] == 0 and not sink.messages
+
+
+def test_failed_handshake_ends_the_session_and_is_logged(mta):
+    secure(mta)
+    with mta.smtp() as c:
+        talk(c, ("STARTTLS", "220 *"))
+        c.send(b"this is no TLS\r\n\r\n" * 10)
+        assert c.sock.recv(1000)[:1] in (b"\x15", b"")      # an alert, or nothing
+    [r] = mta.wait_rejectlog(1)
+    assert "TLS" in r.text
+    until(lambda: mta.counters()["InboundConcurrency"] == 0, what="end of the session")
+
+
+def test_client_gone_within_the_handshake(mta):
+    secure(mta)
+    with mta.smtp() as c:
+        talk(c, ("STARTTLS", "220 *"))
+    until(lambda: mta.counters()["InboundConcurrency"] == 0, what="end of the session")
+
+
+def test_certificate_that_cannot_be_read_leaves_mail_in_clear(mta):
+    mta.config('tls_certificate = "$folder/none.pem"')
+    mta.expect_panic("TLS cannot use certificate *")
+    mta.route()
+    with mta.smtp() as c:
+        assert "STARTTLS" not in c.extensions
+        talk(c, ("STARTTLS", "502 *"))
+    mta.send()
+
+
+def test_smtplib_in_clear(mta):
+    sink = mta.route()
+    with smtplib.SMTP("127.0.0.1", mta.start().port, timeout=10) as c:
+        c.sendmail("a@test", ["b@example.com", "c@example.com"], "Subject: x\r\n\r\n.\r\n..\r\nend")
+        with pytest.raises(smtplib.SMTPRecipientsRefused):
+            c.sendmail("a@test", ["b@@example.com"], "x")
+    sink.wait(messages=1)
+    assert sink.messages[0].data.endswith(b"Subject: x\r\n\r\n.\r\n..\r\nend\r\n")
+
+
+@pytest.mark.parametrize("more", [(), ("--tls",), ("--pipeline",)])
+def test_swaks(mta, more):
+    secure(mta)
+    sink = mta.route()
+    done = subprocess.run(["swaks", "--server", "127.0.0.1", "--port", str(mta.start().port), "--from", "a@test", "--to", "b@example.com",
+                           "--body", ".one\n..two\n", *more], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stdout
+    sink.wait(messages=1)
+    assert b"\r\n.one\r\n..two\r\n" in sink.messages[0].data
