@@ -8,7 +8,7 @@ import os
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
-from pymomentum.core.base.buf cimport buf_add, buf_free, buf_t
+from pymomentum.core.base.buf cimport buf_free, buf_t
 from pymomentum.core.base.slice cimport slice_of_bytes, slice_t
 from pymomentum.core.base.status cimport EC_OK
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_t, message_id_text
@@ -16,37 +16,44 @@ from pymomentum.core.message.message cimport (ec_message_t, message_free, messag
 from .large cimport large_record_t
 from .layout cimport SEGMENT_COLD, record_header_t
 from .reader cimport spool_read
-from .recover cimport recovered_t, spool_recover
+from .recover cimport recovered_keep, recovered_t, spool_recover
 from .spool cimport segment_t, spool_look, spool_t, spool_unlook
 from . import recover
 
-cdef void on_recovered(void *ctx, recovered_t *r) noexcept nogil:
-    """The struct, whose slices are lengths from here on, then their bytes."""
-    cdef buf_t *all = <buf_t*>ctx
-    cdef size_t before = all.len
-    if buf_add(all, <char*>r, sizeof(r[0])) != EC_OK or buf_add(all, r.meta_bytes.ptr, r.meta_bytes.len) != EC_OK \
-            or buf_add(all, r.state_bytes.ptr, r.state_bytes.len) != EC_OK:
-        all.len = before
-
-
-class Survey:
-    """Segments, messages and damage of one spool.
+cdef class Survey:
+    """Segments, messages and damage of one spool, whose files stay open for `body`.
 
     segments   dicts: file, number, kind, size, live (records), live_bytes
     messages   dicts: seq, transaction, large, size, meta, state (bytes; b"" where there is none), version
     damage     lines
     """
+    cdef spool_t *spool
+    cdef readonly list segments, messages, damage
 
-    def __init__(self, base):
-        self.base = base
-        self.segments, self.messages, self.damage = [], [], []
+    def __dealloc__(self):
+        if self.spool != NULL:
+            spool_unlook(self.spool)
+
+    def body(self, message):
+        """Its bytes; None where they cannot be read."""
+        if not message["large"]:
+            return record_of(self.spool, message)
+        size, start = large_of(self.spool, message)
+        try:
+            with open(large_path((<bytes>self.spool.base).decode(), message["transaction"]), "rb") as f:
+                f.seek(start)
+                data = f.read(size)
+        except OSError:
+            return None
+        return data if size and len(data) == size else None
 
 
 def survey(str base not None, bint bodies=False):
-    """Read the spool in `base`; with `bodies` every message has a `body`, None where it cannot be read.
+    """Read the spool in `base`; with `bodies` every message has its `body`.
 
     Raises OSError where there is no spool, or one of an unknown version.
     """
+    cdef Survey found = Survey()
     cdef spool_t *s
     cdef segment_t *seg
     cdef buf_t all
@@ -54,73 +61,55 @@ def survey(str base not None, bint bodies=False):
     cdef size_t at = 0
     cdef uint32_t i
     memset(&all, 0, sizeof(all))
-    found = Survey(base)
+    found.segments, found.messages = [], []
     recover.report()
-    s = spool_look(base)
-    try:
-        with nogil:
-            spool_recover(s, on_recovered, &all)
-        found.damage = recover.report()
-        while at < all.len:
-            memcpy(&r, all.ptr + at, sizeof(r))
-            at += sizeof(r)
-            meta = all.ptr[at:at + r.meta_bytes.len]
-            at += r.meta_bytes.len
-            state = all.ptr[at:at + r.state_bytes.len] if r.state_bytes.len else b""
-            at += r.state_bytes.len
-            message = {"seq": r.seq, "transaction": r.body_seq, "large": bool(r.large), "size": r.body_length, "meta": meta,
-                       "state": state, "version": r.version}
-            if bodies or r.large:
-                message["body"] = body_of(s, &r, bodies)
-                if r.large:
-                    message["size"] = large_of(s, &r)[0]
-            found.messages.append(message)
-        for i in range(s.segments_used):
-            seg = &s.segments[i]
-            found.segments.append({
-                "file": os.path.basename(os.readlink(f"/proc/self/fd/{seg.fd}")), "number": seg.number,
-                "kind": "cold" if seg.kind == SEGMENT_COLD else "hot", "size": seg.size, "live": seg.live,
-                "live_bytes": seg.live_bytes})
-        found.segments.sort(key=lambda entry: entry["number"])
-    finally:
-        buf_free(&all)
-        spool_unlook(s)
+    found.spool = s = spool_look(base)
+    with nogil:
+        spool_recover(s, recovered_keep, &all)
+    found.damage = recover.report()
+    while at < all.len:
+        memcpy(&r, all.ptr + at, sizeof(r))
+        at += sizeof(r)
+        meta = all.ptr[at:at + r.meta_bytes.len]
+        at += r.meta_bytes.len
+        state = all.ptr[at:at + r.state_bytes.len] if r.state_bytes.len else b""
+        at += r.state_bytes.len
+        message = {"seq": r.seq, "transaction": r.body_seq, "large": bool(r.large), "size": r.body_length, "meta": meta,
+                   "state": state, "version": r.version, "handle": r.body}
+        if r.large:
+            message["size"] = large_of(s, message)[0]
+        if bodies:
+            message["body"] = found.body(message)
+        found.messages.append(message)
+    buf_free(&all)
+    for i in range(s.segments_used):
+        seg = &s.segments[i]
+        found.segments.append({
+            "file": os.path.basename(os.readlink(f"/proc/self/fd/{seg.fd}")), "number": seg.number,
+            "kind": "cold" if seg.kind == SEGMENT_COLD else "hot", "size": seg.size, "live": seg.live,
+            "live_bytes": seg.live_bytes})
+    found.segments.sort(key=lambda entry: entry["number"])
     return found
 
 
-cdef bytes record_of(spool_t *s, recovered_t *r):
+cdef bytes record_of(spool_t *s, dict message):
     cdef buf_t b
     cdef record_header_t h
     memset(&b, 0, sizeof(b))
     try:
-        return b.ptr[:b.len] if spool_read(s, r.body, r.body_seq, &h, &b) == EC_OK else None
+        return b.ptr[:b.len] if spool_read(s, message["handle"], message["transaction"], &h, &b) == EC_OK else None
     finally:
         buf_free(&b)
 
 
-cdef tuple large_of(spool_t *s, recovered_t *r):
+cdef tuple large_of(spool_t *s, dict message):
     """Size of the body, where it begins in its file."""
     cdef large_record_t large
-    record = record_of(s, r)
+    record = record_of(s, message)
     if record is None or len(record) != sizeof(large):
         return 0, 0
     memcpy(&large, <char*>record, sizeof(large))
     return large.size, large.start
-
-
-cdef object body_of(spool_t *s, recovered_t *r, bint whole):
-    """The body's bytes; of a large one without `whole` b"" where its file is as long as it should be.  None: unreadable."""
-    if not r.large:
-        return record_of(s, r)
-    size, start = large_of(s, r)
-    try:
-        with open(large_path((<bytes>s.base).decode(), r.body_seq), "rb") as f:
-            if size == 0 or os.fstat(f.fileno()).st_size < start + size:
-                return None
-            f.seek(start)
-            return f.read(size) if whole else b""
-    except OSError:
-        return None
 
 
 def large_path(base, seq):
@@ -147,7 +136,7 @@ def describe(bytes meta not None, bytes state not None=b""):
             "created": m.created_us / 1e6, "next_attempt": m.next_attempt, "retries": m.retries, "method": m.env.method,
             "peer": text(m.env.peer), "sender": text(m.env.mailfrom), "recipient": text(m.env.rcptto),
             "code": m.code.decode("utf-8", "replace") if m.code != NULL else "", "size": m.body_size,
-            "binding": text(binding), "conn_context": text(m.env.conn_context), "mess_context": text(m.env.mess_context)}
+            "binding": text(binding)}
     finally:
         message_free(m)
 

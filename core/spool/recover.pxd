@@ -21,3 +21,7 @@ ctypedef void (*recovered_fn)(void *ctx, recovered_t *r) noexcept nogil
 
 # On a thread of its own; answers how many it gave.  Then compaction may run.
 cdef long spool_recover(spool_t *s, recovered_fn fn, void *ctx) noexcept nogil
+
+# A recovered_fn that keeps everything: ctx is a buf_t, to which it adds the struct, whose slices
+# are lengths from then on, and their bytes.
+cdef void recovered_keep(void *ctx, recovered_t *r) noexcept nogil

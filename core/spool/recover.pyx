@@ -406,6 +406,14 @@ cdef long spool_recover(spool_t *s, recovered_fn fn, void *ctx) noexcept nogil:
     return given
 
 
+cdef void recovered_keep(void *ctx, recovered_t *r) noexcept nogil:
+    cdef buf_t *all = <buf_t*>ctx
+    cdef size_t before = all.len
+    if buf_add(all, <char*>r, sizeof(r[0])) != EC_OK or buf_add(all, r.meta_bytes.ptr, r.meta_bytes.len) != EC_OK \
+            or buf_add(all, r.state_bytes.ptr, r.state_bytes.len) != EC_OK:
+        all.len = before
+
+
 def report():
     """What could not be read since the last call, one line each."""
     cdef bytes text = notes.ptr[:notes.len] if notes.len else b""

@@ -119,7 +119,7 @@ cdef struct spool_t:
     spool_txn_t *txn_head
     spool_txn_t *txn_tail
     uint64_t txn_count
-    uint64_t oldest_ns          # since when the oldest waits; 0: none
+    uint64_t oldest_ns          # since when the oldest transaction waits, or the flusher works; 0: neither
     spool_tomb_t *tombs
     size_t tombs_len
     size_t tombs_cap

@@ -13,7 +13,7 @@ from libc.string cimport memcpy, memset
 
 from pymomentum.core.base.atomic cimport atomic_add64, atomic_load32, atomic_store32
 from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_consume, buf_reserve, buf_t
-from pymomentum.core.base.clock cimport clock_mono_ms
+from pymomentum.core.base.clock cimport clock_mono_ms, clock_mono_ns
 from pymomentum.core.base.crc cimport crc32c
 from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_IO, EC_LIMIT, EC_OK
@@ -584,6 +584,8 @@ cdef void *flusher_main(void *arg) noexcept nogil:
         s.tombs_since_ms = 0
         s.tidy = False
         chunk = &s.chunk if s.chunk.waiting else NULL
+        if s.oldest_ns == 0:                # a round that hangs takes no new mail either
+            s.oldest_ns = clock_mono_ns()
         pthread_mutex_unlock(&s.lock)
         take_tombs(s, tombs, n)
         free(tombs)

@@ -63,11 +63,12 @@ def record(folder, n=2000, runs=2):
             mta.start()
             small = Blast(mta.port, n // runs, 20, 2048, rcpt=lambda i: f"r{run}.{i}@example.com", tag=f"s{run}").start()
             large = Blast(mta.port, max(4, n // runs // 50), 2, 40000, rcpt=lambda i: f"l{run}.{i}@example.com", tag=f"l{run}").start()
+            if run + 1 < runs:
+                until(lambda: len(small.acked) >= n // runs * 3 // 4, 60, "three quarters of the load")
+                mta.kill()
             small.join(120)
             large.join(120)
             seconds += small.seconds
-            if run + 1 < runs:
-                mta.kill()
         mta.stop()
     finally:
         mta.close()
@@ -291,10 +292,10 @@ def serve(image, expected, folder):
         mta.close()
 
 
-def cuts(recording, count, seed, *, syncs=True, full=0, progress=None):
+def cuts(recording, count, seed, *, syncs=True, full=0, result=None, progress=None):
     """Cut the power `count` times; at `full` of them the real server starts on what is left."""
     rng = random.Random(seed)
-    result = Result()
+    result = result or Result()
     points = sorted(rng.randrange(1, len(recording.events) + 1) for _ in range(count))
     whole = set(rng.sample(range(count), min(full, count)))
     replay = Replay(recording, syncs)

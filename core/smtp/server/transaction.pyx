@@ -89,6 +89,7 @@ cdef void drop_body(session_t *s, int why) noexcept nogil:
 cdef void keep(session_t *s, slice_t part) noexcept nogil:
     cdef int64_t most = opt_number(s.values, OPT_MAX_MESSAGE_SIZE)
     cdef int64_t large = opt_number(s.generation.globals, OPT_LARGE_MESSAGE_THRESHOLD)
+    cdef size_t first
     cdef int rc
     if s.data_error or part.len == 0:
         return
@@ -96,6 +97,11 @@ cdef void keep(session_t *s, slice_t part) noexcept nogil:
         drop_body(s, DATA_TOO_BIG)
         return
     if s.large == NULL and <int64_t>(s.blob.len + part.len) > large:
+        first = <size_t>large - s.blob.len if s.blob.len < <size_t>large else 0     # the header is judged in memory
+        if blob_add(s.blob, part.ptr, first) != EC_OK:
+            drop_body(s, DATA_NO_MEMORY)
+            return
+        part = slice_make(part.ptr + first, part.len - first)
         s.body_seq = spool_take_seq(spool_main(), 1)
         s.large = large_writer_new(s.loop, s.body_seq, s.blob.len + LARGE_HEADROOM, s, on_large_ready)
         if s.large == NULL:

@@ -1,0 +1,32 @@
+"""A day of mixed traffic in seconds: a tenth of the mail waits for ever, the disk does not fill up."""
+import json
+
+from pymomentum.core.spool.inspect import survey
+from tests.faults.test_spool import process
+
+SPARE = 7           # segments above twice the live bytes: docs/spool.md
+
+
+def test_disk_use_stays_under_twice_what_lives(tmp_path):
+    result = json.loads(process(tmp_path / "spool", f"""
+        import random
+        rng = random.Random(1)
+        base, kept, worst, over = Path(sys.argv[1]), [], 0, 0
+        while spool.stats()["recycled"] < 50 or len(kept) < 2000:
+            for answer in driver.accept([(b"x" * rng.randrange(200, 4000), [b"m" * 150])] * 20):
+                kept.append(answer[0])
+            gone = [e for e in kept[-20:] if rng.random() < 0.9]
+            kept = kept[:-20] + [e for e in kept[-20:] if e not in gone]
+            driver.forget(gone)
+            if rng.random() < 0.02:
+                driver.defer(rng.choice(kept), b"452 later")
+            stats = spool.stats()
+            disk = sum(f.stat().st_size for f in base.glob("*.seg"))
+            over = max(over, (disk - 2 * stats["live"]) / {256 << 10})
+        stats = spool.stats()
+        print(json.dumps(dict(over=over, kept=len(kept), recycled=stats["recycled"], written=stats["written"], live=stats["live"])))
+    """))
+    print(result)
+    assert result["over"] <= SPARE
+    assert result["recycled"] >= 50
+    assert len(survey(str(tmp_path / "spool")).messages) == result["kept"]
