@@ -15,14 +15,25 @@ class HostileServer:
     def __init__(self, answer=None, tcp=True):
         self.answer = answer
         self.seen = []                  # (name, type, transport, edns)
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
-        self.port = self.udp.getsockname()[1]
         self.tcp = None
+        self._bind(tcp)
         if tcp:
-            self.tcp = socket.create_server(("127.0.0.1", self.port))
             threading.Thread(target=self._serve_tcp, daemon=True).start()
         threading.Thread(target=self._serve_udp, daemon=True).start()
+
+    def _bind(self, tcp):
+        """A port that is free for both."""
+        while True:
+            self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self.udp.bind(("127.0.0.1", 0))
+            self.port = self.udp.getsockname()[1]
+            if not tcp:
+                return
+            try:
+                self.tcp = socket.create_server(("127.0.0.1", self.port))
+                return
+            except OSError:
+                self.udp.close()
 
     def close(self):
         self.udp.sendto(b"", ("127.0.0.1", self.port))
