@@ -131,7 +131,9 @@ cdef int stream_flush(stream_t *s) noexcept nogil:
             stream_close(s)
         return EC_OK
     if n < 0 and n != UV_EAGAIN:
-        return EC_IO                # the read side hears of it
+        if s.eof or s.close_after:  # else the read side hears of it
+            stream_close(s)
+        return EC_IO
     if n > 0:
         buf_consume(&s.out, n)
     swap = s.inflight
