@@ -38,7 +38,6 @@ cdef struct phase_t:            # embedded in the session
     char text[PHASE_TEXT]       # enhanced code and text
     slice_t module              # who decided; borrowed from the provider
     bint disconnect
-    bint discard                # accept toward the client, then drop
 
 
 # Before loops run.  EC_LIMIT: too many providers for the hook.
