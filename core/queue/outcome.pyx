@@ -25,6 +25,7 @@ from .domain cimport domain_t, domain_touch, mail_queue_t, queue_push_active, qu
 from .retry cimport retry_delay, retry_limit
 from .swap cimport swap_in
 
+cdef const char *BODY_MISSING = b"550 5.3.0 [internal] message body missing"
 cdef const char *MAX_RETRIES = b"554 5.4.7 [internal] exceeded max retries without delivery"
 cdef const char *MAX_TIME = b"554 5.4.7 [internal] exceeded max time without delivery"
 
@@ -176,12 +177,17 @@ cdef void fail_now(mail_queue_t *q, ec_message_t *m, bint permanent_, int rc) no
 
 
 cdef void message_lost(mail_queue_t *q, ec_message_t *m, int rc) noexcept nogil:
-    """The spool cannot give it back.  Damaged: named and dropped; a disk that fails now: tried again later."""
+    """The spool cannot give it back.  Damaged: it fails, and its sender hears so; a disk that fails now: tried again later."""
     cdef char id[MESSAGE_ID_TEXT + 1]
+    cdef attempt_t a
     message_id_text(m.id, id)
     id[MESSAGE_ID_TEXT] = 0
     if rc == EC_CORRUPT or rc == EC_NOTFOUND:
-        log_panic(q.domain.loop, b"SPOOL", b"message %s cannot be read back (550 5.3.0 [internal] message body missing)", id)
+        log_panic(q.domain.loop, b"SPOOL", b"message %s cannot be read back: its record is damaged", id)
+        if m.env != NULL:
+            attempt_init(&a, q, BODY_MISSING)
+            permanent(q, m, &a)
+            return
         q.failed += 1
         q.domain.loop.counters[COUNT_FAILED] += 1
         message_forget(q.domain, m)

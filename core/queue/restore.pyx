@@ -148,7 +148,7 @@ def restore(held=(), deleted=()):
         hash_put(&r.quarantined, slice_make(<char*>&keys[i], 8), DELETE if seq in deleted else HOLD)
     with nogil:
         r.generation = config_current()
-        given = spool_recover(spool_main(), on_recovered, &r)
+        given = spool_recover(spool_main(), True, on_recovered, &r)
         send(&r)
         while atomic_load32(&under_way):
             usleep(1000)

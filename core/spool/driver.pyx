@@ -170,7 +170,7 @@ def recover_all():
     cdef Entry e
     memset(&all, 0, sizeof(all))
     with nogil:
-        spool_recover(spool_main(), recovered_keep, &all)
+        spool_recover(spool_main(), True, recovered_keep, &all)
     found = []
     while at < all.len:
         memcpy(&r, all.ptr + at, sizeof(r))

@@ -26,6 +26,8 @@ cdef struct segment_t:
     uint64_t size               # without the last block
     uint64_t used               # bytes written, block-aligned
     uint64_t batches
+    uint64_t entries            # records written that an index may have to name
+    uint64_t ids                # tombstones and aborts written
     int64_t live_bytes          # of records that still count
     int64_t live                # how many
     uint32_t kind
@@ -89,6 +91,10 @@ cdef struct spool_log_t:        # hot or cold
     uint32_t kind
     segment_t *oldest
     segment_t *current          # NULL: the next write opens one
+    buf_t index                 # index_entry_t of its synced records
+    buf_t tombs                 # u64 sequences whose tombstones it has, synced
+    buf_t aborts                # u64 transactions likewise
+    bint blind                  # no memory for one of these: it gets no index
 
 cdef struct spool_chunk_t:      # survivors read by the keeper, to be written by the flusher
     segment_t *source
@@ -165,7 +171,8 @@ cdef struct spool_t:
     spool_chunk_t chunk
     buf_t unlinks               # u64 sequences of large files to remove
     uint32_t old_segments       # how many an earlier process left
-    uint32_t recover_done       # of those, scanned
+    uint32_t recover_done       # of those, read
+    uint32_t recover_scanned    # of those, whole: they had no index
     bint recovered              # places are complete: compaction may run
     bint tidy                   # the flusher is to look for what can be recycled
     bint flushed                # the flusher has ended

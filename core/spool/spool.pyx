@@ -351,5 +351,5 @@ def stats():
         "recycled": s.stat_recycled, "copied": s.stat_copied, "live": s.live_bytes, "total": s.total_bytes,
         "segments": sum(1 for i in range(s.segments_used) if s.segments[i].state != SEGMENT_GONE),
         "places": s.places_used, "degraded": s.degraded, "backlog": s.txn_count, "recovered": bool(s.recovered),
-        "recover_done": s.recover_done, "recover_total": s.old_segments, "next_seq": s.next_seq,
+        "recover_done": s.recover_done, "recover_scanned": s.recover_scanned, "recover_total": s.old_segments, "next_seq": s.next_seq,
     }
