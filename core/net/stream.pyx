@@ -10,7 +10,7 @@ from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_consume, buf_free,
 from pymomentum.core.base.status cimport EC_CLOSED, EC_IO, EC_NOMEM, EC_OK, EC_REFUSED
 from pymomentum.core.c.openssl cimport *
 from pymomentum.core.c.uv cimport *
-from pymomentum.core.loop.loop cimport LOOP_READ_BUFFER, loop_t
+from pymomentum.core.loop.loop cimport LOOP_READ_BUFFER, loop_awake, loop_t
 
 
 cdef int stream_init(stream_t *s, loop_t *loop) noexcept nogil:
@@ -44,6 +44,7 @@ cdef int stream_connect(stream_t *s, const sockaddr *to, const sockaddr *source)
 
 
 cdef void on_alloc(uv_handle_t *h, size_t wanted, uv_buf_t *b) noexcept nogil:
+    loop_awake((<stream_t*>h.data).loop)
     b.base = (<stream_t*>h.data).loop.read_buffer
     b.len = LOOP_READ_BUFFER
 

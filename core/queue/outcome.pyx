@@ -88,7 +88,7 @@ cdef void save_state(loop_t *loop, ec_message_t *m, slice_t binding) noexcept no
             st.done = on_state
             m.state = 0
             m.flags |= MSG_STATE_PENDING
-            spool_state(spool_main(), st)
+            spool_state(st)
     buf_free(&b)
 
 

@@ -12,7 +12,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
 from pymomentum.core.base.atomic cimport atomic_add64, atomic_load32, atomic_store32
-from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_consume, buf_t
+from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_consume, buf_free, buf_t
 from pymomentum.core.base.clock cimport clock_mono_ms, clock_mono_ns
 from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_IO, EC_LIMIT, EC_OK
@@ -477,7 +477,7 @@ cdef void housekeeping(spool_t *s) noexcept nogil:
 
 
 cdef bint pending(spool_t *s) noexcept nogil:
-    return s.tombs_len > 0 or s.state_head != NULL or s.held != NULL or s.redo_tombs.len > s.hot_tombs_written \
+    return s.tombs.len > 0 or s.state_head != NULL or s.held != NULL or s.redo_tombs.len > s.hot_tombs_written \
         or s.redo_cold.len > 0 or s.aborts.len > s.aborts_written
 
 
@@ -485,9 +485,8 @@ cdef void *flusher_main(void *arg) noexcept nogil:
     cdef spool_t *s = <spool_t*>arg
     cdef spool_txn_t *txns
     cdef spool_state_t *states
-    cdef spool_tomb_t *tombs
+    cdef buf_t tombs
     cdef spool_chunk_t *chunk
-    cdef size_t n
     cdef uint64_t now, due, retry_at = 0
     cdef bint ok = True
     pthread_setname_np(pthread_self(), b"flusher")
@@ -518,18 +517,17 @@ cdef void *flusher_main(void *arg) noexcept nogil:
         s.state_head = NULL
         s.state_tail = NULL
         tombs = s.tombs
-        n = s.tombs_len
-        s.tombs = NULL
-        s.tombs_len = 0
-        s.tombs_cap = 0
+        s.tombs.ptr = NULL
+        s.tombs.len = 0
+        s.tombs.cap = 0
         s.tombs_since_ms = 0
         s.tidy = False
         chunk = &s.chunk if s.chunk.waiting else NULL
         if s.oldest_ns == 0:                # a round that hangs takes no new mail either
             s.oldest_ns = clock_mono_ns()
         pthread_mutex_unlock(&s.lock)
-        take_tombs(s, tombs, n)
-        free(tombs)
+        take_tombs(s, <spool_tomb_t*>tombs.ptr, tombs.len // sizeof(spool_tomb_t))
+        buf_free(&tombs)
         states = join(s.held, states)
         s.held = NULL
         ok = flush_round(s, txns, states, chunk)
