@@ -2,7 +2,9 @@
 from pymomentum.core.loop.loop cimport loop_at, loop_count
 from pymomentum.core.queue.lease cimport lease_set_remote
 from pymomentum.core.queue.maintainer cimport maintainer_attach
+from pymomentum.core.smtp.client.response cimport response_start
 from pymomentum.core.smtp.client.session cimport client_start
+from pymomentum.core.smtp.client.transaction cimport transfer_start
 from pymomentum.core.smtp.server.command cimport commands_start
 
 
@@ -11,6 +13,8 @@ def attach(*, remote_leases=False):
     cdef int i
     commands_start()
     client_start()
+    transfer_start()
+    response_start()
     lease_set_remote(remote_leases)
     for i in range(loop_count()):
         maintainer_attach(loop_at(i))

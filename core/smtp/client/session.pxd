@@ -1,5 +1,5 @@
 # client_t: one outbound connection.  Lives on any loop; its mail comes by lease.
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from pymomentum.core.base.buf cimport buf_t
 from pymomentum.core.base.cidr cimport sockaddr_storage
@@ -8,14 +8,14 @@ from pymomentum.core.base.slice cimport slice_t
 from pymomentum.core.base.timewheel cimport timer_entry_t
 from pymomentum.core.config.generation cimport config_generation_t
 from pymomentum.core.config.values cimport values_t
-from pymomentum.core.loop.loop cimport loop_t
+from pymomentum.core.loop.loop cimport loop_t, loop_timer_set
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport message_id_t
 from pymomentum.core.message.message cimport ec_message_t
 from pymomentum.core.net.address cimport ADDRESS_TEXT
-from pymomentum.core.net.stream cimport stream_t
+from pymomentum.core.net.stream cimport stream_read_fn, stream_t
 from pymomentum.core.queue.domain cimport domain_t, mail_queue_t
-from pymomentum.core.queue.lease cimport lease_t
+from pymomentum.core.queue.lease cimport lease_fn, lease_t
 from pymomentum.core.queue.route cimport route_t
 from pymomentum.core.smtp.dotstuff cimport dot_encode_t
 from pymomentum.core.spool.large cimport large_reader_t
@@ -109,6 +109,37 @@ cdef struct client_t:
     bint counted                # in the server's connections
     uint64_t resting_ms
 
+ctypedef void (*client_fn)(client_t *c) noexcept nogil
 
-cdef void client_start() noexcept nogil             # before loops run
+cdef void client_start() noexcept nogil             # before loops run, as the next two
+cdef void client_set_mail(client_fn ask, lease_fn granted, lease_fn wake) noexcept nogil    # transaction.pyx
+cdef void client_set_input(stream_read_fn read) noexcept nogil                              # response.pyx
 cdef const char *stage_name(int stage) noexcept nogil
+
+cdef void client_hello(client_t *c, bint helo) noexcept nogil                   # says EHLO or HELO
+cdef void client_greeted(client_t *c) noexcept nogil                            # the peer answered it
+cdef void client_start_tls(client_t *c) noexcept nogil
+cdef void client_secured(stream_t *st, int status) noexcept nogil               # the handshake is over
+cdef void client_no_tls(client_t *c, const char *text) noexcept nogil
+cdef void client_refused(client_t *c) noexcept nogil                            # the peer wants no mail here
+cdef void client_settle(client_t *c, ec_message_t *m, int outcome, slice_t text, uint64_t bytes) noexcept nogil
+cdef void client_settle_all(client_t *c, transfer_t *t, int outcome, slice_t text) noexcept nogil
+cdef void client_broken(client_t *c, const char *text) noexcept nogil           # of no more use; settles what is in hand
+cdef const char *client_broken_text(client_t *c) noexcept nogil                 # by its stage
+cdef void client_quit(client_t *c) noexcept nogil
+cdef void client_close(client_t *c) noexcept nogil
+cdef void client_leave(client_t *c) noexcept nogil                              # once closed and without a question
+
+
+cdef inline void client_stage(client_t *c, int which, int64_t seconds) noexcept nogil:
+    c.stage = which
+    c.since_ms = c.loop.now_ms
+    loop_timer_set(c.loop, &c.timer, <uint64_t>seconds * 1000)
+
+
+cdef inline void client_expect(client_t *c, int kind, uint32_t which, ec_message_t *m) noexcept nogil:
+    cdef expected_t *e = &c.expect[c.expect_tail % EXPECT_SIZE]
+    e.kind = <uint8_t>kind
+    e.which = <uint8_t>which
+    e.m = m
+    c.expect_tail += 1
