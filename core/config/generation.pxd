@@ -29,6 +29,7 @@ cdef struct config_generation_t:
     uint64_t number             # 1, 2, 3 ...
     uint64_t born_ms            # monotonic
     const values_t *globals
+    bint hosts                  # some scope has Host stanzas
     void *opaque                # tables of generation.pyx
 
 

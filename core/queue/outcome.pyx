@@ -4,20 +4,20 @@ The order is log line, then tombstone: a crash between them delivers once
 more, and the log says so.  A state on its way to the spool holds back the
 tombstone of its message, so that the flusher knows both handles.
 """
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset, strcmp
 
 from pymomentum.core.base.buf cimport buf_free, buf_t
-from pymomentum.core.base.slice cimport slice_make, slice_of, slice_t
+from pymomentum.core.base.slice cimport slice_make, slice_mix, slice_of, slice_t
 from pymomentum.core.base.status cimport EC_CORRUPT, EC_NOTFOUND, EC_OK
 from pymomentum.core.config.generation cimport config_binding, config_binding_t
-from pymomentum.core.config.values cimport (OPT_DROP_BODY_AFTER_TRANS_FAIL, OPT_GENERATE_BOUNCES, OPT_MESSAGE_EXPIRATION,
+from pymomentum.core.config.values cimport (OPT_DELAYED_BINDING_DOMAIN_FUZZ, OPT_DROP_BODY_AFTER_TRANS_FAIL, OPT_GENERATE_BOUNCES, OPT_MESSAGE_EXPIRATION,
                                             OPT_NEVER_RETRY, opt_number)
 from pymomentum.core.log.record cimport attempt_t, log_bounce, log_delivery, log_failure
 from pymomentum.core.log.writer cimport log_panic
 from pymomentum.core.loop.loop cimport COUNT_DELIVERED, COUNT_FAILED, COUNT_TRANSFAIL, loop_t
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_text
-from pymomentum.core.message.message cimport (BODY_LARGE, MSG_FAILED_QUIET, MSG_GONE, MSG_SPOOLED, MSG_STATE_AGAIN, MSG_STATE_PENDING, ec_message_t,
+from pymomentum.core.message.message cimport (BODY_LARGE, MSG_FAILED_QUIET, MSG_GONE, MSG_SPOOLED, MSG_STATE_AGAIN, MSG_STATE_PENDING, MSG_SWEPT, ec_message_t,
                                               message_free, message_set_code, message_swap_out, state_encode)
 from pymomentum.core.spool.spool cimport (spool_forget, spool_main, spool_state, spool_state_new, spool_state_t)
 from .bounce cimport bounce_send
@@ -108,6 +108,12 @@ cdef inline int64_t message_age(loop_t *loop, ec_message_t *m) noexcept nogil:
     return <int64_t>(loop.wall_us - m.created_us) // 1000000
 
 
+cdef uint32_t spread(mail_queue_t *q, ec_message_t *m) noexcept nogil:
+    """Seconds by which one of many that fail together comes back later."""
+    cdef int64_t fuzz = opt_number(q.values, OPT_DELAYED_BINDING_DOMAIN_FUZZ)
+    return <uint32_t>(slice_mix(m.seq + 1, m.created_us) % <uint64_t>fuzz) if fuzz > 0 else 0
+
+
 cdef bint spent(mail_queue_t *q, ec_message_t *m) noexcept nogil:
     """One more transient failure would be its last."""
     cdef int64_t limit = retry_limit(q.values)
@@ -146,6 +152,9 @@ cdef void message_settle(mail_queue_t *q, ec_message_t *m, int outcome, const at
         return
     m.retries += 1
     m.next_attempt = <uint32_t>(loop.wall_us // 1000000) + retry_delay(q.values, m.retries)
+    if m.flags & MSG_SWEPT:
+        m.flags &= ~<uint32_t>MSG_SWEPT
+        m.next_attempt += spread(q, m)
     save_state(loop, m, a.binding)
     if m.retries > opt_number(q.values, OPT_DROP_BODY_AFTER_TRANS_FAIL) and m.flags & MSG_SPOOLED:
         message_swap_out(m)

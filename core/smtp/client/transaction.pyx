@@ -67,7 +67,6 @@ cdef void on_granted(lease_t *l) noexcept nogil:
     while not list_empty(&l.batch):
         take(t, l.batch.next)
     t.active = True
-    c.domain = l.queue.domain           # a sibling's, it may be
     if c.stream.closing or c.stream.closed or c.quitting:
         client_settle_all(c, t, OUTCOME_RETURN, slice_make(NULL, 0))
         t.active = False
