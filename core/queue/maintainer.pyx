@@ -351,6 +351,7 @@ cdef bint open_some(mail_queue_t *q) noexcept nogil:
     """False where hosts are what is missing."""
     cdef uint32_t want = goal(q), opened = 0
     cdef int64_t shared = opt_number(q.values, OPT_MAX_OUTBOUND_CONNECTIONS)
+    cdef bint siblings = opt_number(q.domain.generation.globals, OPT_MIGRATE_CONNECTIONS_BETWEEN_SIBLING_DOMAINS) == 1
     cdef throttle_t *t
     cdef permit_t permit
     cdef choice_t c
@@ -364,7 +365,7 @@ cdef bint open_some(mail_queue_t *q) noexcept nogil:
         if borrow(q, c.route):
             continue
         route_hungry(c.route, q)
-        if q.connections == 0 and q.active_count <= GROW and shared > 0 and c.route.connections >= shared:
+        if siblings and q.connections == 0 and q.active_count <= GROW and shared > 0 and c.route.connections >= shared:
             q.waiting = WAIT_CONNECTIONS        # its siblings' connections come for it
             break
         why = permit_take(&permit, q, c.route, c.scope, &full)

@@ -17,5 +17,6 @@ cdef struct permit_t:
 # WAIT_NOTHING: it is complete; else which limit is full, in `full`, and nothing is held.  host: NULL, or the host scope's.
 cdef int permit_take(permit_t *p, mail_queue_t *q, route_t *route, const values_t *host, limit_t **full) noexcept nogil
 cdef void permit_give(permit_t *p) noexcept nogil
+cdef bint permit_wanted(const permit_t *p) noexcept nogil       # somebody waits for what it holds
 # NULL: no memory.  The route remembers it.
 cdef limit_t *permit_host_limit(route_t *route) noexcept nogil

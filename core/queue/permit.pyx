@@ -8,7 +8,7 @@ max_outbound_connections of a domain is counted by its queue alone.
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 
-from pymomentum.core.base.atomic cimport atomic_casp, atomic_loadp
+from pymomentum.core.base.atomic cimport atomic_casp, atomic_load32, atomic_loadp
 from pymomentum.core.base.hash cimport hash_get, hash_init, hash_put, hash_t
 from pymomentum.core.base.slice cimport slice_make
 from pymomentum.core.base.status cimport EC_OK
@@ -124,3 +124,11 @@ cdef void permit_give(permit_t *p) noexcept nogil:
     while p.n:
         p.n -= 1
         limit_give(p.held[p.n])
+
+
+cdef bint permit_wanted(const permit_t *p) noexcept nogil:
+    cdef uint32_t i
+    for i in range(p.n):
+        if atomic_load32(&p.held[i].waiting):
+            return True
+    return False
