@@ -142,7 +142,6 @@ local_changes_file
 local_changes_only
 log_hires_timestamp
 log_requests_to_paniclog
-mail_queue_check_vm_interval
 maintainer_pool
 malloc2mmap_threshold
 masterdb_file
@@ -156,7 +155,6 @@ max_resident_transfails
 max_timed_events_per_iter
 mcmt_reception
 mdn_failures_notify
-memory_goal
 mime_parse_large_messages_during_reception
 mm7_delivery_report
 mm7_message_class
