@@ -82,6 +82,7 @@ cdef struct domain_t:
     domain_t *next_dirty
 
 cdef struct queue_loop_t:       # a loop's PLACE_QUEUE
+    config_generation_t *generation     # the current one as of this iteration; pinned
     hash_t domains
     hash_t routes               # route_key_t -> route_t
     uint64_t swept_ms

@@ -4,5 +4,5 @@ from libc.stdint cimport uint32_t
 from pymomentum.core.loop.loop cimport loop_t
 from pymomentum.core.message.message cimport ec_message_t
 
-# Routes the message to its domain record, on whichever loop that lives.  The envelope is in memory.
+# Routes the message from `loop`, the caller's, to its domain record, on whichever that lives.  The envelope is in memory.
 cdef void queue_insert(loop_t *loop, ec_message_t *m) noexcept nogil

@@ -19,6 +19,7 @@ from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.base.cidr cimport sockaddr, sockaddr_storage
 from pymomentum.core.base.throttle cimport throttle_ask, throttle_wait
+from pymomentum.core.config.generation cimport config_current, config_number, config_unref
 from pymomentum.core.config.values cimport *
 from pymomentum.core.dns.mx cimport (MX_FAILED, MX_FALLBACK_A, MX_IPV6, MX_NULL, MX_OK,
                                      MX_PREFER_IPV6, mx_address_t, mx_answer_free, mx_answer_literal, mx_answer_t, mx_lookup,
@@ -62,6 +63,7 @@ cdef void maintainer_start(connect_fn fn) noexcept nogil:
 cdef int maintainer_attach(loop_t *loop) noexcept nogil:
     if queue_loop(loop) == NULL:
         return EC_NOMEM
+    queue_loop(loop).generation = config_current()
     return loop_add_flusher(loop, run_dirty)
 
 
@@ -122,6 +124,9 @@ cdef void run_dirty(loop_t *loop) noexcept nogil:
     cdef queue_loop_t *ql = queue_loop(loop)
     cdef domain_t *d = ql.dirty
     cdef domain_t *next
+    if ql.generation.number != config_number():
+        config_unref(ql.generation)
+        ql.generation = config_current()
     ql.dirty = NULL
     while d != NULL:
         next = d.next_dirty
