@@ -180,6 +180,8 @@ cdef struct spool_t:
     uint32_t recover_done       # of those, read
     uint32_t recover_scanned    # of those, whole: they had no index
     bint recovered              # places are complete: compaction may run
+    bint want_spare             # the current segment is half full and no other is ready
+    uint64_t busy_ms            # when mail came last
     bint tidy                   # the flusher is to look for what can be recycled
     bint flushed                # the flusher has ended
     # what others read, atomic

@@ -206,6 +206,7 @@ def open_spool(str base not None, *, segment_size=64 << 20, ratio=2, mode=0o640,
     s.mode = mode
     s.backlog_max = backlog
     s.retry_ms = int(retry_interval * 1000)
+    s.want_spare = True
     s.hot.kind = SEGMENT_HOT
     s.cold.kind = SEGMENT_COLD
     pthread_mutex_init(&s.lock, NULL)

@@ -471,7 +471,8 @@ cdef void housekeeping(spool_t *s) noexcept nogil:
         while seg != NULL:
             forced = forced or seg.forced
             seg = seg.next
-    if s.spares_n == 0:
+    s.want_spare = s.spares_n == 0 and (s.hot.current == NULL or s.hot.current.used * 2 >= s.hot.current.size)
+    if s.want_spare:
         pthread_cond_signal(&s.chores)
     pthread_mutex_unlock(&s.lock)
 
@@ -510,6 +511,8 @@ cdef void *flusher_main(void *arg) noexcept nogil:
         if s.stopping and s.txn_head == NULL and (not pending(s) or not ok):
             break
         txns = s.txn_head
+        if txns != NULL:
+            s.busy_ms = clock_mono_ms()
         s.txn_head = NULL
         s.txn_tail = NULL
         s.txn_count = 0
