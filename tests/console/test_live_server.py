@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from tests.harness.mta import ROOT, free_port
+from tests.harness.mta import ROOT
+from tests.harness.port import free_port
 from tests.harness.smtp import SMTPClient
 from tests.harness.wait import until
 

@@ -1,7 +1,7 @@
 """Where mail goes: MX, A, literals, gateways."""
 import pytest
 
-from tests.harness.mta import free_port
+from tests.harness.port import free_port
 from tests.harness.wait import until
 
 MX = {"mx1.test": {"A": ["127.0.0.1"]}, "mx2.test": {"A": ["127.0.0.2"]}, "mx3.test": {"A": ["127.0.0.3"]}}
