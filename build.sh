@@ -9,11 +9,12 @@ stamps=$root/build/stamps
 
 for_build="python3-venv python3-dev gcc libc6-dev pkg-config libuv1-dev libc-ares-dev libpcre2-dev libssl-dev
            libedit2 libcap2 ca-certificates"
-for_test="nsd swaks libnet-ssleay-perl"
-for_bench="strace"
+for_postfix="libicu72 libdb5.3 libnsl2 libsasl2-2"             # it is unpacked, not installed
+for_test="nsd swaks libnet-ssleay-perl $for_postfix"
+for_bench="strace nsd $for_postfix"
 
 # tests mostly wait: more at a time than there are cores
-pytest="-q -n 4 --dist worksteal"
+pytest="-q -n 6 --dist worksteal"
 
 has() { [ -e "$root/$1.py" ] || [ -d "$root/$1" ]; }
 
@@ -23,7 +24,7 @@ usage: ./build.sh WORD
 
   run                   build, then serve in the foreground by conf/default/ecelerity.conf
   build                 system packages, virtual environment, extensions, commands in .venv/bin
-  test [ARGS]           build, then run the tests, four at a time; ARGS go to pytest (-n 0: one at a time)
+  test [ARGS]           build, then run the tests, six at a time; ARGS go to pytest (-n 0: one at a time)
 EOF
     if has tests/demo; then echo "  demo [ARGS]           20,000 mails through a server, with a table at the end"; fi
     if has tests/bench/__main__; then echo "  bench [ARGS]          measure"; fi
