@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import time
+from pathlib import Path
 
 from pymomentum import __version__, config, watch
 from pymomentum.console.listener import Listener
@@ -97,9 +98,10 @@ class Server:
 
     @staticmethod
     def raise_descriptors(wanted):
-        """As many file descriptors as asked for; where only root may raise the ceiling, up to it."""
+        """As many file descriptors as asked for, and as the system allows; where only root may raise the ceiling, up to it."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        for ceiling in (max(hard, wanted), hard):
+        most = int(Path("/proc/sys/fs/nr_open").read_text())
+        for ceiling in (max(hard, min(wanted, most)), hard):
             try:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, ceiling), ceiling))
                 return
