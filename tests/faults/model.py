@@ -40,7 +40,7 @@ class Life:
     def __init__(self, base, **options):
         loop.create(1)
         spool.open_spool(str(base), **{"segment_size": SEGMENT, **options})
-        self.thread = threading.Thread(target=loop.run, args=(0,))
+        self.thread = threading.Thread(target=loop.run, args=(0,), daemon=True)     # a failure ends the process
         self.thread.start()
         self.entries = {entry.seq: entry for entry in driver.recover_all()}
 
