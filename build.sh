@@ -27,7 +27,7 @@ usage: ./build.sh WORD
   test [ARGS]           build, then run the tests, six at a time; ARGS go to pytest (-n 0: one at a time)
 EOF
     if has tests/demo; then echo "  demo [ARGS]           20,000 mails through a server, with a table at the end"; fi
-    if has tests/bench/__main__; then echo "  bench [ARGS]          measure"; fi
+    if has tests/bench/__main__; then echo "  bench [ARGS]          measure; --list names the rows, --peer postfix measures Postfix beside us"; fi
     echo "  fuzz [ARGS]           feed the parsers what nobody expects; --seconds N, --target NAME"
     if has tests/faults; then echo "  faults [ARGS]         kill, cut the power, fill the disk, many times"; fi
     cat <<EOF
