@@ -98,10 +98,11 @@ class Postfix:
         def join():
             if self.cgroup:
                 (self.cgroup / "cgroup.procs").write_text(str(os.getpid()))
+        environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}      # sanitizers are for us
         with open(self.folder / "output", "wb") as output:
             # a session of its own: it ends by a signal to its process group
             self.process = subprocess.Popen(
-                [TOOLS / "usr/lib/postfix/sbin/master", "-c", self.folder / "etc", "-d"], env={**os.environ, **LIBRARIES},
+                [TOOLS / "usr/lib/postfix/sbin/master", "-c", self.folder / "etc", "-d"], env={**environment, **LIBRARIES},
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=join)
         try:
             until(self.answers, 20, lambda: f"banner of Postfix: {self.log()[-2000:]}")
