@@ -222,9 +222,11 @@ def test_hello_smtp_is_named_so(mta):
 
 def test_thousand_recipients_get_one_each(mta):
     sink = mta.route()
-    n = 100 if mta.suspend else 1000
+    n = 50 if mta.suspend else 1000             # every recipient is parked four times behind the dot
     names = [f"r{i}@example.com" for i in range(n)]
-    mta.send("a@test", names)
+    with mta.smtp(timeout=60) as c:
+        c.send_mail("a@test", names)
+        c.expect("250 2.0.0 OK *")
     mta.wait_log("D", n, 30)
     assert sorted(r for m in sink.messages for r in m.rcpts) == sorted(names)
     assert len({r.id for r in mta.mainlog("R")}) == n and len({r.batch for r in mta.mainlog("R")}) == 1
