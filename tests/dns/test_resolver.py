@@ -1,5 +1,4 @@
 """Name servers that err, lie, cut, or say nothing."""
-import socket
 import time
 
 import pytest
