@@ -152,9 +152,15 @@ class Probe(threading.Thread):
 
     def __init__(self, port, size=4096):
         super().__init__(daemon=True)
-        self.port, self.size, self.stopping, self.ms = port, min(size, 4096), False, []
+        self.port, self.size, self.stopping, self.ms, self.failure = port, min(size, 4096), False, [], None
 
     def run(self):
+        try:
+            self.send()
+        except (OSError, AssertionError) as failure:
+            self.failure = failure
+
+    def send(self):
         body = b"Subject: probe\r\n\r\n" + (b"x" * 76 + b"\r\n") * (self.size // 78)
         with SMTPClient("127.0.0.1", self.port, timeout=60) as c:
             while not self.stopping:
@@ -171,6 +177,8 @@ class Probe(threading.Thread):
         """Stops it; answers the milliseconds, sorted."""
         self.stopping = True
         self.join()
+        if self.failure:
+            raise BenchError(f"the client that takes times: {self.failure}")
         return sorted(self.ms) or [0.0]
 
 
