@@ -106,9 +106,10 @@ class Server:
 
     @staticmethod
     def raise_descriptors(wanted):
-        """As many file descriptors as asked for; where only root may raise the ceiling, up to it."""
+        """As many file descriptors as asked for, and as the system allows; where only root may raise the ceiling, up to it."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        for ceiling in (max(hard, wanted), hard):
+        most = int(Path("/proc/sys/fs/nr_open").read_text())
+        for ceiling in (max(hard, min(wanted, most)), hard):
             try:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, ceiling), ceiling))
                 return
