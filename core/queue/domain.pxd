@@ -72,7 +72,7 @@ cdef struct domain_t:
     mx_query_t query
     uint64_t born_ms
     uint64_t contact_ms         # last connection that answered
-    uint64_t failing_ms         # when the first of `failures` happened
+    uint64_t failing_ms         # since when no host of it answers; 0: one did
     refusal_t *refusal          # why mail was put off last; owned; NULL: none
     uint32_t failures           # connections failed in a row
     uint32_t dns_failures

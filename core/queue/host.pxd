@@ -20,6 +20,7 @@ cdef bint host_prohibited(domain_t *d) noexcept nogil           # prohibited_hos
 # On the domain's loop: how a connection attempt ended.
 cdef void host_failed(domain_t *d, route_t *route, const refusal_t *why) noexcept nogil   # NULL: there was no connection
 cdef void host_answered(domain_t *d, route_t *route, uint32_t connect_us) noexcept nogil
+cdef uint32_t host_failures(mail_queue_t *q) noexcept nogil     # in a row, of the host that has the fewest
 # What the host that failed last said; NULL: none was reached.  Valid as long as the domain record.
 cdef const char *host_excuse(mail_queue_t *q) noexcept nogil
 cdef uint32_t queue_port(mail_queue_t *q) noexcept nogil

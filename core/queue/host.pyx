@@ -196,11 +196,26 @@ cdef void host_choose(mail_queue_t *q, choice_t *out) noexcept nogil:
             h += 1
 
 
+cdef uint32_t host_failures(mail_queue_t *q) noexcept nogil:
+    cdef domain_t *d = q.domain
+    cdef const cidr_set_t *skip = opt_nets(d.generation.globals, OPT_SKIP_HOSTS)
+    cdef uint32_t i, least = <uint32_t>-1, port = queue_port(q)
+    cdef int family = own_family(q)
+    cdef route_t *r
+    for i in range(d.mx.addresses):
+        if (family and d.mx.address[i].family != family) or listed(skip, &d.mx.address[i]):
+            continue
+        r = route_find(d.loop, q.binding, &d.mx.address[i], port)
+        if r == NULL or r.failures < least:
+            least = r.failures if r != NULL else 0
+    return least if least != <uint32_t>-1 else 0
+
+
 cdef void host_failed(domain_t *d, route_t *route, const refusal_t *why) noexcept nogil:
     route_refused(route, why)
     route.failed_ms = d.loop.now_ms
     route.failures += 1
-    if d.failures == 0:
+    if d.failing_ms == 0:
         d.failing_ms = d.loop.now_ms
     d.failures += 1
     domain_touch(d)
@@ -211,6 +226,7 @@ cdef void host_answered(domain_t *d, route_t *route, uint32_t connect_us) noexce
     route.failures = 0
     route.connect_us = (route.connect_us * 7 + connect_us) // 8 if route.connect_us else connect_us
     d.failures = 0
+    d.failing_ms = 0
     route_refused(route, NULL)
     d.contact_ms = d.loop.now_ms
 

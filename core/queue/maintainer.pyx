@@ -32,7 +32,7 @@ from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.message cimport MSG_SWEPT, ec_message_t
 from pymomentum.core.net.address cimport address_parse
 from .domain cimport *
-from .host cimport choice_t, host_choose, host_excuse, host_prohibited
+from .host cimport choice_t, host_choose, host_excuse, host_failures, host_prohibited
 from .lease cimport lease_switch, lease_t, lease_wake
 from .outcome cimport message_fail
 from .permit cimport permit_give, permit_t, permit_take
@@ -230,14 +230,11 @@ cdef bint beyond_reach(mail_queue_t *q) noexcept nogil:
     """Failed so often, or for so long, that the queue is put off as a whole."""
     cdef domain_t *d = q.domain
     cdef int64_t most = opt_number(q.values, OPT_MX_FAILURES_TO_DELAY), seconds = opt_number(q.values, OPT_CONNECT_TIMEOUT_TO_DELAY)
-    if d.failures == 0:
-        return False
-    return (most > 0 and d.failures >= most * (d.mx.addresses if d.mx.addresses else 1)) \
-        or (seconds > 0 and d.loop.now_ms - d.failing_ms >= <uint64_t>seconds * 1000)
+    return (most > 0 and host_failures(q) >= most) or (seconds > 0 and d.loop.now_ms - d.failing_ms >= <uint64_t>seconds * 1000)
 
 
 cdef void sweep(mail_queue_t *q, uint32_t *left) noexcept nogil:
-    """All that is active fails for now, a bounded number per run; then failures are counted anew."""
+    """All that is active fails for now, a bounded number per run."""
     while left[0] and not list_empty(&q.active):
         fail_first(q, False, UNREACHED, MSG_SWEPT, left)
     q.sweeping = not list_empty(&q.active)
@@ -249,9 +246,11 @@ cdef void without_host(mail_queue_t *q, uint32_t *left) noexcept nogil:
     cdef const char *why
     if q.connections:
         return
+    if d.failing_ms == 0:                   # others found its hosts dead
+        d.failing_ms = d.loop.now_ms
     if beyond_reach(q):
-        d.failures = 0
-        q.charged = 0
+        d.failing_ms = d.loop.now_ms
+        q.charged = d.failures
         sweep(q, left)
     elif q.charged != d.failures:
         q.charged = d.failures

@@ -16,7 +16,8 @@ OPTIONS = """
 remote_smtp_port = {dead}
 retry_interval = 86400
 max_retry_interval = 86400
-host_failure_retry = 86400
+host_failure_retry = 1
+mx_failures_to_delay = 1
 drop_body_after_trans_fail = 0
 """
 
