@@ -51,6 +51,7 @@ cdef struct envelope_t:         # one allocation; rebuilt from the spool after a
     slice_t ret
     slice_t conn_context        # encoded pairs
     slice_t mess_context
+    slice_t refusal             # policy refused this recipient behind the body: it is bounced with these words, never delivered
 
 cdef struct ec_message_t:
     list_node_t node            # in an active queue; free for its owner elsewhere

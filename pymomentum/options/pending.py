@@ -122,9 +122,7 @@ gcm_authorization_token_id
 gcm_delay_while_idle
 gcm_dry_run
 gcm_ttl
-generate_bounces_for_multi_recipient_policy_rejections
 generate_delay_dsn
-generation_max_age
 group
 hot_domains
 http_basic_auth

@@ -3,7 +3,7 @@
 With PIPELINING the envelope of the next transaction follows the body of the
 one in hand in one write.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdio cimport snprintf
 from libc.string cimport memset
 

@@ -44,15 +44,24 @@ def memory_limit(uint64_t bytes):
 
 cdef void on_opened(session_t *s) noexcept nogil:
     s.state = AT_CONNECT
+    session_phase(s, HOOK_CORE_VALIDATE_ACCEPT, after_accept)
+
+
+cdef void after_accept(session_t *s) noexcept nogil:
+    if policy_said(s):
+        session_end(s)
+        return
     session_phase(s, HOOK_VALIDATE_CONNECT, after_connect)
 
 
 cdef bint policy_said(session_t *s) noexcept nogil:
     """True where a provider gave an answer: it has been sent."""
-    if s.phase.code == 0:
+    cdef int code = s.phase.code
+    if code == 0 or s.phase.discard:
         return False
-    session_reject(s, s.phase.code, s.phase.text)
-    if s.phase.disconnect or s.phase.code == 421:
+    session_reject(s, code, s.phase.text)
+    s.phase.code = 0                    # what is rejected from now on is not this provider's
+    if s.phase.disconnect or code == 421:
         session_end(s)
     return True
 
@@ -222,17 +231,9 @@ cdef int path_flags(session_t *s) noexcept nogil:
 
 cdef bint stale(session_t *s) noexcept nogil:
     """The configuration changed: the session ends here, its next one finds the new."""
-    cdef const slice_t *text
-    cdef char line[600]
     if s.generation.number == config_number() and s.loop.state != LOOP_DRAINING:
         return False
-    text = opt_text(s.values, OPT_RECONFIG_MESSAGE)
-    if text != NULL and text.len:
-        snprintf(line, sizeof(line), b"421 %.*s", <int>text.len, text.ptr)
-    else:
-        snprintf(line, sizeof(line), b"421 4.3.2 Reconfiguration in progress")
-    session_reply(s, line)
-    session_end(s)
+    session_outdated(s)
     return True
 
 
@@ -317,6 +318,7 @@ cdef void after_mail(session_t *s) noexcept nogil:
             session_reset(s)
             s.state = AT_AWAIT_MAILFROM
         return
+    s.discarded = session_discards(s)
     session_reply(s, b"250 2.0.0 MAIL FROM accepted")
     s.state = AT_AWAIT_RCPTTO
 
@@ -414,6 +416,7 @@ cdef void after_rcpt(session_t *s) noexcept nogil:
     if policy_said(s):
         s.last_rcpt[0] = NULL           # the candidate is out again
         return
+    s.candidate.discarded = session_discards(s)
     s.last_rcpt = &s.candidate.next
     s.rcpt_count += 1
     s.rcpts_in_all += 1
@@ -437,11 +440,13 @@ cdef void do_data(session_t *s, slice_t args) noexcept nogil:
 cdef void after_list(session_t *s) noexcept nogil:
     if policy_said(s):
         return
+    s.discarded |= session_discards(s)
     session_phase(s, HOOK_VALIDATE_RCPTTO_LIST_FINAL, after_list_final)
 
 
 cdef void after_list_final(session_t *s) noexcept nogil:
     if not policy_said(s):
+        s.discarded |= session_discards(s)
         transaction_data(s)
 
 

@@ -46,7 +46,11 @@ cdef struct rcpt_t:             # arena of the transaction
     slice_t address             # local@domain
     slice_t orcpt
     uint32_t notify
-    int code                    # policy's answer for this one; 0: none
+    int code                    # policy refused this one; 0: no
+    slice_t text                # how
+    slice_t module              # and who; borrowed from the provider
+    bint discarded              # policy drops it, the client does not hear of it
+    bint bounced                # refused behind the body, when others were not: its sender is told by a bounce
     ec_message_t *message
 
 cdef struct session_t:
@@ -90,6 +94,7 @@ cdef struct session_t:
     arena_t tx
     context_t *mess_context
     bint has_mail
+    bint discarded              # the whole message
     slice_t mailfrom
     smtp_mail_params_t params   # envid and auth point into tx
     rcpt_t *rcpts
@@ -105,6 +110,7 @@ cdef struct session_t:
     large_record_t large_record
     int data_error              # DATA_..., first thing wrong while reading
     message_id_t batch
+    message_id_t said           # id in the reply
     uint64_t body_seq
     spool_txn_t txn
     spool_meta_t *metas
@@ -118,6 +124,8 @@ cdef void session_reply(session_t *s, const char *text) noexcept nogil          
 cdef void session_reject(session_t *s, int code, const char *text) noexcept nogil  # reply "code text" and rejectlog
 cdef void session_bad(session_t *s, int code, const char *text) noexcept nogil     # counted: max_bad_commands
 cdef void session_log_rejection(session_t *s, int code, slice_t text) noexcept nogil
+cdef bint session_discards(session_t *s) noexcept nogil            # did the phase discard?  Logged then
+cdef void session_outdated(session_t *s) noexcept nogil            # 421 reconfig_message, and the end
 # Run hook; then s.after, at once or when the phase ends.
 cdef void session_phase(session_t *s, int hook, session_fn after) noexcept nogil
 cdef void session_resume(session_t *s) noexcept nogil              # a wait is over: consume what came meanwhile
