@@ -20,7 +20,7 @@ cdef extern from "string.h" nogil:
 cdef enum:
     META_VERSION = 1
     STATE_VERSION = 1
-    TAGS = 12
+    TAGS = 13
     SLACK = 2048                # a sealed blob keeps no more unused bytes than this
 
 cdef extern from *:
@@ -186,6 +186,8 @@ cdef slice_t *string_of(envelope_t *e, int tag) noexcept nogil:
         return &e.mess_context
     if tag == 12:
         return &e.refusal
+    if tag == 13:
+        return &e.overlay
     return NULL
 
 

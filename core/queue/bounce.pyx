@@ -25,6 +25,7 @@ from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_new, message
 from pymomentum.core.message.message cimport (BODY_8BIT, BODY_LARGE, BODY_UNCLEAN, MSG_SPOOLED, MSG_STATE_PENDING, RECV_INTERNAL,
                                               address_domain, blob_add, blob_new, blob_slice, ec_message_t, envelope_copy,
                                               envelope_t, message_free, message_new, meta_encode)
+from pymomentum.core.mime.overlay cimport overlay_render
 from pymomentum.core.spool.large cimport large_read, large_reader_free, large_reader_new, large_reader_t
 from pymomentum.core.spool.spool cimport (spool_commit, spool_forget, spool_main, spool_meta_t, spool_take_seq, spool_txn_t)
 from .domain cimport domain_t, domain_touch, mail_queue_t
@@ -82,10 +83,23 @@ cdef slice_t header_of(slice_t body) noexcept nogil:
     return slice_make(body.ptr, end + 2 - body.ptr) if end != NULL else body
 
 
-cdef slice_t original(bounce_t *b) noexcept nogil:
-    """What is quoted of it."""
+cdef int add_original(bounce_t *b, buf_t *out) noexcept nogil:
+    """What is quoted of it, as it was sent."""
     cdef slice_t all_ = blob_slice(b.cause.blob) if b.cause.blob != NULL else buf_slice(&b.head)
-    return all_ if b.quoted == BOUNCES_INLINE_ORIGINAL_ALL else header_of(all_)
+    cdef slice_t head
+    cdef buf_t edited
+    cdef int rc = EC_OK
+    if b.cause.env.overlay.len == 0:
+        return buf_add_slice(out, all_ if b.quoted == BOUNCES_INLINE_ORIGINAL_ALL else header_of(all_))
+    memset(&edited, 0, sizeof(edited))
+    rc = overlay_render(all_, b.cause.env.overlay, &edited, &all_)
+    head = buf_slice(&edited)
+    if rc == EC_OK:
+        rc = buf_add_slice(out, head if b.quoted == BOUNCES_INLINE_ORIGINAL_ALL else header_of(head))
+    if rc == EC_OK and b.quoted == BOUNCES_INLINE_ORIGINAL_ALL:
+        rc = buf_add_slice(out, all_)
+    buf_free(&edited)
+    return rc
 
 
 cdef slice_t status_of(slice_t text, char *room) noexcept nogil:
@@ -154,7 +168,8 @@ cdef int compose(bounce_t *bounce, buf_t *b, const char *id) noexcept nogil:
     if bounce.quoted != BOUNCES_INLINE_ORIGINAL_NONE:
         buf_printf(b, b"--%s\r\nContent-Type: %s\r\n\r\n", boundary,
                    b"message/rfc822" if bounce.quoted == BOUNCES_INLINE_ORIGINAL_ALL else b"text/rfc822-headers")
-        buf_add_slice(b, original(bounce))
+        if add_original(bounce, b) != EC_OK:
+            return EC_NOMEM
         buf_add_z(b, b"\r\n")
     return buf_printf(b, b"--%s--\r\n", boundary)
 

@@ -135,7 +135,6 @@ info
 initial_hash_buckets
 inline_transfail_processing
 keep_message_dicts_in_memory
-legacy_message_threshold
 license
 listen_backlog
 lmtp_port
@@ -149,8 +148,6 @@ malloc2mmap_threshold
 masterdb_file
 match_cache_life
 match_cache_size
-max_mime_depth
-max_mime_parts
 max_request_size
 max_resident_messages_per_binding
 max_resident_transfails

@@ -4,7 +4,8 @@ Loaded into a server by `debug_flags { extensions = ( tests.harness.provider ) }
 PARK_ONE_IN parks for up to 50 ms; its thread, a timer of the loop, or the deadline wakes it, and the
 former two resume once more at once and once more late.  An address that holds `<hook>=<action>` gets
 that action from that hook: of the recipient in hooks that run for each, else of the sender.  Actions:
-550, 451, discard, drop.  What happened is counted in the file that EC_PROVIDER names (provided.py).
+550, 451, discard, drop, top (a field ahead of all), header (one behind all, with the address),
+subject (replaced), unreceived (no Received), body (replaced).  What happened is counted in the file that EC_PROVIDER names (provided.py).
 """
 import mmap
 import os
@@ -22,8 +23,10 @@ from pymomentum.core.c.posix cimport (pthread_create, pthread_mutex_init, pthrea
                                       pthread_mutex_unlock, pthread_t, usleep)
 from pymomentum.core.loop.loop cimport loop_at, loop_count, loop_t, loop_timer_set
 from pymomentum.core.loop.token cimport token_count, token_on_cancel, token_resume, token_t
+from pymomentum.core.mime.overlay cimport (OVERLAY_APPEND, OVERLAY_BODY, OVERLAY_PREPEND, OVERLAY_REMOVE, OVERLAY_REPLACE,
+                                           overlay_edit, overlay_t)
 from pymomentum.core.policy.phases cimport *
-from pymomentum.core.smtp.server.session cimport session_t
+from pymomentum.core.smtp.server.session cimport session_overlay, session_t
 from pymomentum.hooks import HOOKS
 
 cdef extern from "string.h" nogil:
@@ -178,13 +181,11 @@ cdef slice_t action_of(slice_t address, int hook) noexcept nogil:
 
 cdef void act(phase_t *ph) noexcept nogil:
     cdef session_t *s = <session_t*>ph.owner
-    cdef slice_t action
-    if ph.hook == HOOK_VALIDATE_RCPTTO:
-        action = action_of(s.candidate.address, ph.hook)
-    elif each[ph.hook]:
-        action = action_of(s.at.address, ph.hook)
-    else:
-        action = action_of(s.mailfrom, ph.hook)
+    cdef slice_t action, address = s.mailfrom
+    if each[ph.hook]:
+        address = s.candidate.address if ph.hook == HOOK_VALIDATE_RCPTTO else s.at.address
+    action = action_of(address, ph.hook)
+    edit(s, address, action)
     if slice_starts_i(action, slice_of(b"550")):
         phase_answer(ph, 550, b"5.7.1 refused by the test")
     elif slice_starts_i(action, slice_of(b"451")):
@@ -193,6 +194,20 @@ cdef void act(phase_t *ph) noexcept nogil:
         phase_disconnect(ph, 554, b"5.7.1 go away, says the test")
     elif slice_starts_i(action, slice_of(b"discard")):
         phase_discard(ph, b"because of the test")
+
+
+cdef void edit(session_t *s, slice_t address, slice_t action) noexcept nogil:
+    cdef overlay_t **o = session_overlay(s)
+    if slice_starts_i(action, slice_of(b"top")):
+        overlay_edit(o, OVERLAY_PREPEND, slice_of(b"X-Top"), slice_of(b"by policy"))
+    elif slice_starts_i(action, slice_of(b"header")):
+        overlay_edit(o, OVERLAY_APPEND, slice_of(b"X-Policy"), address)
+    elif slice_starts_i(action, slice_of(b"subject")):
+        overlay_edit(o, OVERLAY_REPLACE, slice_of(b"subject"), slice_of(b"another\r\n one"))
+    elif slice_starts_i(action, slice_of(b"unreceived")):
+        overlay_edit(o, OVERLAY_REMOVE, slice_of(b"Received"), slice_of(b""))
+    elif slice_starts_i(action, slice_of(b"body")):
+        overlay_edit(o, OVERLAY_BODY, slice_of(b""), slice_of(b".the new body\nof policy"))
 
 
 cdef int provide(phase_t *ph, void *state) noexcept nogil:

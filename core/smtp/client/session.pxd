@@ -90,6 +90,8 @@ cdef struct client_t:
     uint32_t now                # index of the one in hand
     large_reader_t *reader      # of the large body being sent
     dot_encode_t encoder        # where that body is unclean
+    buf_t head                  # of an edited large body, until all of its header is there
+    bint edited                 # the edited header is on its way
     buf_t line                  # part of a reply line
     char reply[REPLY_ROOM]      # text of the reply so far, lines joined by blanks
     uint32_t reply_len

@@ -252,6 +252,7 @@ cdef void on_gone(lease_t *l) noexcept nogil:
     if c.counted:
         limit_give(&server_connections)
     buf_free(&c.line)
+    buf_free(&c.head)
     config_unref(c.generation)
     free(c)
 

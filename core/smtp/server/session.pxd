@@ -13,6 +13,7 @@ from pymomentum.core.loop.loop cimport loop_t
 from pymomentum.core.message.context cimport context_t
 from pymomentum.core.message.id cimport message_id_t
 from pymomentum.core.message.message cimport blob_t, ec_message_t
+from pymomentum.core.mime.overlay cimport overlay_t
 from pymomentum.core.net.address cimport ADDRESS_TEXT
 from pymomentum.core.net.listener cimport listener_t
 from pymomentum.core.net.stream cimport stream_t
@@ -49,6 +50,7 @@ cdef struct rcpt_t:             # arena of the transaction
     int code                    # policy refused this one; 0: no
     slice_t text                # how
     slice_t module              # and who; borrowed from the provider
+    overlay_t *overlay          # edits for this one; counted
     bint discarded              # policy drops it, the client does not hear of it
     bint bounced                # refused behind the body, when others were not: its sender is told by a bounce
     ec_message_t *message
@@ -95,6 +97,8 @@ cdef struct session_t:
     context_t *mess_context
     bint has_mail
     bint discarded              # the whole message
+    overlay_t *overlay          # edits for all recipients; counted
+    bint each                   # the phase in hand is about one recipient: `at`
     slice_t mailfrom
     smtp_mail_params_t params   # envid and auth point into tx
     rcpt_t *rcpts
@@ -134,6 +138,7 @@ cdef void session_abort(session_t *s) noexcept nogil               # now
 cdef void session_free(session_t *s) noexcept nogil                # once its stream is closed
 cdef void session_reset(session_t *s) noexcept nogil               # the transaction is over
 cdef void session_wait(session_t *s, uint64_t seconds) noexcept nogil
+cdef overlay_t **session_overlay(session_t *s) noexcept nogil      # edits of what the phase in hand is about; from MAIL FROM on
 cdef slice_t session_hostname(session_t *s) noexcept nogil
 cdef const char *server_version() noexcept nogil                   # "0.1.0 r(...)"
 cdef const char *rfc_date(loop_t *loop) noexcept nogil             # of this second; valid until the next call

@@ -34,6 +34,7 @@ from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.context cimport context_bytes, context_get, context_next, context_set, context_unref
 from pymomentum.core.message.id cimport message_id_new
 from pymomentum.core.message.message cimport blob_unref, message_free
+from pymomentum.core.mime.overlay cimport overlay_t, overlay_unref
 from pymomentum.core.net.address cimport address_port_text, address_text
 from pymomentum.core.net.listener cimport listener_conf, listener_start, listener_t
 from pymomentum.core.net.stream cimport (stream_close, stream_finish, stream_flush, stream_init, stream_open, stream_pending,
@@ -97,6 +98,10 @@ def identity(str hostname not None, str version_ not None):
 
 cdef const char *server_version() noexcept nogil:
     return version
+
+
+cdef overlay_t **session_overlay(session_t *s) noexcept nogil:
+    return &s.at.overlay if s.each else &s.overlay
 
 
 cdef slice_t session_hostname(session_t *s) noexcept nogil:
@@ -253,7 +258,11 @@ cdef void session_reset(session_t *s) noexcept nogil:
     while r != NULL:
         if r.message != NULL:
             message_free(r.message)
+        overlay_unref(r.overlay)
         r = r.next
+    overlay_unref(s.overlay)
+    s.overlay = NULL
+    s.each = False
     context_unref(s.mess_context)
     s.mess_context = NULL
     blob_unref(s.blob)

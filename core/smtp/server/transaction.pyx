@@ -10,13 +10,13 @@ from libc.stdio cimport snprintf
 from libc.string cimport memset
 
 from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_copy
-from pymomentum.core.base.buf cimport buf_clear, buf_free, buf_t
+from pymomentum.core.base.buf cimport buf_clear, buf_free, buf_slice, buf_t
 from pymomentum.core.base.slice cimport slice_make, slice_of, slice_t
-from pymomentum.core.base.status cimport EC_AGAIN, EC_LIMIT, EC_OK
+from pymomentum.core.base.status cimport EC_AGAIN, EC_LIMIT, EC_NOTFOUND, EC_OK, EC_REFUSED
 from pymomentum.core.config.generation cimport config_binding, config_binding_t, config_delivery
 from pymomentum.core.config.values cimport (OPT_COMMAND_TIMEOUT, OPT_DATA_TIMEOUT, OPT_GENERATE_BOUNCES,
                                             OPT_GENERATE_BOUNCES_FOR_MULTI_RECIPIENT_POLICY_REJECTIONS, OPT_GROWBUF_SIZE,
-                                            OPT_LARGE_MESSAGE_THRESHOLD, OPT_MAX_MESSAGE_SIZE, opt_number)
+                                            OPT_LARGE_MESSAGE_THRESHOLD, OPT_MAX_HEADER_BYTES, OPT_MAX_MESSAGE_SIZE, opt_number)
 from pymomentum.core.log.record cimport log_reception
 from pymomentum.core.loop.loop cimport COUNT_RECEIVED, COUNT_REJECTED
 from pymomentum.core.message.context cimport context_bytes
@@ -24,12 +24,14 @@ from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_new, message
 from pymomentum.core.message.message cimport (BODY_8BIT, BODY_DOTS, BODY_LARGE, BODY_NUL, BODY_UNCLEAN, MSG_SPOOLED, RECV_ESMTP, RECV_SMTP,
                                               address_domain, blob_add, blob_new, blob_ref, blob_seal, blob_slice, blob_unref, ec_message_t,
                                               envelope_copy, envelope_t, message_new, meta_encode)
+from pymomentum.core.mime.header cimport header_end, header_field_t, header_next, header_walk_init, header_walk_t
+from pymomentum.core.mime.overlay cimport overlay_bytes, overlay_has_body, overlay_ref, overlay_render
 from pymomentum.core.net.stream cimport stream_read_stop
 from pymomentum.core.policy.phases cimport *
 from pymomentum.core.queue.bounce cimport bounce_refused
 from pymomentum.core.queue.insert cimport lower, queue_insert
 from pymomentum.core.smtp.dotstuff cimport (DATA_8BIT, DATA_LONE_CR, DATA_LONE_LF, DATA_NUL, DATA_STUFFED, data_piece_t,
-                                            data_scan_feed, data_scan_init)
+                                            data_scan_feed, data_scan_init, data_scan_t)
 from pymomentum.core.smtp.path cimport RET_FULL, RET_HDRS
 from pymomentum.core.spool.large cimport (large_abandon, large_close, large_finish, large_start, large_write,
                                           large_writer_new)
@@ -43,6 +45,7 @@ cdef enum:
     DATA_TOO_BIG = 1
     DATA_NO_MEMORY = 2
     DATA_NO_DISK = 3
+    DATA_HEADER = 4
     LARGE_HEADROOM = 65536      # by which trace fields may lengthen a large message's head
     STEPS = 6
 
@@ -89,6 +92,19 @@ cdef void drop_body(session_t *s, int why) noexcept nogil:
         s.large = NULL
 
 
+cdef bint header_goes_on(slice_t head) noexcept nogil:
+    """Field after field, and no blank line yet.  The last line may be cut."""
+    cdef header_walk_t w
+    cdef header_field_t f
+    cdef int rc = EC_OK
+    while head.len and head.ptr[head.len - 1] != c'\n':
+        head.len -= 1
+    header_walk_init(&w, head, head.len)
+    while rc == EC_OK:
+        rc = header_next(&w, &f)
+    return rc == EC_NOTFOUND and not w.ended
+
+
 cdef void keep(session_t *s, slice_t part) noexcept nogil:
     cdef int64_t most = opt_number(s.values, OPT_MAX_MESSAGE_SIZE)
     cdef int64_t large = opt_number(s.generation.globals, OPT_LARGE_MESSAGE_THRESHOLD)
@@ -103,6 +119,12 @@ cdef void keep(session_t *s, slice_t part) noexcept nogil:
         first = <size_t>large - s.blob.len if s.blob.len < <size_t>large else 0     # the header is judged in memory
         if blob_add(s.blob, part.ptr, first) != EC_OK:
             drop_body(s, DATA_NO_MEMORY)
+            return
+        if header_goes_on(blob_slice(s.blob)):
+            if blob_add(s.blob, part.ptr + first, part.len - first) != EC_OK:
+                drop_body(s, DATA_NO_MEMORY)
+            elif <int64_t>s.blob.len > opt_number(s.generation.globals, OPT_MAX_HEADER_BYTES) + large:
+                drop_body(s, DATA_HEADER)
             return
         part = slice_make(part.ptr + first, part.len - first)
         s.body_seq = spool_take_seq(spool_main(), 1)
@@ -200,6 +222,9 @@ cdef void body_complete(session_t *s) noexcept nogil:
     if s.data_error == DATA_TOO_BIG:
         refuse(s, 552, b"5.3.4 message size limit exceeded")
         return
+    if s.data_error == DATA_HEADER:
+        refuse(s, 552, b"5.3.4 header size limit exceeded")
+        return
     if s.data_error == DATA_NO_DISK:
         refuse(s, 452, b"4.3.1 spool does not take mail now")
         return
@@ -220,6 +245,8 @@ cdef void body_complete(session_t *s) noexcept nogil:
 cdef void run_pipeline(session_t *s) noexcept nogil:
     """From the cursor (step, recipient) on, until something parks or all is done."""
     while s.step < STEPS:
+        if PIPELINE[s.step].each and not s.each:
+            share_overlay(s)
         phase_begin(&s.phase, PIPELINE[s.step].hook)
         s.after = after_step
         if phase_run(&s.phase) < 0:
@@ -228,6 +255,15 @@ cdef void run_pipeline(session_t *s) noexcept nogil:
         if not judge_step(s):
             return
     commit(s)
+
+
+cdef void share_overlay(session_t *s) noexcept nogil:
+    """What was edited until here is everybody's; from now on each recipient has edits of its own."""
+    cdef rcpt_t *r = s.rcpts
+    s.each = True
+    while r != NULL:
+        r.overlay = overlay_ref(s.overlay)
+        r = r.next
 
 
 cdef void after_step(session_t *s) noexcept nogil:
@@ -305,17 +341,45 @@ cdef bint wants_bounce(session_t *s, rcpt_t *r) noexcept nogil:
                       OPT_GENERATE_BOUNCES) == 1
 
 
-cdef uint32_t body_flags(session_t *s) noexcept nogil:
+cdef uint32_t flags_of(int scanned) noexcept nogil:
     cdef uint32_t f = 0
-    if s.scan.flags & DATA_STUFFED:
+    if scanned & DATA_STUFFED:
         f |= BODY_DOTS
-    if s.scan.flags & (DATA_LONE_CR | DATA_LONE_LF):
+    if scanned & (DATA_LONE_CR | DATA_LONE_LF):
         f |= BODY_UNCLEAN
-    if s.scan.flags & DATA_8BIT:
+    if scanned & DATA_8BIT:
         f |= BODY_8BIT
-    if s.scan.flags & DATA_NUL:
+    if scanned & DATA_NUL:
         f |= BODY_NUL
     return f
+
+
+cdef bint has_blank_line(slice_t body) noexcept nogil:
+    cdef size_t end = 0
+    return header_end(body, body.len, &end) == EC_OK and end < body.len
+
+
+cdef int judge_edited(session_t *s, rcpt_t *r) noexcept nogil:
+    """Size and flags of what one recipient will be sent."""
+    cdef ec_message_t *m = r.message
+    cdef slice_t edits = overlay_bytes(r.overlay), rest
+    cdef bint tail = s.large != NULL and not overlay_has_body(edits)
+    cdef data_scan_t scan
+    cdef data_piece_t piece
+    cdef buf_t head
+    cdef int rc
+    if s.large != NULL and not has_blank_line(blob_slice(s.blob)):
+        return EC_REFUSED               # where its header ends lies in the file
+    memset(&head, 0, sizeof(head))
+    rc = overlay_render(blob_slice(s.blob), edits, &head, &rest)
+    if rc == EC_OK:
+        data_scan_init(&scan)
+        if data_scan_feed(&scan, buf_slice(&head), &piece) == EC_OK or data_scan_feed(&scan, rest, &piece) == EC_OK:
+            rc = EC_REFUSED             # it would end before its end
+        m.body_size = head.len + rest.len + (s.large.tail if tail else 0)
+        m.flags = (m.flags & ~<uint32_t>0xff) | flags_of(scan.flags) | (flags_of(s.scan.flags) if tail else 0)
+    buf_free(&head)
+    return rc
 
 
 cdef int fill_message(session_t *s, rcpt_t *r, spool_meta_t *meta, buf_t *b) noexcept nogil:
@@ -324,6 +388,7 @@ cdef int fill_message(session_t *s, rcpt_t *r, spool_meta_t *meta, buf_t *b) noe
     cdef const config_binding_t *binding = config_binding(s.generation, m.binding)
     cdef char refusal[PHASE_TEXT + 8]
     cdef char *p
+    cdef int rc
     memset(&e, 0, sizeof(e))
     e.batch = s.batch
     e.conn = s.conn
@@ -339,15 +404,21 @@ cdef int fill_message(session_t *s, rcpt_t *r, spool_meta_t *meta, buf_t *b) noe
     if r.bounced:
         e.refusal = slice_make(refusal, snprintf(refusal, sizeof(refusal), b"%d %s", r.code, r.text.ptr))
     e.ret = slice_of(b"FULL" if s.params.ret == RET_FULL else (b"HDRS" if s.params.ret == RET_HDRS else b""))
+    e.overlay = overlay_bytes(r.overlay)
     m.env = envelope_copy(&e)
-    m.body_size = body_size(s)
+    if r.overlay == NULL:
+        m.body_size = body_size(s)
+        m.flags |= flags_of(s.scan.flags)
+    else:
+        rc = judge_edited(s, r)
+        if rc != EC_OK:
+            return rc
     if s.large == NULL:
         m.blob = blob_ref(s.blob)
     else:
         m.flags |= BODY_LARGE
     m.body_seq = s.body_seq
     m.seq = meta.seq
-    m.flags |= body_flags(s)
     buf_clear(b)
     if m.env == NULL or meta_encode(m, b) != EC_OK:
         return EC_LIMIT
@@ -438,6 +509,9 @@ cdef void commit_transaction(session_t *s) noexcept nogil:
             n += 1
         r = r.next
     buf_free(&b)
+    if rc == EC_REFUSED:
+        refuse(s, 552, b"5.3.4 header size limit exceeded")
+        return
     if s.metas == NULL or rc != EC_OK:
         refuse(s, 452, b"4.3.1 out of memory")
         return
@@ -449,7 +523,7 @@ cdef void commit_transaction(session_t *s) noexcept nogil:
         s.large_record.start = large_start(s.large)
         s.txn.body = slice_make(<char*>&s.large_record, sizeof(s.large_record))
         s.txn.large = True
-    s.txn.flags = <uint8_t>body_flags(s)
+    s.txn.flags = <uint8_t>flags_of(s.scan.flags)
     s.txn.metas = s.metas
     s.txn.metas_count = n
     s.txn.done = on_committed
