@@ -182,7 +182,6 @@ response_transcode_replace
 rollup_mx
 rollup_mx_name
 routes
-rset_timeout
 scheduler
 scope_max_outbound_connections
 server_reserve_outbound_connections
@@ -192,7 +191,6 @@ siv_throttle_cache_size
 soft_bounce_drain_rate
 ssl_lock_method
 stack_size
-starttls_injection_policy
 supplemental_groups
 swap_out_meta_after_each_tempfail
 tcp_buffer_size

@@ -84,7 +84,7 @@ def dotstuff(data):
     result = scan(pieces(data))
     end = 0 if data.startswith(b".\r\n") else data.find(b"\r\n.\r\n") + 2
     assert result.ended == (end != 1) and (not result.ended or (result.body, result.used) == (data[:end], end + 3))
-    assert result.size == len(result.body)
+    assert result.size == len(result.body) and result.stuffed == result.size - len(decode([result.body]))
     assert decode(pieces(data)) == re.sub(rb"(\A|\r\n)\.", rb"\1", data)
     for wire in True, False:
         sent = encode(pieces(data), wire, 4 + len(data) % 60)

@@ -299,6 +299,11 @@ cdef void client_broken(client_t *c, const char *text) noexcept nogil:
     client_close(c)
 
 
+cdef void client_check(client_t *c) noexcept nogil:
+    if c.stream.failed and not c.stream.closing:
+        client_broken(c, b"451 4.3.0 [internal] out of memory")
+
+
 cdef const char *client_broken_text(client_t *c) noexcept nogil:
     if c.stage == STAGE_BANNER:
         return b"451 4.4.2 [internal] no banner"

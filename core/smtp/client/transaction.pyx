@@ -79,6 +79,7 @@ cdef void on_granted(lease_t *l) noexcept nogil:
         send_envelope(c, which)
         stream_flush(&c.stream)
         prefetch(c)
+        client_check(c)
 
 
 cdef inline void take(transfer_t *t, list_node_t *node) noexcept nogil:
@@ -117,16 +118,34 @@ cdef void prefetch(client_t *c) noexcept nogil:
 # ---- what is sent ------------------------------------------------------------------
 
 cdef void send_envelope(client_t *c, uint32_t which) noexcept nogil:
+    """RSET where the last transaction left something, then MAIL; at once where the peer takes that."""
+    if c.need_rset:
+        c.need_rset = False
+        client_expect(c, EXPECT_RSET, which, NULL)
+        stream_write(&c.stream, b"RSET\r\n", 6)
+        if which == c.now:
+            client_stage(c, STAGE_RSET, opt_number(c.values, OPT_RSET_TIMEOUT))
+        if not c.extensions & EXT_PIPELINING:
+            return                      # its reply brings the rest
+    elif which == c.now:
+        client_stage(c, STAGE_MAILFROM, opt_number(c.values, OPT_MAILFROM_TIMEOUT))
+    send_mail(c, which)
+
+
+cdef void transfer_reset(client_t *c, uint32_t which) noexcept nogil:
+    if which == c.now:
+        client_stage(c, STAGE_MAILFROM, opt_number(c.values, OPT_MAILFROM_TIMEOUT))
+    if not c.extensions & EXT_PIPELINING:
+        send_mail(c, which)
+
+
+cdef void send_mail(client_t *c, uint32_t which) noexcept nogil:
     """MAIL, and behind it RCPT and DATA where the peer takes them at once."""
     cdef transfer_t *t = &c.tx[which]
     cdef ec_message_t *m = <ec_message_t*>t.batch.next
     cdef char tail[64]
     cdef int n
     cdef slice_t sender = m.env.mailfrom
-    if c.need_rset:
-        c.need_rset = False
-        client_expect(c, EXPECT_RSET, which, NULL)
-        stream_write(&c.stream, b"RSET\r\n", 6)
     client_expect(c, EXPECT_MAIL, which, NULL)
     stream_write(&c.stream, b"MAIL FROM:<", 11)
     stream_write(&c.stream, sender.ptr, sender.len)
@@ -138,8 +157,6 @@ cdef void send_envelope(client_t *c, uint32_t which) noexcept nogil:
         n += snprintf(tail + n, sizeof(tail) - n, b" BODY=8BITMIME")
     n += snprintf(tail + n, sizeof(tail) - n, b"\r\n")
     stream_write(&c.stream, tail, n)
-    if which == c.now:
-        client_stage(c, STAGE_MAILFROM, opt_number(c.values, OPT_MAILFROM_TIMEOUT))
     if c.extensions & EXT_PIPELINING:
         send_rcpts(c, which)
         transfer_data(c, which)
@@ -298,6 +315,7 @@ cdef void on_chunk(void *owner, int rc) noexcept nogil:
         send_dot(c)
         return
     stream_flush(&c.stream)
+    client_check(c)
     if c.reader != NULL and stream_pending(&c.stream) == 0:
         large_read(c.reader)
 
@@ -347,6 +365,8 @@ cdef void transfer_over(client_t *c) noexcept nogil:
         c.now = other
         if c.tx[other].mail_code == 0 and not envelope_out(c, other):
             send_envelope(c, other)
+        elif c.expect_head != c.expect_tail and c.expect[c.expect_head % EXPECT_SIZE].kind == EXPECT_RSET:
+            client_stage(c, STAGE_RSET, opt_number(c.values, OPT_RSET_TIMEOUT))
         else:
             client_stage(c, STAGE_MAILFROM, opt_number(c.values, OPT_MAILFROM_TIMEOUT))
         prefetch(c)

@@ -4,7 +4,6 @@ from libc.stdio cimport snprintf
 from libc.string cimport memcpy
 
 from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_copy, arena_reset, arena_t
-from pymomentum.core.base.buf cimport buf_clear
 from pymomentum.core.base.cidr cimport cidr_find, cidr_set_t, sockaddr
 from pymomentum.core.base.slice cimport (slice_ends_i, slice_ieq, slice_make, slice_of, slice_t)
 from pymomentum.core.base.status cimport EC_IO, EC_LIMIT, EC_OK, EC_REFUSED
@@ -134,6 +133,9 @@ cdef void do_ehlo(session_t *s, slice_t args, bint esmtp) noexcept nogil:
             return
     arena_reset(&s.arena)               # holds the name alone; clients may say it again and again
     s.helo = arena_copy(&s.arena, args)
+    if s.helo.ptr == NULL:
+        session_reject(s, 452, b"4.3.1 out of memory")
+        return
     s.esmtp = esmtp
     session_reset(s)                    # RFC 5321 4.1.4
     s.state = AT_EHLO_REPLY
@@ -193,7 +195,7 @@ cdef void do_starttls(session_t *s, slice_t args) noexcept nogil:
     # What was pipelined behind the command came in clear: it must not count as said under TLS (RFC 3207 4.2).
     s.parked = True
     s.after = after_secure
-    s.drop_input = True
+    s.drop_input = opt_number(s.values, OPT_STARTTLS_INJECTION_POLICY) != STARTTLS_INJECTION_POLICY_ALLOW
     stream_secure(&s.stream, ctx, True, NULL)
 
 
@@ -206,6 +208,7 @@ cdef void on_secure(stream_t *st, int status) noexcept nogil:
         return
     s.parked = False
     after_secure(s)
+    session_resume(s)
 
 
 cdef void after_secure(session_t *s) noexcept nogil:
@@ -213,7 +216,6 @@ cdef void after_secure(session_t *s) noexcept nogil:
     s.esmtp = False
     s.state = AT_AWAIT_EHLO
     s.drop_input = False
-    buf_clear(&s.input)
 
 
 # ---- MAIL --------------------------------------------------------------------------
@@ -291,13 +293,16 @@ cdef void do_mail(session_t *s, slice_t args) noexcept nogil:
     if rc == EC_REFUSED and s.params.bad.len:
         session_bad(s, 555, b"5.5.4 unsupported MAIL FROM parameter")
         return
+    if rc == EC_REFUSED and path.eightbit:
+        session_reject(s, 553, b"5.6.7 non-ASCII addresses are not taken here")      # RFC 6531 3.5
+        return
     if rc != EC_OK:
         session_bad(s, 501, b"5.5.2 MAIL FROM syntax error")
         return
     if path.null_path and opt_number(s.values, OPT_ALLOW_NULL_ENVELOPE_SENDER) == 0:
         session_reject(s, 550, b"5.7.1 null sender not accepted")
         return
-    if size > 0 and s.params.has_size and <int64_t>s.params.size > size:
+    if size > 0 and s.params.has_size and s.params.size > <uint64_t>size:
         session_reject(s, 552, b"5.3.4 message size limit exceeded")
         return
     if path.null_path:
@@ -307,6 +312,9 @@ cdef void do_mail(session_t *s, slice_t args) noexcept nogil:
     else:
         s.mailfrom = arena_copy(&s.tx, path.whole)
     s.params.envid = arena_copy(&s.tx, s.params.envid)
+    if s.mailfrom.ptr == NULL or s.params.envid.ptr == NULL:    # else it would count as the null sender
+        session_reject(s, 452, b"4.3.1 out of memory")
+        return
     s.has_mail = True
     s.state = AT_MAILFROM_REPLY
     session_phase(s, HOOK_VALIDATE_MAILFROM, after_mail)
@@ -378,6 +386,9 @@ cdef void do_rcpt(session_t *s, slice_t args) noexcept nogil:
     if rc == EC_REFUSED and params.bad.len:
         session_bad(s, 555, b"5.5.4 unsupported RCPT TO parameter")
         return
+    if rc == EC_REFUSED and path.eightbit:
+        session_reject(s, 553, b"5.6.7 non-ASCII addresses are not taken here")
+        return
     if rc != EC_OK:
         session_bad(s, 501, b"5.5.2 RCPT TO syntax error")
         return
@@ -392,14 +403,17 @@ cdef void do_rcpt(session_t *s, slice_t args) noexcept nogil:
             r.address = completed(&s.tx, path.local, host_of(s))        # Postmaster, RFC 5321 4.5.1
     else:
         r.address = arena_copy(&s.tx, path.whole)
+    if params.orcpt.len:
+        r.orcpt = arena_copy(&s.tx, params.orcpt)
+    if r.address.ptr == NULL or (params.orcpt.len and r.orcpt.ptr == NULL):
+        session_reject(s, 452, b"4.3.1 out of memory")
+        return
     s.candidate = r
     if not may_relay(s, address_domain(r.address)):
         s.state = AT_RELAYING_DENIED
         session_reject(s, 550, b"5.7.1 relaying denied")
         s.state = AT_AWAIT_RCPTTO
         return
-    if params.orcpt.len:
-        r.orcpt = arena_copy(&s.tx, params.orcpt)
     r.notify = params.notify
     s.last_rcpt[0] = r
     s.state = AT_RCPTTO_REPLY

@@ -25,7 +25,8 @@ from pymomentum.core.config.generation cimport (config_current, config_generatio
                                                 config_reception, config_unref)
 from pymomentum.core.config.values cimport (OPT_BANNER_HOSTNAME, OPT_COMMAND_TIMEOUT, OPT_CONTEXT, OPT_GENERATION_MAX_AGE, OPT_HOSTNAME,
                                             OPT_IDLE_TIME, OPT_LISTENER_SESSIONS, OPT_MAX_BAD_COMMANDS, OPT_MAX_COMMAND_LENGTH,
-                                            OPT_RECONFIG_MESSAGE, opt_list, opt_list_t, opt_number,
+                                            OPT_RECONFIG_MESSAGE, OPT_STARTTLS_INJECTION_POLICY,
+                                            STARTTLS_INJECTION_POLICY_REJECT, opt_list, opt_list_t, opt_number,
                                             opt_text)
 from pymomentum.core.log.record cimport log_rejection, rejection_t
 from pymomentum.core.loop.loop cimport (COUNT_INBOUND, COUNT_REJECTED, LOOP_DRAINING, LOOP_RUNNING, PLACE_SERVER, loop_at, loop_call,
@@ -182,14 +183,16 @@ cdef void session_accept(loop_t *loop, int fd, listener_t *door) noexcept nogil:
     open_session(s)
 
 
-cdef void configured_context(session_t *s) noexcept nogil:
-    """What `context` of the scopes that apply says of this client."""
+cdef bint configured_context(session_t *s) noexcept nogil:
+    """What `context` of the scopes that apply says of this client.  All of it or, without memory, no session."""
     cdef const opt_list_t *pairs = opt_list(s.values, OPT_CONTEXT)
     cdef size_t i = 0
     while pairs != NULL and i + 1 < pairs.n:
-        context_set(&s.context, pairs.items[i], pairs.items[i + 1])
+        if context_set(&s.context, pairs.items[i], pairs.items[i + 1]) != EC_OK:
+            return False
         i += 2
     s.can_relay = slice_ieq(context_get(s.context, slice_of(b"can_relay")), slice_of(b"true"))
+    return True
 
 
 cdef void open_session(session_t *s) noexcept nogil:
@@ -202,7 +205,10 @@ cdef void open_session(session_t *s) noexcept nogil:
     address_port_text(<sockaddr*>&s.peer, s.peer_text)
     address_port_text(<sockaddr*>&s.local, s.local_text)
     s.values = config_reception(s.generation, s.listen, <sockaddr*>&s.peer)
-    configured_context(s)
+    if not configured_context(s):
+        session_reject(s, 421, b"4.3.0 out of memory")
+        session_end(s)
+        return
     session_wait(s, opt_number(s.values, OPT_COMMAND_TIMEOUT))
     most = opt_number(s.values, OPT_LISTENER_SESSIONS)
     s.counted = limit_take(&s.door.sessions, most if most > 0 else <uint64_t>-1)
@@ -322,7 +328,7 @@ cdef void on_read(stream_t *st, const char *p, size_t n) noexcept nogil:
     if s.ending:
         return
     if s.parked or s.feeding or s.input.len:
-        buf_add(&s.input, p, n)
+        keep_input(s, p, n)
         if s.input.len > INPUT_MAX and s.parked:
             stream_read_stop(st)
         if not s.parked and not s.feeding:
@@ -333,9 +339,24 @@ cdef void on_read(stream_t *st, const char *p, size_t n) noexcept nogil:
     s.feeding = False
     if s.stream.closing:
         return
-    if used < n and not s.ending and not s.drop_input:
-        buf_add(&s.input, p + used, n - used)
+    if used < n and not s.ending:
+        if s.drop_input:
+            injected(s)
+        else:
+            keep_input(s, p + used, n - used)
     stream_flush(st)
+
+
+cdef void keep_input(session_t *s, const char *p, size_t n) noexcept nogil:
+    if buf_add(&s.input, p, n) != EC_OK:
+        session_abort(s)                # with a hole in it the rest would mean something else
+
+
+cdef void injected(session_t *s) noexcept nogil:
+    """Bytes behind STARTTLS, sent in clear, are void (RFC 3207 4.2)."""
+    if s.state != AT_SETUP and opt_number(s.values, OPT_STARTTLS_INJECTION_POLICY) == STARTTLS_INJECTION_POLICY_REJECT:
+        s.state = AT_SETUP
+        session_log_rejection(s, 503, slice_of(b"5.5.1 commands behind STARTTLS dropped"))
 
 
 cdef size_t consume(session_t *s, const char *p, size_t n) noexcept nogil:
@@ -399,6 +420,9 @@ cdef void session_resume(session_t *s) noexcept nogil:
         if s.stream.closing:
             return
         buf_consume(&s.input, used)
+        if s.input.len and s.drop_input:
+            injected(s)
+            s.input.len = 0
         if used == 0:
             break
     s.feeding = False
@@ -439,6 +463,8 @@ cdef void session_phase(session_t *s, int hook, session_fn after) noexcept nogil
 cdef void session_reply(session_t *s, const char *text) noexcept nogil:
     stream_write(&s.stream, text, strlen(text))
     stream_write(&s.stream, b"\r\n", 2)
+    if s.stream.failed:
+        session_abort(s)                # the client would take the next reply for this one
 
 
 cdef void pairs(slice_t bytes, buf_t *out) noexcept nogil:

@@ -106,14 +106,10 @@ cdef bint header_goes_on(slice_t head) noexcept nogil:
 
 
 cdef void keep(session_t *s, slice_t part) noexcept nogil:
-    cdef int64_t most = opt_number(s.values, OPT_MAX_MESSAGE_SIZE)
     cdef int64_t large = opt_number(s.generation.globals, OPT_LARGE_MESSAGE_THRESHOLD)
     cdef size_t first
     cdef int rc
     if s.data_error or s.discarded or part.len == 0:
-        return
-    if most > 0 and <int64_t>(body_size(s) + part.len) > most:
-        drop_body(s, DATA_TOO_BIG)
         return
     if s.large == NULL and <int64_t>(s.blob.len + part.len) > large:
         first = <size_t>large - s.blob.len if s.blob.len < <size_t>large else 0     # the header is judged in memory
@@ -152,7 +148,10 @@ cdef void on_large_ready(void *owner, int rc) noexcept nogil:
 
 cdef size_t transaction_feed(session_t *s, const char *p, size_t n) noexcept nogil:
     cdef data_piece_t piece
+    cdef int64_t most = opt_number(s.values, OPT_MAX_MESSAGE_SIZE)
     cdef int rc = data_scan_feed(&s.scan, slice_make(p, n), &piece)
+    if most > 0 and s.data_error == DATA_FINE and s.scan.body - s.scan.stuffed > <uint64_t>most:    # RFC 1870 3: without stuffing
+        drop_body(s, DATA_TOO_BIG)
     keep(s, piece.lead)
     keep(s, piece.body)
     if rc == EC_OK:
