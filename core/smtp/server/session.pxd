@@ -138,7 +138,8 @@ cdef void session_abort(session_t *s) noexcept nogil               # now
 cdef void session_free(session_t *s) noexcept nogil                # once its stream is closed
 cdef void session_reset(session_t *s) noexcept nogil               # the transaction is over
 cdef void session_wait(session_t *s, uint64_t seconds) noexcept nogil
-cdef overlay_t **session_overlay(session_t *s) noexcept nogil      # edits of what the phase in hand is about; from MAIL FROM on
+# Edits, from MAIL FROM on: of the recipient in phases behind the body that run for each, of the whole message in all others.
+cdef overlay_t **session_overlay(session_t *s) noexcept nogil
 cdef slice_t session_hostname(session_t *s) noexcept nogil
 cdef const char *server_version() noexcept nogil                   # "0.1.0 r(...)"
 cdef const char *rfc_date(loop_t *loop) noexcept nogil             # of this second; valid until the next call
