@@ -5,7 +5,7 @@ PARK_ONE_IN parks for up to 50 ms; its thread, a timer of the loop, or the deadl
 former two resume once more at once and once more late.  An address that holds `<hook>=<action>` gets
 that action from that hook: of the recipient in hooks that run for each, else of the sender.  Actions:
 550, 451, discard, drop, top (a field ahead of all), header (one behind all, with the address),
-subject (replaced), unreceived (no Received), body (replaced).  What happened is counted in the file that EC_PROVIDER names (provided.py).
+subject (replaced), unreceived (no Received), body (replaced), park (nobody resumes it).  What happened is counted in the file that EC_PROVIDER names (provided.py).
 """
 import mmap
 import os
@@ -179,13 +179,21 @@ cdef slice_t action_of(slice_t address, int hook) noexcept nogil:
     return slice_make(at, address.len - (at - address.ptr))
 
 
-cdef void act(phase_t *ph) noexcept nogil:
+cdef bint of_message(phase_t *ph) noexcept nogil:
+    return ph.hook > HOOK_VALIDATE_EHLO and ph.hook != HOOK_CORE_SERVER_ESMTP_SESSION_ABORT
+
+
+cdef slice_t address_of(phase_t *ph) noexcept nogil:
     cdef session_t *s = <session_t*>ph.owner
-    cdef slice_t action, address = s.mailfrom
-    if each[ph.hook]:
-        address = s.candidate.address if ph.hook == HOOK_VALIDATE_RCPTTO else s.at.address
-    action = action_of(address, ph.hook)
-    edit(s, address, action)
+    if not each[ph.hook]:
+        return s.mailfrom
+    return s.candidate.address if ph.hook == HOOK_VALIDATE_RCPTTO else s.at.address
+
+
+cdef void act(phase_t *ph) noexcept nogil:
+    cdef slice_t address = address_of(ph)
+    cdef slice_t action = action_of(address, ph.hook)
+    edit(<session_t*>ph.owner, address, action)
     if slice_starts_i(action, slice_of(b"550")):
         phase_answer(ph, 550, b"5.7.1 refused by the test")
     elif slice_starts_i(action, slice_of(b"451")):
@@ -215,9 +223,12 @@ cdef int provide(phase_t *ph, void *state) noexcept nogil:
         count(ph.hook, CALLS)
     else:
         judge(ph)
+    if of_message(ph) and slice_starts_i(action_of(address_of(ph), ph.hook), slice_of(b"park")) \
+            and phase_park(ph, 600000, b"for ever, nearly"):
+        return EC_AGAIN
     if ph.visit < 3 and chance(PARK_ONE_IN) == 0 and park(ph):
         return EC_AGAIN
-    if ph.hook > HOOK_VALIDATE_EHLO and ph.hook != HOOK_CORE_SERVER_ESMTP_SESSION_ABORT:
+    if of_message(ph):
         act(ph)
     return PHASE_CONT
 

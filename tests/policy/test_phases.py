@@ -196,6 +196,30 @@ def test_session_on_an_outdated_configuration_is_ended(mta):
             talk(fresh, ("NOOP", "250 *"))
 
 
+def test_parked_session_on_an_outdated_configuration_is_ended(policy):
+    policy.config("generation_max_age = 1")
+    with policy.smtp() as c:
+        talk(c, ("MAIL FROM:<a+validate_data=park@here.test>", "250 *"), ("RCPT TO:<b@example.com>", "250 *"), ("DATA", "354 *"))
+        c.send(HEAD % 1 + b".\r\n")
+        until(policy.provided.tokens, what="suspension")
+        policy.config("generation_max_age = 1\nretry_interval = 7")
+        c.expect("421 4.3.2 Reconfiguration in progress")
+        c.expect_closed()
+    until(lambda: policy.provided.tokens() == 0, what="end of the suspension")
+    assert not policy.mainlog("R")
+
+
+def test_client_that_vanishes_while_parked_takes_its_suspension_along(policy):
+    for hook in ("validate_mailfrom", "validate_rcptto_list", "validate_data_spool"):
+        with policy.smtp() as c:
+            c.send(f"MAIL FROM:<a+{hook}=park@here.test>\r\nRCPT TO:<b@example.com>\r\nDATA\r\n".encode() + HEAD % 1 + b".\r\n")
+            until(lambda: policy.provided.counters()[hook].calls, what="call")
+            until(policy.provided.tokens, what="suspension")
+        until(lambda: policy.counters()["InboundConcurrency"] == 0, what="end of the session")
+        until(lambda: policy.provided.tokens() == 0, what="end of the suspension")
+    assert policy.provided.counters()["core_server_esmtp_session_abort"].calls == 3 and not policy.mainlog("R")
+
+
 # ---- all at once
 
 SENDERS = ["validate_mailfrom=550", "validate_mailfrom=451", "validate_mailfrom=discard", "validate_rcptto_list=550",
