@@ -1,7 +1,7 @@
 """Build: one extension per core/**/*.pyx, ids generated from the rows that declare them.
 
 `python setup.py build_ext --inplace` compiles what changed.  EC_BUILD=debug
-adds assertions and sanitizers.  C output goes to build/cython, objects to
+adds assertions and sanitizers; EC_EXTENSION names one .pyx to compile instead.  C output goes to build/cython, objects to
 build/temp; the shared objects stand beside their sources.
 """
 import os
@@ -50,6 +50,10 @@ def generate():
 
 
 def extensions():
+    if "EC_EXTENSION" in os.environ:
+        source = Path(os.environ["EC_EXTENSION"])
+        return [Extension(".".join(source.with_suffix("").parts), [str(source)], libraries=["uv"], extra_compile_args=CFLAGS,
+                          extra_link_args=LDFLAGS, include_dirs=[str(GEN)])]
     found = []
     for pyx in sorted((ROOT / "core").rglob("*.pyx")):
         parts = pyx.relative_to(ROOT).with_suffix("").parts

@@ -4,6 +4,7 @@
 """
 import argparse
 import faulthandler
+import importlib
 import mmap
 import os
 import resource
@@ -72,6 +73,8 @@ class Server:
         flags = self.loaded.section("debug_flags")
         phases.suspend(flags["suspend"] == "random")
         smtp.attach(remote_leases=flags["lease"] == "remote")
+        for name in flags["extensions"] or ():
+            importlib.import_module(name).start()
         spool.open_spool(os.path.abspath(values["spoolbase"]), segment_size=values["spool_segment_size"],
                          ratio=values["cold_log_ratio"], mode=values["spool_mode"], backlog=values["commit_backlog"],
                          retry_interval=values["spool_retry_interval"])

@@ -600,6 +600,8 @@ cdef class Builder:
         pthread_mutex_lock(&current_lock)
         g.number = current_number + 1
         old = current
+        if old != NULL:
+            old.outdated_ms = g.born_ms
         current = g
         atomic_store64(&current_number, g.number)
         pthread_mutex_unlock(&current_lock)

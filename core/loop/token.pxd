@@ -1,6 +1,6 @@
 # token_t: a suspension.  Whoever parked resumes once, from any thread; a late
 # or second resume does nothing.  A packed value may travel anywhere.
-from libc.stdint cimport int32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from pymomentum.core.loop.loop cimport loop_t
 
@@ -15,4 +15,5 @@ cdef token_t token_park(loop_t *loop, void *owner, token_fn fn, uint64_t deadlin
 cdef void token_on_cancel(token_t t, token_cancel_fn fn, void *state) noexcept nogil
 cdef int token_resume(token_t t, int result) noexcept nogil         # any thread; EC_NOTFOUND: not parked any more
 cdef void token_cancel(token_t t) noexcept nogil                    # owner's loop: fn will not run
+cdef uint32_t token_count(loop_t *loop) noexcept nogil                      # slots in use; any thread, of some moment
 cdef const char *token_reason(token_t t) noexcept nogil             # owner's loop; NULL: not parked

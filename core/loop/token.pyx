@@ -7,7 +7,7 @@ slot to its loop.  Slots are taken and given back by their loop alone.
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc
 
-from pymomentum.core.base.atomic cimport atomic_cas64, atomic_load64, atomic_loadp, atomic_store64, atomic_storep
+from pymomentum.core.base.atomic cimport atomic_add32, atomic_cas64, atomic_load32, atomic_load64, atomic_loadp, atomic_store64, atomic_storep
 from pymomentum.core.base.status cimport EC_NOTFOUND, EC_OK, EC_TIMEOUT
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from .loop cimport loop_at, loop_count, loop_post, loop_t, loop_timer_clear, loop_timer_set
@@ -37,6 +37,7 @@ cdef struct slot_t:
 cdef struct table_t:
     slot_t *pages[PAGES]        # atomic
     uint32_t page_count
+    uint32_t used               # atomic
     slot_t *free
 
 
@@ -66,6 +67,7 @@ cdef void release(slot_t *s) noexcept nogil:
     s.reason = NULL
     s.next_free = table.free
     table.free = s
+    atomic_add32(&table.used, -1)
 
 
 cdef void on_resume(post_t *p) noexcept nogil:
@@ -117,6 +119,7 @@ cdef token_t token_park(loop_t *loop, void *owner, token_fn fn, uint64_t deadlin
         table.page_count += 1
     s = table.free
     table.free = s.next_free
+    atomic_add32(&table.used, 1)
     s.owner = owner
     s.fn = fn
     s.reason = reason
@@ -164,6 +167,11 @@ cdef void token_cancel(token_t t) noexcept nogil:
         if cancel != NULL:
             cancel(s.cancel_state)
         release(s)
+
+
+cdef uint32_t token_count(loop_t *loop) noexcept nogil:
+    cdef table_t *table = <table_t*>atomic_loadp(&loop.tokens)
+    return atomic_load32(&table.used) if table != NULL else 0
 
 
 cdef const char *token_reason(token_t t) noexcept nogil:

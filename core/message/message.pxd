@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from pymomentum.core.base.buf cimport buf_t
 from pymomentum.core.base.list cimport list_node_t
-from pymomentum.core.base.slice cimport slice_t
+from pymomentum.core.base.slice cimport slice_eq, slice_t
 from pymomentum.core.message.id cimport message_id_t
 
 cdef enum:                      # ec_message_t.flags; the low byte is kept with the body's record
@@ -52,13 +52,15 @@ cdef struct envelope_t:         # one allocation; rebuilt from the spool after a
     slice_t ret
     slice_t conn_context        # encoded pairs
     slice_t mess_context
+    slice_t overlay             # edits of header and body, encoded (core/mime/overlay.pxd); empty: sent as received
+    slice_t refusal             # policy refused this recipient behind the body: it is bounced with these words, never delivered
 
 cdef struct ec_message_t:
     list_node_t node            # in an active queue; free for its owner elsewhere
     message_id_t id
     uint64_t seq                # spool sequence; 0: not spooled
     uint64_t body_seq
-    uint64_t body_size          # wire form: dots stuffed, without the final dot
+    uint64_t body_size          # as it is sent, edits and all; wire form: dots stuffed, without the final dot
     uint64_t created_us         # wall clock
     uint32_t next_attempt       # unix seconds; 0: now
     uint32_t heap_index
@@ -71,7 +73,7 @@ cdef struct ec_message_t:
     uint32_t version            # of the newest state
     void *domain                # domain_record_t
     envelope_t *env             # NULL: swapped out
-    blob_t *blob                # NULL: swapped out, or large
+    blob_t *blob                # as received; NULL: swapped out, or large
     char *code                  # last response, NUL-terminated; NULL: none
 
 
@@ -88,6 +90,11 @@ cdef inline slice_t blob_slice(const blob_t *b) noexcept nogil:
     s.ptr = b.ptr + b.off
     s.len = b.len
     return s
+
+
+cdef inline bint same_content(const ec_message_t *a, const ec_message_t *b) noexcept nogil:
+    """May both go out in one transaction?  The envelopes are in memory."""
+    return a.body_seq == b.body_seq and a.flags == b.flags and slice_eq(a.env.overlay, b.env.overlay)
 
 
 cdef ec_message_t *message_new() noexcept nogil                         # NULL: no memory

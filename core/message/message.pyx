@@ -20,7 +20,7 @@ cdef extern from "string.h" nogil:
 cdef enum:
     META_VERSION = 1
     STATE_VERSION = 1
-    TAGS = 11
+    TAGS = 13
     SLACK = 2048                # a sealed blob keeps no more unused bytes than this
 
 cdef extern from *:
@@ -184,6 +184,10 @@ cdef slice_t *string_of(envelope_t *e, int tag) noexcept nogil:
         return &e.conn_context
     if tag == 11:
         return &e.mess_context
+    if tag == 12:
+        return &e.refusal
+    if tag == 13:
+        return &e.overlay
     return NULL
 
 

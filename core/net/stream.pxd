@@ -33,6 +33,7 @@ cdef struct stream_t:
     bint eof
     bint handshaking
     bint close_after            # close when all is written
+    bint failed                 # no memory for a write: nothing behind it is written, the owner is to close
 
 
 cdef int stream_init(stream_t *s, loop_t *loop) noexcept nogil

@@ -116,11 +116,15 @@ cdef size_t stream_pending(stream_t *s) noexcept nogil:
 
 
 cdef int stream_write(stream_t *s, const char *p, size_t n) noexcept nogil:
+    cdef int rc
     if s.closing:
         return EC_CLOSED
-    if s.ssl != NULL:
-        return write_tls(s, p, n)
-    return buf_add(&s.out, p, n)
+    if s.failed:
+        return EC_NOMEM
+    rc = write_tls(s, p, n) if s.ssl != NULL else buf_add(&s.out, p, n)
+    if rc != EC_OK:
+        s.failed = True
+    return rc
 
 
 cdef void on_written(uv_write_t *r, int status) noexcept nogil:

@@ -29,6 +29,7 @@ cdef struct phase_t:            # embedded in the session
     int hook
     uint32_t provider           # index of the one at work
     uint32_t visit              # 0: first call of this provider, grows with every resume
+    void *local                 # the provider's own, NULL at its first visit
     int result                  # of the park that just ended
     uint32_t rcpt               # recipient in hand, where the hook has one
     token_t token               # 0: not parked
@@ -37,7 +38,9 @@ cdef struct phase_t:            # embedded in the session
     int code                    # 4xx, 5xx: the answer; 0: none
     char text[PHASE_TEXT]       # enhanced code and text
     slice_t module              # who decided; borrowed from the provider
-    bint disconnect
+    bint discard                # the client hears 250 and nothing is delivered; code and text are for the log
+    bint disconnect             # the session ends behind the answer
+    bint telling                # phase_tell: nobody may park
 
 
 # Before loops run.  EC_LIMIT: too many providers for the hook.
@@ -47,5 +50,10 @@ cdef void phase_begin(phase_t *ph, int hook) noexcept nogil
 cdef int phase_run(phase_t *ph) noexcept nogil
 # For a provider that answers EC_AGAIN; the token is resumed from anywhere.  0: no slot, answer something else.
 cdef token_t phase_park(phase_t *ph, uint64_t deadline_ms, const char *reason) noexcept nogil
+# What a provider decides; the last word counts.  Of a recipient in hooks that run for each, of the whole message in others.
 cdef void phase_answer(phase_t *ph, int code, const char *text) noexcept nogil
+cdef void phase_discard(phase_t *ph, const char *reason) noexcept nogil     # from MAIL FROM on; reason: code and text, or anything
+cdef void phase_disconnect(phase_t *ph, int code, const char *text) noexcept nogil
+# A notice: every provider runs, none may park or answer.
+cdef void phase_tell(phase_t *ph, int hook) noexcept nogil
 cdef void phase_abandon(phase_t *ph) noexcept nogil             # the session ends while parked

@@ -39,9 +39,12 @@ cdef void phase_begin(phase_t *ph, int hook) noexcept nogil:
     ph.hook = hook
     ph.provider = 0
     ph.visit = 0
+    ph.local = NULL
     ph.result = EC_OK
     ph.shaken = False
     ph.code = 0
+    ph.discard = False
+    ph.disconnect = False
 
 
 cdef int phase_run(phase_t *ph) noexcept nogil:
@@ -62,6 +65,7 @@ cdef int phase_run(phase_t *ph) noexcept nogil:
         if ph.code and ph.module.ptr == NULL:
             ph.module = h.providers[ph.provider].name
         ph.visit = 0
+        ph.local = NULL
         if rc == PHASE_DONE:
             break
         ph.provider += 1
@@ -83,15 +87,44 @@ cdef void on_shaken(void *owner, int result) noexcept nogil:
 
 
 cdef token_t phase_park(phase_t *ph, uint64_t deadline_ms, const char *reason) noexcept nogil:
+    if ph.telling:
+        return 0
     ph.token = token_park(ph.loop, ph, on_resumed, deadline_ms, reason)
     return ph.token
 
 
 cdef void phase_answer(phase_t *ph, int code, const char *text) noexcept nogil:
     ph.code = code
+    ph.discard = False
     ph.module = slice_make(NULL, 0)
     strncpy(ph.text, text, PHASE_TEXT - 1)
     ph.text[PHASE_TEXT - 1] = 0
+
+
+cdef void phase_discard(phase_t *ph, const char *reason) noexcept nogil:
+    cdef bint coded = (reason[0] == c'4' or reason[0] == c'5') and c'0' <= reason[1] <= c'9' and c'0' <= reason[2] <= c'9' \
+        and reason[3] == c' '
+    if coded:
+        phase_answer(ph, (reason[0] - c'0') * 100 + (reason[1] - c'0') * 10 + reason[2] - c'0', reason + 4)
+    else:
+        phase_answer(ph, 550, b"5.7.1 [internal] discarded by policy")
+    ph.discard = True
+
+
+cdef void phase_disconnect(phase_t *ph, int code, const char *text) noexcept nogil:
+    phase_answer(ph, code, text)
+    ph.disconnect = True
+
+
+cdef void phase_tell(phase_t *ph, int hook) noexcept nogil:
+    cdef hook_t *h = &hooks[hook]
+    phase_begin(ph, hook)
+    ph.telling = True
+    while ph.provider < h.n:
+        h.providers[ph.provider].fn(ph, h.providers[ph.provider].state)
+        ph.provider += 1
+    ph.telling = False
+    ph.code = 0
 
 
 cdef void phase_abandon(phase_t *ph) noexcept nogil:

@@ -1,29 +1,36 @@
 """Bounces: an RFC 3464 report, committed to the spool before its cause is forgotten.
 
 While the disk refuses, the failed message stays in the spool and its report
-is made again when the disk is back.
+is made again when the disk is back.  What it quotes of the original is read
+from the spool first; a report that the spool cannot take quotes less.
 """
-from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.stdio cimport snprintf
 from libc.string cimport memset, strncpy
 from libc.time cimport time_t
 
-from pymomentum.core.base.buf cimport buf_add, buf_add_slice, buf_add_z, buf_free, buf_printf, buf_slice, buf_t
+from pymomentum.core.base.arena cimport arena_copy, arena_free, arena_t
+from pymomentum.core.base.buf cimport buf_add_slice, buf_add_z, buf_clear, buf_free, buf_printf, buf_slice, buf_t
 from pymomentum.core.base.slice cimport slice_make, slice_of, slice_t
-from pymomentum.core.base.status cimport EC_OK
+from pymomentum.core.base.status cimport EC_LIMIT, EC_NOMEM, EC_OK
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
-from pymomentum.core.config.values cimport (BOUNCES_INLINE_ORIGINAL_ALL, BOUNCES_INLINE_ORIGINAL_NONE,
-                                            OPT_BOUNCES_INLINE_ORIGINAL, OPT_MAILERDAEMON, opt_number, opt_text)
+from pymomentum.core.config.generation cimport config_current, config_delivery, config_generation_t, config_unref
+from pymomentum.core.config.values cimport (BOUNCES_INLINE_ORIGINAL_ALL, BOUNCES_INLINE_ORIGINAL_HEADERS,
+                                            BOUNCES_INLINE_ORIGINAL_NONE, OPT_BOUNCES_INLINE_ORIGINAL, OPT_MAILERDAEMON,
+                                            opt_number, opt_text, values_t)
 from pymomentum.core.log.record cimport attempt_t, log_reception
+from pymomentum.core.log.writer cimport log_panic
 from pymomentum.core.loop.loop cimport COUNT_RECEIVED, loop_t, loop_timer_set
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_new, message_id_text
-from pymomentum.core.message.message cimport (BODY_8BIT, BODY_UNCLEAN, MSG_SPOOLED, MSG_STATE_PENDING, RECV_INTERNAL, blob_add, blob_new,
-                                              blob_slice, ec_message_t, envelope_copy, envelope_t, message_free, message_new,
-                                              meta_encode)
+from pymomentum.core.message.message cimport (BODY_8BIT, BODY_LARGE, BODY_UNCLEAN, MSG_SPOOLED, MSG_STATE_PENDING, RECV_INTERNAL,
+                                              address_domain, blob_add, blob_new, blob_slice, ec_message_t, envelope_copy,
+                                              envelope_t, message_free, message_new, meta_encode)
+from pymomentum.core.mime.overlay cimport overlay_render
+from pymomentum.core.spool.large cimport large_read, large_reader_free, large_reader_new, large_reader_t
 from pymomentum.core.spool.spool cimport (spool_commit, spool_forget, spool_main, spool_meta_t, spool_take_seq, spool_txn_t)
 from .domain cimport domain_t, domain_touch, mail_queue_t
-from .insert cimport queue_insert
+from .insert cimport lower, queue_insert
+from .swap cimport swap_in
 
 cdef extern from *:
     """
@@ -38,6 +45,7 @@ cdef extern from "string.h" nogil:
 
 cdef enum:
     RETRY_MS = 5000             # after a commit that failed
+    HEADER_MAX = 1048576        # of a large original that is quoted
 
 cdef struct bounce_t:
     spool_txn_t txn             # first
@@ -46,7 +54,15 @@ cdef struct bounce_t:
     buf_t bytes                 # payload of the META record
     ec_message_t *report
     ec_message_t *cause
-    domain_t *domain
+    loop_t *loop
+    domain_t *domain            # counts the cause; NULL: it was in no queue
+    int quoted                  # of the original: BOUNCES_INLINE_ORIGINAL_...
+    buf_t head                  # of a large original, as far as it was read
+    large_reader_t *reader
+    arena_t arena               # the next three
+    slice_t text                # why it failed
+    slice_t peer                # who said so; empty: nobody
+    slice_t daemon              # From
 
 cdef char hostname[256]
 
@@ -61,11 +77,29 @@ def identity(str name not None):
     bounce_identity(b)
 
 
-cdef slice_t header_of(ec_message_t *m) noexcept nogil:
-    """The original's header block with its last line end."""
-    cdef slice_t body = blob_slice(m.blob)
-    cdef const char *end = <const char*>memmem(body.ptr, body.len, b"\r\n\r\n", 4)
+cdef slice_t header_of(slice_t body) noexcept nogil:
+    """The header block with its last line end."""
+    cdef const char *end = <const char*>memmem(body.ptr, body.len, b"\r\n\r\n", 4) if body.len else NULL
     return slice_make(body.ptr, end + 2 - body.ptr) if end != NULL else body
+
+
+cdef int add_original(bounce_t *b, buf_t *out) noexcept nogil:
+    """What is quoted of it, as it was sent."""
+    cdef slice_t all_ = blob_slice(b.cause.blob) if b.cause.blob != NULL else buf_slice(&b.head)
+    cdef slice_t head
+    cdef buf_t edited
+    cdef int rc = EC_OK
+    if b.cause.env.overlay.len == 0:
+        return buf_add_slice(out, all_ if b.quoted == BOUNCES_INLINE_ORIGINAL_ALL else header_of(all_))
+    memset(&edited, 0, sizeof(edited))
+    rc = overlay_render(all_, b.cause.env.overlay, &edited, &all_)
+    head = buf_slice(&edited)
+    if rc == EC_OK:
+        rc = buf_add_slice(out, head if b.quoted == BOUNCES_INLINE_ORIGINAL_ALL else header_of(head))
+    if rc == EC_OK and b.quoted == BOUNCES_INLINE_ORIGINAL_ALL:
+        rc = buf_add_slice(out, all_)
+    buf_free(&edited)
+    return rc
 
 
 cdef slice_t status_of(slice_t text, char *room) noexcept nogil:
@@ -90,19 +124,17 @@ cdef void add_text(buf_t *b, slice_t s) noexcept nogil:
             b.ptr[i] = c'?'
 
 
-cdef int compose(buf_t *b, mail_queue_t *q, ec_message_t *m, const attempt_t *a, const char *id, slice_t daemon) noexcept nogil:
+cdef int compose(bounce_t *bounce, buf_t *b, const char *id) noexcept nogil:
+    cdef ec_message_t *m = bounce.cause
     cdef char date[64]
     cdef char boundary[64]
     cdef char room[16]
     cdef char arrived[64]
-    cdef slice_t original
-    cdef int inline_ = <int>opt_number(q.values, OPT_BOUNCES_INLINE_ORIGINAL)
-    cdef bint whole = inline_ == BOUNCES_INLINE_ORIGINAL_ALL and m.blob != NULL
-    ec_rfc_date(<time_t>(q.domain.loop.wall_us // 1000000), date, sizeof(date))
+    ec_rfc_date(<time_t>(bounce.loop.wall_us // 1000000), date, sizeof(date))
     ec_rfc_date(<time_t>(m.created_us // 1000000), arrived, sizeof(arrived))
     snprintf(boundary, sizeof(boundary), b"_----%d===_%.20s", 7, id)
     buf_add_z(b, b"Return-Path: <>\r\nFrom: Mail Delivery System <")
-    buf_add_slice(b, daemon)
+    buf_add_slice(b, bounce.daemon)
     buf_add_z(b, b">\r\nTo: <")
     buf_add_slice(b, m.env.mailfrom)
     buf_printf(b, b">\r\nDate: %s\r\nMessage-ID: <%.2s.%.2s.%.5s.%.8s@%s>\r\n", date, id, id + 3, id + 6, id + 12, hostname)
@@ -112,7 +144,7 @@ cdef int compose(buf_t *b, mail_queue_t *q, ec_message_t *m, const attempt_t *a,
     buf_add_z(b, b"Your message could not be delivered to this recipient:\r\n\r\n    <")
     buf_add_slice(b, m.env.rcptto)
     buf_add_z(b, b">\r\n\r\nThe last answer was:\r\n\r\n    ")
-    add_text(b, a.text)
+    add_text(b, bounce.text)
     buf_printf(b, b"\r\n\r\n--%s\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; %s\r\nArrival-Date: %s\r\n",
                boundary, hostname, arrived)
     if m.env.envid.len:
@@ -125,103 +157,180 @@ cdef int compose(buf_t *b, mail_queue_t *q, ec_message_t *m, const attempt_t *a,
         buf_add_z(b, b"\r\nOriginal-Recipient: ")
         buf_add_slice(b, m.env.orcpt)
     buf_add_z(b, b"\r\nAction: failed\r\nStatus: ")
-    buf_add_slice(b, status_of(a.text, room))
-    if a.peer.len:
+    buf_add_slice(b, status_of(bounce.text, room))
+    if bounce.peer.len:
         buf_add_z(b, b"\r\nRemote-MTA: dns; [")
-        buf_add_slice(b, a.peer)
+        buf_add_slice(b, bounce.peer)
         buf_add_z(b, b"]")
     buf_add_z(b, b"\r\nDiagnostic-Code: smtp; ")
-    add_text(b, a.text)
+    add_text(b, bounce.text)
     buf_printf(b, b"\r\nLast-Attempt-Date: %s\r\n\r\n", date)
-    if inline_ != BOUNCES_INLINE_ORIGINAL_NONE and m.blob != NULL:
-        buf_printf(b, b"--%s\r\nContent-Type: %s\r\n\r\n", boundary, b"message/rfc822" if whole else b"text/rfc822-headers")
-        original = blob_slice(m.blob) if whole else header_of(m)
-        buf_add_slice(b, original)
+    if bounce.quoted != BOUNCES_INLINE_ORIGINAL_NONE:
+        buf_printf(b, b"--%s\r\nContent-Type: %s\r\n\r\n", boundary,
+                   b"message/rfc822" if bounce.quoted == BOUNCES_INLINE_ORIGINAL_ALL else b"text/rfc822-headers")
+        if add_original(bounce, b) != EC_OK:
+            return EC_NOMEM
         buf_add_z(b, b"\r\n")
     return buf_printf(b, b"--%s--\r\n", boundary)
+
+
+# ---- what the original says --------------------------------------------------------
+
+cdef void fetch(bounce_t *b) noexcept nogil:
+    """Have what is to be quoted in memory, then write."""
+    cdef ec_message_t *m = b.cause
+    if b.quoted == BOUNCES_INLINE_ORIGINAL_NONE or m.blob != NULL:
+        write(b)
+    elif not m.flags & BODY_LARGE:
+        swap_in(b.loop, m, True, on_swapped, b)
+    else:
+        b.quoted = BOUNCES_INLINE_ORIGINAL_HEADERS      # a report stays in memory, so no large body goes into it
+        b.reader = large_reader_new(b.loop, m.body_seq, m.body, b, on_chunk)
+        if b.reader != NULL:
+            large_read(b.reader)
+        else:
+            b.quoted = BOUNCES_INLINE_ORIGINAL_NONE
+            write(b)
+
+
+cdef void on_swapped(ec_message_t *m, void *ctx, int rc) noexcept nogil:
+    cdef bounce_t *b = <bounce_t*>ctx
+    if rc != EC_OK:
+        b.quoted = BOUNCES_INLINE_ORIGINAL_NONE
+    write(b)
+
+
+cdef void on_chunk(void *owner, int rc) noexcept nogil:
+    cdef bounce_t *b = <bounce_t*>owner
+    cdef slice_t head
+    cdef bint end = rc != EC_OK or b.reader.bytes.len == 0 or buf_add_slice(&b.head, buf_slice(&b.reader.bytes)) != EC_OK
+    head = buf_slice(&b.head)
+    if not end and header_of(head).len == head.len and head.len < HEADER_MAX:
+        large_read(b.reader)
+        return
+    large_reader_free(b.reader)
+    b.reader = NULL
+    if rc != EC_OK or head.len == 0:
+        b.quoted = BOUNCES_INLINE_ORIGINAL_NONE
+    write(b)
+
+
+# ---- the report --------------------------------------------------------------------
+
+cdef void drop(bounce_t *b) noexcept nogil:
+    if b.report != NULL:
+        message_free(b.report)
+    buf_free(&b.bytes)
+    buf_free(&b.head)
+    arena_free(&b.arena)
+    free(b)
+
+
+cdef void leave(domain_t *d, ec_message_t *m) noexcept nogil:
+    """The message is in no queue any more."""
+    if d != NULL:
+        d.messages -= 1
+        domain_touch(d)
+    message_free(m)
 
 
 cdef void finish(bounce_t *b) noexcept nogil:
     """The cause may go: its report is durable."""
     cdef ec_message_t *m = b.cause
-    cdef domain_t *d = b.domain
-    d.messages -= 1
-    domain_touch(d)
-    spool_forget(spool_main(), d.loop, m.seq, m.meta, m.state, m.body)
-    message_free(m)
-    buf_free(&b.bytes)
-    free(b)
+    spool_forget(spool_main(), b.loop, m.seq, m.meta, m.state, m.body)
+    leave(b.domain, m)
+    drop(b)
 
 
 cdef void on_committed(spool_txn_t *t, int rc) noexcept nogil:
     cdef bounce_t *b = <bounce_t*>t
     cdef ec_message_t *r = b.report
-    if rc != EC_OK:
-        loop_timer_set(b.domain.loop, &b.timer, RETRY_MS)
+    if rc == EC_LIMIT:
+        quote_less(b)
         return
+    if rc != EC_OK:
+        loop_timer_set(b.loop, &b.timer, RETRY_MS)
+        return
+    b.report = NULL
     r.meta = b.meta.handle
     r.body = t.body_handle
     r.flags |= MSG_SPOOLED
-    log_reception(b.domain.loop, r, slice_of(b"default"), slice_of(b"default"))
-    b.domain.loop.counters[COUNT_RECEIVED] += 1
-    queue_insert(b.domain.loop, r)
+    log_reception(b.loop, r, slice_of(b"default"), slice_of(b"default"))
+    b.loop.counters[COUNT_RECEIVED] += 1
+    queue_insert(b.loop, r)
     finish(b)
+
+
+cdef void quote_less(bounce_t *b) noexcept nogil:
+    """Larger than the spool takes: whole, then header, then nothing of the original."""
+    cdef char id[MESSAGE_ID_TEXT]
+    message_free(b.report)
+    b.report = NULL
+    if b.quoted == BOUNCES_INLINE_ORIGINAL_NONE:
+        message_id_text(b.cause.id, id)
+        log_panic(b.loop, b"BOUNCE", b"the report of message %.20s is larger than the spool takes: its sender is not told", id)
+        finish(b)
+        return
+    b.quoted = BOUNCES_INLINE_ORIGINAL_HEADERS if b.quoted == BOUNCES_INLINE_ORIGINAL_ALL else BOUNCES_INLINE_ORIGINAL_NONE
+    write(b)
 
 
 cdef void on_retry(timer_entry_t *t) noexcept nogil:
     cdef bounce_t *b = NULL
     b = <bounce_t*>(<char*>t - (<char*>&b.timer - <char*>b))
     if b.cause.flags & MSG_STATE_PENDING:
-        loop_timer_set(b.domain.loop, &b.timer, 20)
+        loop_timer_set(b.loop, &b.timer, 20)
         return
-    spool_commit(spool_main(), b.domain.loop, &b.txn)
+    spool_commit(spool_main(), b.loop, &b.txn)
 
 
-cdef void bounce_send(mail_queue_t *q, ec_message_t *m, const attempt_t *a) noexcept nogil:
-    cdef bounce_t *b = <bounce_t*>calloc(1, sizeof(bounce_t))
+cdef ec_message_t *report_of(bounce_t *b) noexcept nogil:
+    """The report as a message; NULL: no memory."""
     cdef ec_message_t *r = message_new()
     cdef envelope_t e
     cdef buf_t text
     cdef char id[MESSAGE_ID_TEXT]
-    cdef char room[300]
-    cdef const slice_t *wanted = opt_text(q.values, OPT_MAILERDAEMON)
-    cdef slice_t daemon
+    cdef int rc
+    if r == NULL:
+        return NULL
     memset(&text, 0, sizeof(text))
     memset(&e, 0, sizeof(e))
-    daemon = slice_make(room, snprintf(room, sizeof(room), b"mailer-daemon@%s", <char*>hostname))
-    if wanted != NULL and wanted.len:
-        daemon = wanted[0]
-    if b != NULL and r != NULL:
-        r.id = message_id_new()
-        message_id_text(r.id, id)
-        compose(&text, q, m, a, id, daemon)
-        e.batch = message_id_new()
-        e.method = RECV_INTERNAL
-        e.rcptto = m.env.mailfrom
-        e.peer = slice_of(b"unknown")
-        e.binding = slice_of(b"default")
-        r.env = envelope_copy(&e)
-        r.blob = blob_new(text.len, 0)
-    if b == NULL or r == NULL or r.env == NULL or r.blob == NULL or text.len == 0:
-        # no memory: the message stays in the spool and fails again after the next start
-        if r != NULL:
-            message_free(r)
-        free(b)
-        buf_free(&text)
-        q.domain.messages -= 1
-        message_free(m)
-        return
-    blob_add(r.blob, text.ptr, text.len)
+    r.id = message_id_new()
+    r.created_us = b.loop.wall_us
+    message_id_text(r.id, id)
+    rc = compose(b, &text, id)
+    e.batch = message_id_new()
+    e.method = RECV_INTERNAL
+    e.rcptto = b.cause.env.mailfrom
+    e.peer = slice_of(b"unknown")
+    e.binding = slice_of(b"default")
+    r.env = envelope_copy(&e)
+    r.blob = blob_new(text.len, 0)
+    if rc == EC_OK and r.env != NULL and r.blob != NULL and blob_add(r.blob, text.ptr, text.len) == EC_OK:
+        r.body_size = r.blob.len
+        if b.quoted != BOUNCES_INLINE_ORIGINAL_NONE:
+            r.flags = b.cause.flags & (BODY_8BIT | BODY_UNCLEAN)
+        r.body_seq = spool_take_seq(spool_main(), 2)
+        r.seq = r.body_seq + 1
+        buf_clear(&b.bytes)
+        rc = meta_encode(r, &b.bytes)
+    else:
+        rc = EC_NOMEM
     buf_free(&text)
-    r.body_size = r.blob.len
-    r.created_us = q.domain.loop.wall_us
-    r.flags = m.flags & (BODY_8BIT | BODY_UNCLEAN)
-    r.body_seq = spool_take_seq(spool_main(), 2)
-    r.seq = r.body_seq + 1
-    meta_encode(r, &b.bytes)
+    if rc != EC_OK:
+        message_free(r)
+        return NULL
+    return r
+
+
+cdef void write(bounce_t *b) noexcept nogil:
+    cdef ec_message_t *r = report_of(b)
+    if r == NULL:               # the message stays in the spool and fails again after the next start
+        leave(b.domain, b.cause)
+        drop(b)
+        return
     b.report = r
-    b.cause = m
-    b.domain = q.domain
+    memset(&b.txn, 0, sizeof(b.txn))
     b.meta.seq = r.seq
     b.meta.bytes = buf_slice(&b.bytes)
     b.txn.seq = r.body_seq
@@ -230,5 +339,40 @@ cdef void bounce_send(mail_queue_t *q, ec_message_t *m, const attempt_t *a) noex
     b.txn.metas = &b.meta
     b.txn.metas_count = 1
     b.txn.done = on_committed
-    timer_init(&b.timer, on_retry)
     on_retry(&b.timer)
+
+
+cdef void begin(loop_t *loop, domain_t *d, const values_t *v, ec_message_t *m, slice_t text, slice_t peer) noexcept nogil:
+    cdef bounce_t *b = <bounce_t*>calloc(1, sizeof(bounce_t))
+    cdef const slice_t *wanted = opt_text(v, OPT_MAILERDAEMON)
+    cdef char room[300]
+    if b != NULL:
+        b.loop = loop
+        b.domain = d
+        b.cause = m
+        b.quoted = <int>opt_number(v, OPT_BOUNCES_INLINE_ORIGINAL)
+        b.text = arena_copy(&b.arena, text)
+        b.peer = arena_copy(&b.arena, peer)
+        if wanted != NULL and wanted.len:
+            b.daemon = arena_copy(&b.arena, wanted[0])
+        else:
+            b.daemon = arena_copy(&b.arena, slice_make(room, snprintf(room, sizeof(room), b"mailer-daemon@%s", <char*>hostname)))
+        timer_init(&b.timer, on_retry)
+    if b == NULL or b.text.ptr == NULL or b.peer.ptr == NULL or b.daemon.ptr == NULL:
+        leave(d, m)
+        if b != NULL:
+            drop(b)
+        return
+    fetch(b)
+
+
+cdef void bounce_send(mail_queue_t *q, ec_message_t *m, const attempt_t *a) noexcept nogil:
+    begin(q.domain.loop, q.domain, q.values, m, a.text, a.peer)
+
+
+cdef void bounce_refused(loop_t *loop, ec_message_t *m) noexcept nogil:
+    cdef config_generation_t *g = config_current()
+    cdef char room[256]
+    begin(loop, NULL, config_delivery(g, m.binding, lower(address_domain(m.env.rcptto), room)), m, m.env.refusal,
+          slice_make(NULL, 0))
+    config_unref(g)

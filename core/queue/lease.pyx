@@ -19,7 +19,7 @@ from pymomentum.core.config.values cimport (OPT_MESSAGE_EXPIRATION, OPT_MIGRATE_
                                             throttle_t)
 from pymomentum.core.loop.loop cimport LOOP_RUNNING, loop_post, loop_t
 from pymomentum.core.loop.post cimport post_t
-from pymomentum.core.message.message cimport ec_message_t
+from pymomentum.core.message.message cimport ec_message_t, same_content
 from .domain cimport (WAIT_MESSAGES, WAIT_SUSPENDED, domain_t, domain_touch, mail_queue_t, message_resident, queue_of,
                       queue_remove_active)
 from .outcome cimport message_fail, message_lost, message_settle
@@ -87,7 +87,7 @@ cdef void gather(lease_t *l, ec_message_t *first) noexcept nogil:
     while l.n < l.most and not list_empty(&q.active):
         node = q.active.next
         m = <ec_message_t*>node
-        if m.body_seq != first.body_seq or m.flags != first.flags or m.env == NULL:
+        if m.env == NULL or not same_content(m, first):
             break
         queue_remove_active(q, m)
         put(l, m)

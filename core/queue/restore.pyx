@@ -25,6 +25,7 @@ from pymomentum.core.message.message cimport (BODY_LARGE, MSG_SPOOLED, ec_messag
                                               state_decode)
 from pymomentum.core.spool.recover cimport recovered_t, spool_recover
 from pymomentum.core.spool.spool cimport spool_forget_now, spool_main, spool_t, spool_tomb_t
+from .bounce cimport bounce_refused
 from .insert cimport queue_insert
 
 cdef enum:
@@ -53,7 +54,10 @@ cdef void on_batch(post_t *p) noexcept nogil:
     cdef batch_t *b = <batch_t*>p
     cdef uint32_t i
     for i in range(b.n):
-        queue_insert(loop_at(0), b.m[i])
+        if b.m[i].env.refusal.len:
+            bounce_refused(loop_at(0), b.m[i])
+        else:
+            queue_insert(loop_at(0), b.m[i])
     free(b)
     atomic_add32(&under_way, -1)
 

@@ -19,7 +19,8 @@ cdef enum data_flag_t:
 cdef struct data_scan_t:
     int state                   # where the last byte stands in its line
     int flags                   # data_flag_t
-    uint64_t body               # bytes of the message so far
+    uint64_t body               # bytes of the message so far, wire form
+    uint64_t stuffed            # of them, dots that the receiver takes off
     uint64_t line               # of the line at hand, its line end not counted
     uint64_t longest            # line, likewise; any LF ends it
 

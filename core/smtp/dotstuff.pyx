@@ -11,7 +11,7 @@ from libc.string cimport memchr, memcpy, memmove
 from ..base.slice cimport slice_bytes, slice_make, slice_of_bytes, slice_t
 from ..base.status cimport EC_AGAIN, EC_OK
 
-Scan = namedtuple("Scan", "body used ended flags longest size")
+Scan = namedtuple("Scan", "body used ended flags longest size stuffed")
 
 cdef enum state_t:
     AT_START        # behind CR LF, or nothing read yet
@@ -41,7 +41,7 @@ cdef bint has_8bit(const char *p, size_t n) noexcept nogil:
 cdef void data_scan_init(data_scan_t *s) noexcept nogil:
     s.state = AT_START
     s.flags = 0
-    s.body = s.line = s.longest = 0
+    s.body = s.stuffed = s.line = s.longest = 0
 
 
 cdef inline void line_end(data_scan_t *s) noexcept nogil:
@@ -110,6 +110,7 @@ cdef int data_scan_feed(data_scan_t *s, slice_t chunk, data_piece_t *out) noexce
             ended = True
         else:                               # a dot that ends nothing
             s.flags |= DATA_STUFFED if s.state == AT_DOT else DATA_STUFFED | DATA_LONE_CR
+            s.stuffed += 1
             s.line = 1 if s.state == AT_DOT else 2
             s.state = IN_TEXT
             lead += held
@@ -251,7 +252,7 @@ def scan(chunks, bint keep=True):
             break
     names = {DATA_LONE_CR: "lone_cr", DATA_LONE_LF: "lone_lf", DATA_NUL: "nul", DATA_8BIT: "8bit", DATA_STUFFED: "stuffed"}
     return Scan(b"".join(body), used, rc == EC_OK, {name for bit, name in names.items() if s.flags & <int>bit},
-                s.longest, s.body)
+                s.longest, s.body, s.stuffed)
 
 
 def encode(chunks, bint wire=True, size_t cap=4096):

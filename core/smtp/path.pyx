@@ -325,14 +325,23 @@ cdef int parameter_of(slice_t key, int first, int past) noexcept nogil:
     return PARAMETERS
 
 
+cdef bint all_digits(slice_t s) noexcept nogil:
+    """RFC 1870 4: up to 20."""
+    cdef size_t i
+    for i in range(s.len):
+        if not c'0' <= s.ptr[i] <= c'9':
+            return False
+    return 0 < s.len <= 20
+
+
 cdef int set_mail_parameter(smtp_mail_params_t *params, int which, slice_t value) noexcept nogil:
     cdef int64_t number
     if which == PARAM_SIZE:
         number = slice_number(value)
-        if number < 0:
+        if number < 0 and not all_digits(value):
             return EC_SYNTAX
         params.has_size = True
-        params.size = <uint64_t>number
+        params.size = <uint64_t>number          # -1: more than anybody takes
     elif which == PARAM_BODY:
         params.body = (BODY_7BIT if slice_ieq(value, slice_of("7BIT"))
                        else BODY_8BITMIME if slice_ieq(value, slice_of("8BITMIME")) else BODY_UNSTATED)

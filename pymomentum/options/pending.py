@@ -119,9 +119,7 @@ gcm_authorization_token_id
 gcm_delay_while_idle
 gcm_dry_run
 gcm_ttl
-generate_bounces_for_multi_recipient_policy_rejections
 generate_delay_dsn
-generation_max_age
 group
 hot_domains
 http_basic_auth
@@ -134,7 +132,6 @@ info
 initial_hash_buckets
 inline_transfail_processing
 keep_message_dicts_in_memory
-legacy_message_threshold
 license
 listen_backlog
 lmtp_port
@@ -147,8 +144,6 @@ malloc2mmap_threshold
 masterdb_file
 match_cache_life
 match_cache_size
-max_mime_depth
-max_mime_parts
 max_request_size
 max_resident_messages_per_binding
 max_resident_transfails
@@ -180,14 +175,12 @@ response_transcode_replace
 rollup_mx
 rollup_mx_name
 routes
-rset_timeout
 scheduler
 signing_stats
 siv_throttle_cache_size
 soft_bounce_drain_rate
 ssl_lock_method
 stack_size
-starttls_injection_policy
 supplemental_groups
 swap_out_meta_after_each_tempfail
 tcp_buffer_size

@@ -18,7 +18,7 @@ option("bounce_suppress_list", Text(joins=True), scopes=GLOBAL, page="4/config/r
        doc="Recipients that never get a bounce, separated by commas.")
 option("bounces_inline_original", Enum("headers none all", "headers"), scopes=DELIVERY,
        page="4/config/ref-bounces-inline-original",
-       doc="How much of the original a bounce quotes.")
+       doc="How much of the original a bounce quotes; of a large message never more than its header.")
 option("connect_timeout", Number(300, minimum=1), unit="seconds", scopes=DELIVERY,
        page="4/config/ref-connect-timeout",
        doc="Wait for a connection to open.")

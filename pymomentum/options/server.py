@@ -37,6 +37,8 @@ option("debug_throttle_period_secs", Number(1), unit="seconds", scopes=GLOBAL, p
        doc="Length of the debug throttle's period.")
 option("error", List(["ALL"]), scopes={"debug_flags"}, page="4/config/ref-debug-flags",
        doc="Subsystems that log errors.")
+option("extensions", List(), scopes={"debug_flags"}, dynamic=False,
+       doc="Python modules whose start() adds providers to hooks before the loops run, for tests.")
 option("generation_max_age", Number(3600, minimum=1), unit="seconds", scopes=GLOBAL,
        doc="How long a session may stay on an outdated configuration.")
 option("group", Text("ecuser"), scopes={"security"}, dynamic=False, page="4/config/ref-user",

@@ -134,3 +134,50 @@ def test_report_outlives_a_kill(mta):
     mta.start()
     home.wait(messages=1)
     assert len(home.messages) == 1
+
+
+LINE = b"x" * 70 + b"\r\n"
+NEARLY_A_SEGMENT = 1048576 - 4 * 4096 - 1000        # what a message of the harness's segments may have, beside headers and index
+
+
+@pytest.mark.parametrize("head, quoted", [(1000, "text/rfc822-headers"), (NEARLY_A_SEGMENT - 200, None)], ids=["header", "nothing"])
+def test_report_that_does_not_fit_quotes_less(mta, head, quoted):
+    home, _ = failing(mta, "bounces_inline_original = all\nlarge_message_threshold = 2000000\nmax_header_bytes = 2000000")
+    data = b"Subject: long\r\nX-Fill:\r\n " + b"\r\n ".join([b"y" * 70] * (head // 73)) + b"\r\n\r\n"
+    data += LINE * ((NEARLY_A_SEGMENT - len(data)) // len(LINE))
+    mta.send("a@here.test", "b@example.com", data)
+    parts = list(report(home).iter_parts())
+    assert [p.get_content_type() for p in parts[2:]] == ([quoted] if quoted else [])
+    assert not quoted or "Subject: long" in parts[2].as_string()
+    mta.wait_log("D")
+    mta.wait_empty()
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["", "restarted"])
+@pytest.mark.parametrize("how", ["all", "headers"])
+def test_report_of_a_large_message_quotes_its_header(mta, how, restart):
+    home = mta.route("here.test", "127.0.0.1")
+    mta.route("example.com", "127.0.0.2", rcpt="550 5.1.1 no")
+    options = f"generate_bounces = true\nlarge_message_threshold = 3000\nbounces_inline_original = {how}\n"
+    mta.config(options + ("Domain example.com { suspend_delivery = true }" if restart else ""))
+    mta.send("a@here.test", "b@example.com", DATA + LINE * 5000)
+    if restart:
+        mta.restart()
+        mta.config(options)
+    parts = list(report(home).iter_parts())
+    assert [p.get_content_type() for p in parts[2:]] == ["text/rfc822-headers"]
+    assert "Subject: the subject" in parts[2].as_string() and "the body" not in home.messages[0].data.decode()
+    mta.wait_log("D")
+    mta.wait_empty()
+    until(lambda: not list((mta.folder / "spool" / "large").iterdir()), what="removal of the large file")
+
+
+def test_report_of_a_large_message_whose_file_is_gone(mta):
+    home, _ = failing(mta, "large_message_threshold = 3000\nDomain example.com { suspend_delivery = true }")
+    mta.send("a@here.test", "b@example.com", DATA + LINE * 5000)
+    for path in (mta.folder / "spool" / "large").iterdir():
+        path.unlink()
+    mta.config("generate_bounces = true\nlarge_message_threshold = 3000")
+    assert len(list(report(home).iter_parts())) == 2
+    mta.wait_log("D")
+    mta.wait_empty()

@@ -124,7 +124,7 @@ def test_kept_connection_takes_mail_while_new_ones_are_throttled(mta):
 
 def test_quick_host_gets_more_mail_than_a_slow_one(mta):
     mta.dns({"one.test": {"MX": [(10, "quick.test"), (10, "slow.test")]}, "quick.test": {"A": ["127.0.0.2"]}, "slow.test": {"A": ["127.0.0.3"]}})
-    quick, slow = mta.sink("127.0.0.2"), mta.sink("127.0.0.3", delay={"body": 0.05})
+    quick, slow = mta.sink("127.0.0.2"), mta.sink("127.0.0.3", delay={"body": 0.2})
     mta.config("max_deliveries_per_connection = 1\nmax_outbound_connections = 1")
     for i in range(60):
         mta.send(rcpts=f"r{i}@one.test")

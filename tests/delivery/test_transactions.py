@@ -146,3 +146,32 @@ def test_load_arrives_whole(mta):
     mta.wait_empty()
     values = mta.counters()
     assert (values["ReceivedMessages"], values["DeliveredMessages"], values["ResidentBytes"]) == (n, n, 0)
+
+
+@pytest.mark.parametrize("extensions", [("SIZE", "PIPELINING"), ("SIZE",)])
+def test_reset_behind_a_refusal_has_its_own_time_and_stage(mta, extensions):
+    """The second message starts with RSET; a peer that leaves it without an answer is waited for as rset_timeout says."""
+    sink = mta.route(extensions=extensions, rcpt=["550 5.1.1 no", "250 OK"], delay={"rset": 15})
+    began = time.monotonic()
+    queue_up(mta, "rset_timeout = 1\nmailfrom_timeout = 60\nmax_outbound_connections = 1\nretry_interval = 1000",
+             [{"rcpts": "a@example.com"}, {"rcpts": "b@example.com"}])
+    [t] = mta.wait_log("T", 1, 20)
+    assert (t.stage, t.text) == (14, "451 4.4.2 [internal] no RSET response") and t.peer == "127.0.0.2"
+    assert time.monotonic() - began < 12 and [p.stage for p in mta.mainlog("P")] == [5]
+    assert not sink.messages
+
+
+@pytest.mark.parametrize("extensions", [("SIZE", "PIPELINING"), ("SIZE",)])
+def test_mail_goes_on_behind_a_reset(mta, extensions):
+    sink = mta.route(extensions=extensions, rcpt=["550 5.1.1 no", "250 OK"])
+    queue_up(mta, "max_outbound_connections = 1", [{"rcpts": f"{c}@example.com"} for c in "abc"])
+    mta.wait_log("D", 2)
+    assert [m.rcpts for m in sink.messages] == [["b@example.com"], ["c@example.com"]] and len(sink.connections) == 1
+    assert not any(c.violations for c in sink.connections)
+
+
+def test_reset_that_is_refused_puts_mail_off(mta):
+    mta.route(rcpt=["550 5.1.1 no", "250 OK"], rset="421 4.3.2 bye")
+    queue_up(mta, "max_outbound_connections = 1\nretry_interval = 1000", [{"rcpts": "a@example.com"}, {"rcpts": "b@example.com"}])
+    [t] = mta.wait_log("T")
+    assert t.stage == 14 and t.text == "421 4.3.2 bye"

@@ -17,7 +17,7 @@ import time
 import traceback
 from pathlib import Path
 
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import TARGETS, clean
 from tests.harness.mutate import mutant
 
 CORPUS = Path(__file__).resolve().parent / "corpus"
@@ -37,19 +37,27 @@ def keep(name, kind, data):
     return path
 
 
+def _note(scratch, runs, data):
+    """The count of runs and the input at hand, for whoever finds us dead."""
+    scratch[:16] = runs.to_bytes(8, "little") + len(data).to_bytes(8, "little")
+    scratch[16:16 + len(data)] = data
+
+
 def _loop(name, seconds, seed, save, scratch):
-    """Runs in the child.  `scratch` holds the count of runs and the input at hand, for whoever finds us dead."""
+    """Runs in the child."""
     target = TARGETS[name]
     rng = random.Random(f"{name} {seed}")
     pool = samples(name)
-    shapes = {target(data) for data in pool}
+    shapes = set()
+    for data in pool:
+        _note(scratch, 0, data)
+        shapes.add(target(data))
     end = time.monotonic() + seconds
     runs = 0
     while time.monotonic() < end:
         data = mutant(rng, pool, LONGEST)
         runs += 1
-        scratch[:16] = runs.to_bytes(8, "little") + len(data).to_bytes(8, "little")
-        scratch[16:16 + len(data)] = data
+        _note(scratch, runs, data)
         if runs % 256 == 1:
             signal.alarm(HANG)
         shape = target(data)
@@ -62,18 +70,36 @@ def _loop(name, seconds, seed, save, scratch):
     signal.alarm(0)
 
 
+def _beginnings(name, scratch):
+    """Runs in the child: every saved input, and what it begins with."""
+    for data in samples(name):
+        for end in {len(data), *range(min(len(data), 200))}:
+            _note(scratch, 0, data[:end])
+            TARGETS[name](data[:end])
+
+
 def fuzz(name, seconds, seed=1, save=False):
     """Drive one target; answers (runs, path of the input at fault or None)."""
+    return _in_child(name, lambda scratch: _loop(name, seconds, seed, save, scratch))
+
+
+def replay(name):
+    """The saved inputs and their beginnings; answers the path of the input at fault or None."""
+    return _in_child(name, lambda scratch: _beginnings(name, scratch))[1]
+
+
+def _in_child(name, run):
     scratch = mmap.mmap(-1, 16 + LONGEST)
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            _loop(name, seconds, seed, save, scratch)
+            run(scratch)
             status = 0
         except BaseException:
             traceback.print_exc()
         finally:
+            clean()
             sys.stderr.flush()
             os._exit(status)
     _, status = os.waitpid(child, 0)
@@ -86,7 +112,7 @@ def fuzz(name, seconds, seed=1, save=False):
 
 def main():
     parser = argparse.ArgumentParser(prog="tests.fuzz.run", description="Fuzz the parsers.")
-    parser.add_argument("--seconds", type=float, default=60, help="for all targets together")
+    parser.add_argument("--seconds", type=float, default=60, help="for each target")
     parser.add_argument("--target", choices=sorted(TARGETS), action="append")
     parser.add_argument("--seed", type=int, default=None, help="default: another one each time, and printed")
     parser.add_argument("--save", action="store_true")
@@ -95,7 +121,7 @@ def main():
     names = args.target or list(TARGETS)
     faults = 0
     for name in names:
-        runs, fault = fuzz(name, args.seconds / len(names), seed, args.save)
+        runs, fault = fuzz(name, args.seconds, seed, args.save)
         print(f"{name}: {runs} runs, seed {seed}" + (f", FAULT kept in {fault}" if fault else ""), flush=True)
         faults += fault is not None
     return 1 if faults else 0

@@ -5,17 +5,27 @@ result: an input with a new shape is worth mutating further.
 """
 import random
 import re
+import shutil
+import socket
+import struct
+import tempfile
 import zlib
+from pathlib import Path
 
+from pymomentum.core.base.crc import checksum
 from pymomentum.core.dns.wire import parse_answer
 from pymomentum.core.mime.address import parse_addresses
 from pymomentum.core.mime.header import body_offset, fields
+from pymomentum.core.mime.overlay import Overlay
+from pymomentum.core.mime.overlay import decode as decode_edits
+from pymomentum.core.mime.overlay import render
 from pymomentum.core.mime.part import walk
 from pymomentum.core.smtp.command import parse_command
 from pymomentum.core.smtp.dotstuff import decode, encode, scan
 from pymomentum.core.smtp.extension import parse_extension
 from pymomentum.core.smtp.path import PathError, parse_address, parse_mail, parse_rcpt
 from pymomentum.core.smtp.reply import parse_reply
+from pymomentum.core.spool.inspect import describe, survey
 
 MODES = (("pedantic", "literal"), ("space", "literal", "unqualified", "utf8"), ())
 
@@ -84,7 +94,7 @@ def dotstuff(data):
     result = scan(pieces(data))
     end = 0 if data.startswith(b".\r\n") else data.find(b"\r\n.\r\n") + 2
     assert result.ended == (end != 1) and (not result.ended or (result.body, result.used) == (data[:end], end + 3))
-    assert result.size == len(result.body)
+    assert result.size == len(result.body) and result.stuffed == result.size - len(decode([result.body]))
     assert decode(pieces(data)) == re.sub(rb"(\A|\r\n)\.", rb"\1", data)
     for wire in True, False:
         sent = encode(pieces(data), wire, 4 + len(data) % 60)
@@ -150,4 +160,153 @@ def dns_answer(data):
     return tuple(shapes)
 
 
-TARGETS = {f.__name__: f for f in (command, reply, extension, path, dotstuff, header, part, address, dns_answer)}
+MESSAGE = b"A: 1\r\nB: 2\r\n\tfold\r\n..a: 3\r\n\r\nbody\r\n"
+KINDS = ("prepend", "append", "replace", "remove", "body")
+
+
+def overlay(data):
+    """The data as edits in the spool's form, then as edits to be made; the message as header and as edited."""
+    edits = decode_edits(data)
+    head, rest = render(MESSAGE, data)
+    assert rest == next((value for kind, _, value in edits if kind == "body"), b"body\r\n") and head.endswith(b"\r\n")
+    made, refused = Overlay(), 0
+    for edit in data.split(b"\1")[:300]:
+        kind, _, field = edit.partition(b"\2")
+        name, _, value = field.partition(b"\3")
+        try:
+            made.edit(KINDS[len(kind) % 5], name, value)
+        except (ValueError, OverflowError):
+            refused += 1
+    edits = decode_edits(made.encode())
+    head, rest = render(MESSAGE, made.encode())
+    assert body_offset(head) == len(head) and all(not isinstance(f, int) for f in fields(head)[0])
+    scanned = scan([head + rest + b".\r\n"])
+    assert scanned.ended and scanned.body == head + rest and not scanned.flags & {"lone_cr", "lone_lf"}
+    names = [f.name.lower() for f in fields(head)[0]]
+    for kind, name, _ in edits:
+        assert kind != "replace" or names.count((b"." if name.startswith(b".") else b"") + name.lower()) >= 1
+    render(data, made.encode())
+    return refused > 0, tuple(kind for kind, _, _ in edits[:6])
+
+
+def meta(data):
+    """An envelope, and a state behind it, as the spool keeps them."""
+    cut = 2 + int.from_bytes(data[:2], "little") % 1000
+    shapes = []
+    for state in b"", data[cut:]:
+        try:
+            found = describe(data[2:cut] if state else data[2:], state)
+        except ValueError as failure:
+            shapes.append(str(failure))
+            continue
+        assert sum(len(found[key]) for key in ("recipient", "sender", "peer", "code")) <= 3 * len(data)
+        shapes.append((bool(found["recipient"]), bool(found["sender"]), bool(found["code"]), bucket(found["size"])))
+    return tuple(shapes)
+
+
+BLOCK = 4096
+SALT = 1 << 40                  # checksums of headers begin with its low half
+_folders = []                   # made by this process; the first is the spool's
+
+
+def verifying(data):
+    """The data as a batch: wherever a header and its payload fit, with checksums that hold; a type of 128 or more stays broken."""
+    batch = bytearray(data.ljust(-(-max(len(data), 32) // BLOCK) * BLOCK, b"\0"))
+    fixed = struct.pack("<QQII", SALT, 0, len(batch), int.from_bytes(batch[28:32], "little"))
+    batch[:32] = b"BTCH" + checksum(fixed).to_bytes(4, "little") + fixed
+    at = 32
+    while at + 32 <= len(batch):
+        length = int.from_bytes(batch[at + 4:at + 8], "little")
+        if at + 32 + length > len(batch):
+            break
+        if batch[at] < 128:
+            batch[at + 24:at + 28] = checksum(bytes(batch[at + 32:at + 32 + length])).to_bytes(4, "little")
+            batch[at + 28:at + 32] = checksum(bytes(batch[at:at + 28])).to_bytes(4, "little")
+        at += 32 + (length + 7) // 8 * 8
+    return bytes(batch)
+
+
+def made_folder():
+    _folders.append(tempfile.mkdtemp(prefix="fuzz-"))
+    return _folders[-1]
+
+
+def clean():
+    """What a process that ran targets leaves behind goes."""
+    while _folders:
+        shutil.rmtree(_folders.pop(), ignore_errors=True)
+
+
+def spool(data):
+    """A segment of one batch."""
+    folder = Path(_folders[0] if _folders else made_folder())
+    batch = verifying(data)
+    header = struct.pack("<8sIIQQQQ", b"ECSPOOL1", 1, 1 + data.count(b"cold") % 2, 1, SALT, 1, len(batch) + 2 * BLOCK)
+    header = (header + checksum(header).to_bytes(4, "little")).ljust(BLOCK, b"\0")
+    (folder / "1.seg").write_bytes(header + batch + header)
+    found = survey(str(folder), bodies=True)
+    shapes = []
+    for message in found.messages:
+        assert message["meta"] in batch and message["state"] in batch
+        assert message["body"] is None or (not message["large"] and message["body"] in batch)
+        try:
+            shapes.append(bool(describe(message["meta"], message["state"])["recipient"]))
+        except ValueError:
+            shapes.append(None)
+    return len(found.damage), tuple(shapes[:5])
+
+
+CONFIG = """hostname = fuzz.test
+spoolbase = %(folder)s/spool
+spool_segment_size = 8388608
+pidfile = %(folder)s/pid
+relay_hosts ( 127.0.0.0/8 )
+suspend_delivery = true
+large_message_threshold = 1000
+rfc2822_missing_headers = allow
+max_bad_commands = 0
+ESMTP_Listener { max_message_size = 3000 Listen "127.0.0.1:%(port)d" { } }
+ec_logger { mainlog = %(folder)s/mainlog rejectlog = %(folder)s/rejectlog paniclog = %(folder)s/paniclog }
+"""
+_server = None
+
+
+def server():
+    """The port of a whole server in this process: what brings it down brings us down."""
+    global _server
+    if _server is None:
+        from pymomentum.server import Server
+        folder = made_folder()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            _server = probe.getsockname()[1]
+        conf = Path(folder, "ecelerity.conf")
+        conf.write_text(CONFIG % {"folder": folder, "port": _server})
+        Server(conf).start()
+    return _server
+
+
+def session(data):
+    """A connection that says this, cut at places that depend on it."""
+    replies = b""
+    with socket.create_connection(("127.0.0.1", server()), 10) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            for part_ in pieces(data):
+                sock.sendall(part_)
+            sock.shutdown(socket.SHUT_WR)
+            while chunk := sock.recv(65536):
+                replies += chunk
+        except TimeoutError:
+            raise
+        except OSError:                                 # closed behind QUIT or 421 with bytes left unread: replies may be lost
+            return "closed"
+    lines = replies.split(b"\r\n")
+    assert lines.pop() == b"" and b"\n" not in b"".join(lines)
+    assert all(re.fullmatch(rb"[2345]\d\d[ -][ -~]*", line) for line in lines), replies
+    assert lines[0].startswith((b"220 ", b"421 "))
+    return tuple(line[:3] for line in lines[:12])
+
+
+TARGETS = {f.__name__: f for f in (command, reply, extension, path, dotstuff, header, part, address, dns_answer, overlay, meta,
+                                   spool, session)}

@@ -10,10 +10,7 @@ from tests.fuzz.targets import TARGETS
 @pytest.mark.parametrize("name", TARGETS)
 def test_corpus_is_parsed(name):
     assert run.samples(name)
-    for data in run.samples(name):
-        TARGETS[name](data)
-        for end in range(min(len(data), 200)):
-            TARGETS[name](data[:end])
+    assert run.replay(name) is None
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -92,6 +92,7 @@ class Mta:
         self.text = ""
         self.process = None
         self.env = {}               # beside the test's own environment
+        self.extensions = []        # modules that add providers to hooks (provided.py)
         self.starts = 0
         self.expected = list(NOTICES)
 
@@ -134,6 +135,7 @@ class Mta:
         if self.loops > 1:
             whole += f'EventLoop "default" {{ concurrency = {self.loops} }}\n'
         flags = [f"{name} = {value}" for name, value in (("suspend", self.suspend), ("lease", self.lease)) if value]
+        flags += [f"extensions = ( {' '.join(self.extensions)} )"] if self.extensions else []
         if flags:
             whole += f"debug_flags {{ {' '.join(flags)} }}\n"
         self.path.write_text(string.Template(whole + self.text).safe_substitute(

@@ -30,7 +30,7 @@ SAMPLES = [stream for stream, _, _, _ in MESSAGES]
 
 @pytest.mark.parametrize("stream, message, flags, longest", MESSAGES)
 def test_end_of_data_is_found_at_every_split(stream, message, flags, longest):
-    want = (message, len(stream), True, flags, longest, len(message))
+    want = (message, len(stream), True, flags, longest, len(message), len(message) - len(decode([message])))
     whole = stream + NEXT
     for two in splits(whole):
         assert scan(two) == want
@@ -65,7 +65,7 @@ def model_scan(data):
     flags = {name for name, pattern in (("lone_cr", rb"\r(?!\n)"), ("lone_lf", rb"(?<!\r)\n"), ("nul", rb"\0"),
                                         ("8bit", rb"[\x80-\xff]"), ("stuffed", rb"(?s)(?:\A|\r\n)\.")) if re.search(pattern, body)}
     longest = max(len(line) for line in re.split(rb"\r?\n", body))
-    return body, end + 3, True, flags, longest, len(body)
+    return body, end + 3, True, flags, longest, len(body), len(body) - len(model_decode(body))
 
 
 def model_decode(wire):

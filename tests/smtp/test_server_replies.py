@@ -226,3 +226,22 @@ def test_client_that_reads_no_replies_does_not_fill_the_memory(mta):
             talk(c, ("NOOP", "250 *"))
         sock.settimeout(10)
         assert sock.recv(65536).startswith(b"220 ")
+
+
+@pytest.mark.parametrize("address", ["j\u00f6rg@example.com", "a@ex\u00e4mple.com", '"\u00e9"@example.com'])
+def test_utf8_address_is_refused_as_rfc_6531_says(mta, address):
+    with mta.smtp() as c:
+        assert "SMTPUTF8" not in c.extensions
+        talk(c, (f"MAIL FROM:<{address}>", "553 5.6.7 *"), (f"MAIL FROM:<{address}> SMTPUTF8", "553 5.6.7 *"),
+             ("MAIL FROM:<a@test> SMTPUTF8", "555 5.5.4 *"), ("MAIL FROM:<a@test>", "250 *"),
+             (f"RCPT TO:<{address}>", "553 5.6.7 *"), ("RCPT TO:<b@example.com>", "250 *"))
+    codes = [r.code for r in mta.wait_rejectlog(4)]
+    assert codes == [553, 553, 555, 553] and not any(r.text != r.text.encode("ascii", "replace").decode() for r in mta.rejectlog())
+
+
+def test_bytes_that_are_no_utf8_are_a_syntax_error(mta):
+    with mta.smtp() as c:
+        c.send(b"MAIL FROM:<j\xf6rg@example.com>\r\nEHLO \xf6\xff\r\nMAIL FROM:<a@test>\r\nRCPT TO:<x@\xff>\r\n")
+        for reply in ("501 5.5.2 *", "250 *", "250 *", "501 5.5.2 *"):
+            c.expect(reply)
+    assert [r.code for r in mta.wait_rejectlog(2)] == [501, 501]        # one line each, whatever was said in EHLO

@@ -89,3 +89,36 @@ def test_certificate_that_cannot_be_read_leaves_mail_in_clear(mta):
         assert "STARTTLS" not in c.extensions
         talk(c, ("STARTTLS", "502 *"))
     mta.send()
+
+
+INJECTED = b"MAIL FROM:<evil@test>\r\nRCPT TO:<b@example.com>\r\n"
+
+
+@pytest.mark.parametrize("policy", ["reject", "ignore", "allow"])
+@pytest.mark.parametrize("before", [b"", b"NOOP\r\n" * 3])
+def test_injection_policy(mta, policy, before):
+    secure(mta, f'ESMTP_Listener {{ starttls_injection_policy = {policy} Listen "127.0.0.1:$port" {{ }} }}')
+    with mta.smtp() as c:
+        c.send(before + b"STARTTLS\r\n" + INJECTED)
+        for _ in range(before.count(b"\n")):
+            c.expect("250 *")
+        c.expect("220 *")
+        c.sock = client_context().wrap_socket(c.sock)
+        if policy == "allow":
+            c.expect("250 2.0.0 MAIL FROM accepted")
+            c.expect("250 2.0.0 RCPT TO accepted")
+        talk(c, ("NOOP", "250 *"), ("DATA", "354 *" if policy == "allow" else "503 *"))
+    if policy == "reject":
+        r = mta.wait_rejectlog(1)[0]
+        assert (r.code, r.text, r.phase) == (503, "5.5.1 commands behind STARTTLS dropped", "esmtp setup phase")
+    assert sum("STARTTLS" in r.text for r in mta.rejectlog()) == (policy == "reject")
+
+
+def test_client_that_waits_for_the_reply_injects_nothing(mta):
+    secure(mta)
+    with mta.smtp() as c:
+        c.starttls()
+        talk(c, ("NOOP", "250 *"))
+    with mta.smtp() as c:
+        talk(c, ("DATA", "503 *"))
+    assert [r.code for r in mta.wait_rejectlog(1)] == [503] and "STARTTLS" not in mta.rejectlog()[0].text

@@ -17,7 +17,7 @@ from pymomentum.core.queue.outcome cimport OUTCOME_DELIVERED, OUTCOME_PERMANENT,
 from pymomentum.core.smtp.extension cimport EXT_PIPELINING, smtp_extension_parse
 from pymomentum.core.smtp.reply cimport smtp_reply_parse, smtp_reply_t
 from .session cimport *
-from .transaction cimport transfer_body, transfer_data, transfer_over, transfer_rcpt
+from .transaction cimport transfer_body, transfer_data, transfer_over, transfer_rcpt, transfer_reset
 
 
 cdef void response_start() noexcept nogil:
@@ -54,12 +54,13 @@ cdef void on_read(stream_t *st, const char *p, size_t n) noexcept nogil:
         n -= len_
     if not st.closing:
         stream_flush(st)
+        client_check(c)
 
 
 cdef void on_eof(client_t *c) noexcept nogil:
     if c.quitting or (c.stage == STAGE_IDLE and not c.tx[0].active and not c.tx[1].active):
         client_close(c)
-    elif c.deliveries and c.stage == STAGE_MAILFROM:
+    elif c.deliveries and (c.stage == STAGE_MAILFROM or c.stage == STAGE_RSET):
         give_back(c)
     elif c.stage == STAGE_TLS:
         client_secured(&c.stream, EC_CLOSED)
@@ -162,8 +163,11 @@ cdef void on_reply(client_t *c) noexcept nogil:
             client_no_tls(c, b"451 4.7.5 [internal] no tls go-ahead")
     elif e.kind == EXPECT_QUIT:
         client_close(c)
-    elif e.kind == EXPECT_RSET and code // 100 != 2:
-        client_broken(c, b"451 4.4.2 [internal] no RSET response")
+    elif e.kind == EXPECT_RSET:
+        if code // 100 == 2:
+            transfer_reset(c, e.which)
+        else:
+            client_broken(c, b"451 4.4.2 [internal] no RSET response")
 
 
 cdef void farewell(client_t *c, int kind) noexcept nogil:

@@ -91,6 +91,8 @@ cdef struct client_t:
     uint32_t now                # index of the one in hand
     large_reader_t *reader      # of the large body being sent
     dot_encode_t encoder        # where that body is unclean
+    buf_t head                  # of an edited large body, until all of its header is there
+    bint edited                 # the edited header is on its way
     buf_t line                  # part of a reply line
     char reply[REPLY_ROOM]      # text of the reply so far, lines joined by blanks
     uint32_t reply_len
@@ -126,6 +128,7 @@ cdef void client_settle(client_t *c, ec_message_t *m, int outcome, slice_t text,
 cdef void client_settle_all(client_t *c, transfer_t *t, int outcome, slice_t text) noexcept nogil
 cdef void client_broken(client_t *c, const char *text) noexcept nogil           # of no more use; settles what is in hand
 cdef const char *client_broken_text(client_t *c) noexcept nogil                 # by its stage
+cdef void client_check(client_t *c) noexcept nogil                              # broken where memory did not suffice for what was written
 cdef void client_quit(client_t *c) noexcept nogil
 cdef void client_close(client_t *c) noexcept nogil
 cdef void client_leave(client_t *c) noexcept nogil                              # once closed and without a question

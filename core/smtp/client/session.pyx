@@ -261,6 +261,7 @@ cdef void on_gone(lease_t *l) noexcept nogil:
     c.loop.counters[COUNT_OUTBOUND] -= 1
     permit_give(&c.permit)
     buf_free(&c.line)
+    buf_free(&c.head)
     config_unref(c.generation)
     free(c)
 
@@ -305,6 +306,11 @@ cdef void client_broken(client_t *c, const char *text) noexcept nogil:
     c.tx[0].active = False
     c.tx[1].active = False
     client_close(c)
+
+
+cdef void client_check(client_t *c) noexcept nogil:
+    if c.stream.failed and not c.stream.closing:
+        client_broken(c, b"451 4.3.0 [internal] out of memory")
 
 
 cdef const char *client_broken_text(client_t *c) noexcept nogil:

@@ -7,5 +7,6 @@ from pymomentum.core.smtp.client.session cimport client_t
 cdef void transfer_start() noexcept nogil                                           # before loops run
 cdef void transfer_rcpt(client_t *c, uint32_t which, ec_message_t *m) noexcept nogil
 cdef void transfer_data(client_t *c, uint32_t which) noexcept nogil
+cdef void transfer_reset(client_t *c, uint32_t which) noexcept nogil                # RSET was answered
 cdef void transfer_body(client_t *c) noexcept nogil
 cdef void transfer_over(client_t *c) noexcept nogil                                 # the one in hand: its successor comes up

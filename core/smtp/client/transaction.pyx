@@ -3,17 +3,19 @@
 With PIPELINING the envelope of the next transaction follows the body of the
 one in hand in one write.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdio cimport snprintf
 from libc.string cimport memset
 
-from pymomentum.core.base.buf cimport buf_free, buf_slice, buf_t
+from pymomentum.core.base.buf cimport buf_add_slice, buf_clear, buf_free, buf_slice, buf_t
 from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_node_t, list_remove
 from pymomentum.core.base.slice cimport slice_make, slice_of, slice_t
-from pymomentum.core.base.status cimport EC_CORRUPT, EC_OK
+from pymomentum.core.base.status cimport EC_AGAIN, EC_CORRUPT, EC_OK
 from pymomentum.core.c.uv cimport uv_buf_t
 from pymomentum.core.config.values cimport *
 from pymomentum.core.message.message cimport BODY_8BIT, BODY_LARGE, BODY_UNCLEAN, blob_slice, ec_message_t
+from pymomentum.core.mime.header cimport header_end
+from pymomentum.core.mime.overlay cimport overlay_has_body, overlay_render
 from pymomentum.core.net.stream cimport *
 from pymomentum.core.queue.lease cimport *
 from pymomentum.core.queue.outcome cimport OUTCOME_PERMANENT, OUTCOME_RETURN
@@ -77,6 +79,7 @@ cdef void on_granted(lease_t *l) noexcept nogil:
         send_envelope(c, which)
         stream_flush(&c.stream)
         prefetch(c)
+        client_check(c)
 
 
 cdef inline void take(transfer_t *t, list_node_t *node) noexcept nogil:
@@ -115,16 +118,34 @@ cdef void prefetch(client_t *c) noexcept nogil:
 # ---- what is sent ------------------------------------------------------------------
 
 cdef void send_envelope(client_t *c, uint32_t which) noexcept nogil:
+    """RSET where the last transaction left something, then MAIL; at once where the peer takes that."""
+    if c.need_rset:
+        c.need_rset = False
+        client_expect(c, EXPECT_RSET, which, NULL)
+        stream_write(&c.stream, b"RSET\r\n", 6)
+        if which == c.now:
+            client_stage(c, STAGE_RSET, opt_number(c.values, OPT_RSET_TIMEOUT))
+        if not c.extensions & EXT_PIPELINING:
+            return                      # its reply brings the rest
+    elif which == c.now:
+        client_stage(c, STAGE_MAILFROM, opt_number(c.values, OPT_MAILFROM_TIMEOUT))
+    send_mail(c, which)
+
+
+cdef void transfer_reset(client_t *c, uint32_t which) noexcept nogil:
+    if which == c.now:
+        client_stage(c, STAGE_MAILFROM, opt_number(c.values, OPT_MAILFROM_TIMEOUT))
+    if not c.extensions & EXT_PIPELINING:
+        send_mail(c, which)
+
+
+cdef void send_mail(client_t *c, uint32_t which) noexcept nogil:
     """MAIL, and behind it RCPT and DATA where the peer takes them at once."""
     cdef transfer_t *t = &c.tx[which]
     cdef ec_message_t *m = <ec_message_t*>t.batch.next
     cdef char tail[64]
     cdef int n
     cdef slice_t sender = m.env.mailfrom
-    if c.need_rset:
-        c.need_rset = False
-        client_expect(c, EXPECT_RSET, which, NULL)
-        stream_write(&c.stream, b"RSET\r\n", 6)
     client_expect(c, EXPECT_MAIL, which, NULL)
     stream_write(&c.stream, b"MAIL FROM:<", 11)
     stream_write(&c.stream, sender.ptr, sender.len)
@@ -136,8 +157,6 @@ cdef void send_envelope(client_t *c, uint32_t which) noexcept nogil:
         n += snprintf(tail + n, sizeof(tail) - n, b" BODY=8BITMIME")
     n += snprintf(tail + n, sizeof(tail) - n, b"\r\n")
     stream_write(&c.stream, tail, n)
-    if which == c.now:
-        client_stage(c, STAGE_MAILFROM, opt_number(c.values, OPT_MAILFROM_TIMEOUT))
     if c.extensions & EXT_PIPELINING:
         send_rcpts(c, which)
         transfer_data(c, which)
@@ -169,25 +188,33 @@ cdef void transfer_body(client_t *c) noexcept nogil:
     cdef transfer_t *t = &c.tx[c.now]
     cdef ec_message_t *m = <ec_message_t*>t.batch.next
     cdef uint32_t other = 1 - c.now
-    cdef slice_t body
-    cdef uv_buf_t b[2]
+    cdef slice_t head = slice_make(NULL, 0), body
+    cdef uv_buf_t b[3]
     cdef buf_t held
     if m.flags & BODY_LARGE:
         send_large(c, m)
         return
     body = blob_slice(m.blob)
+    if m.env.overlay.len:
+        buf_clear(&c.head)
+        if overlay_render(body, m.env.overlay, &c.head, &body) != EC_OK:
+            client_broken(c, b"451 4.3.0 [internal] out of memory")
+            return
+        head = buf_slice(&c.head)
     client_expect(c, EXPECT_DOT, c.now, NULL)
     t.body_sent = True
     c.loop.work_seq[0] = m.seq
-    t.bytes = body.len
+    t.bytes = head.len + body.len
     client_stage(c, STAGE_CONFIRMATION, opt_number(c.values, OPT_BODY_TIMEOUT))
     stream_flush(&c.stream)
     if m.flags & BODY_UNCLEAN or c.stream.ssl != NULL or c.stream.writing or c.stream.out.len:
         if m.flags & BODY_UNCLEAN:
             dot_encode_init(&c.encoder, True)
+            send_encoded(c, head)
             send_encoded(c, body)
             end_encoded(c)
         else:
+            stream_write(&c.stream, head.ptr, head.len)
             stream_write(&c.stream, body.ptr, body.len)
         send_dot(c)
         return
@@ -197,11 +224,16 @@ cdef void transfer_body(client_t *c) noexcept nogil:
         send_envelope(c, other)
     held = c.stream.out
     memset(&c.stream.out, 0, sizeof(held))
-    b[0].base = <char*>body.ptr
-    b[0].len = body.len
-    b[1].base = held.ptr
-    b[1].len = held.len
-    stream_writev(&c.stream, b, 2)
+    b[0].base = <char*>head.ptr
+    b[0].len = head.len
+    b[1].base = <char*>body.ptr
+    b[1].len = body.len
+    b[2].base = held.ptr
+    b[2].len = held.len
+    if head.len:
+        stream_writev(&c.stream, b, 3)
+    else:
+        stream_writev(&c.stream, b + 1, 2)
     if c.stream.out.ptr == NULL:
         held.len = 0
         c.stream.out = held         # its memory serves again
@@ -237,6 +269,8 @@ cdef void send_large(client_t *c, ec_message_t *m) noexcept nogil:
     client_stage(c, STAGE_BODY, opt_number(c.values, OPT_BODY_TIMEOUT))
     dot_encode_init(&c.encoder, True)
     c.stream.on_drain = on_drain
+    c.edited = m.env.overlay.len == 0
+    buf_clear(&c.head)
     c.reader = large_reader_new(c.loop, m.body_seq, m.body, c, on_chunk)
     if c.reader == NULL:
         client_broken(c, b"451 4.3.0 [internal] out of memory")
@@ -256,6 +290,19 @@ cdef void on_chunk(void *owner, int rc) noexcept nogil:
         client_broken(c, b"451 4.3.0 [internal] spool cannot be read now")
         return
     m = <ec_message_t*>t.batch.next
+    client_stage(c, STAGE_BODY, opt_number(c.values, OPT_BODY_TIMEOUT))
+    if c.edited:
+        send_part(c, m, chunk)
+    else:
+        rc = send_edited(c, m, chunk)
+        if rc == EC_AGAIN:              # its header goes on
+            large_read(c.reader)
+            return
+        if rc != EC_OK:
+            client_broken(c, b"451 4.3.0 [internal] out of memory")
+            return
+        if overlay_has_body(m.env.overlay):
+            chunk.len = 0               # what follows is not sent
     if chunk.len == 0:
         large_reader_free(c.reader)
         c.reader = NULL
@@ -267,14 +314,37 @@ cdef void on_chunk(void *owner, int rc) noexcept nogil:
         client_stage(c, STAGE_CONFIRMATION, opt_number(c.values, OPT_BODY_TIMEOUT))
         send_dot(c)
         return
-    client_stage(c, STAGE_BODY, opt_number(c.values, OPT_BODY_TIMEOUT))
-    if m.flags & BODY_UNCLEAN:
-        send_encoded(c, chunk)
-    else:
-        stream_write(&c.stream, chunk.ptr, chunk.len)
     stream_flush(&c.stream)
+    client_check(c)
     if c.reader != NULL and stream_pending(&c.stream) == 0:
         large_read(c.reader)
+
+
+cdef void send_part(client_t *c, ec_message_t *m, slice_t part) noexcept nogil:
+    if m.flags & BODY_UNCLEAN:
+        send_encoded(c, part)
+    else:
+        stream_write(&c.stream, part.ptr, part.len)
+
+
+cdef int send_edited(client_t *c, ec_message_t *m, slice_t chunk) noexcept nogil:
+    """The header with its edits, once all of it is there, and what came behind it.  EC_AGAIN: not yet; EC_NOMEM."""
+    cdef buf_t out
+    cdef slice_t rest
+    cdef size_t end = 0
+    cdef int rc = buf_add_slice(&c.head, chunk)
+    if rc == EC_OK and chunk.len and (header_end(buf_slice(&c.head), c.head.len, &end) != EC_OK or end == c.head.len):
+        return EC_AGAIN
+    memset(&out, 0, sizeof(out))
+    if rc == EC_OK:
+        rc = overlay_render(buf_slice(&c.head), m.env.overlay, &out, &rest)
+    if rc == EC_OK:
+        c.edited = True
+        send_part(c, m, buf_slice(&out))
+        send_part(c, m, rest)
+    buf_free(&out)
+    buf_free(&c.head)
+    return rc
 
 
 cdef void on_drain(stream_t *st, int status) noexcept nogil:
@@ -295,6 +365,8 @@ cdef void transfer_over(client_t *c) noexcept nogil:
         c.now = other
         if c.tx[other].mail_code == 0 and not envelope_out(c, other):
             send_envelope(c, other)
+        elif c.expect_head != c.expect_tail and c.expect[c.expect_head % EXPECT_SIZE].kind == EXPECT_RSET:
+            client_stage(c, STAGE_RSET, opt_number(c.values, OPT_RSET_TIMEOUT))
         else:
             client_stage(c, STAGE_MAILFROM, opt_number(c.values, OPT_MAILFROM_TIMEOUT))
         prefetch(c)

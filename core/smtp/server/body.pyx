@@ -5,9 +5,7 @@ a copy; what they leave alone is marked unclean and goes out through the
 encoder.
 """
 from libc.stdint cimport int64_t, uint32_t
-from libc.stdio cimport snprintf
-from libc.stdlib cimport free, malloc
-from libc.string cimport memchr, memset
+from libc.string cimport memset
 
 from pymomentum.core.base.buf cimport buf_add, buf_add_slice, buf_add_z, buf_free, buf_printf, buf_t
 from pymomentum.core.base.slice cimport slice_ieq, slice_make, slice_of, slice_t
@@ -18,7 +16,7 @@ from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_text
 from pymomentum.core.message.message cimport blob_add, blob_new, blob_prepend, blob_slice, blob_t, blob_unref
 from pymomentum.core.mime.header cimport header_field_t, header_next, header_walk_init, header_walk_t
 from pymomentum.core.policy.phases cimport phase_answer
-from pymomentum.core.smtp.dotstuff cimport (DATA_LONE_CR, DATA_LONE_LF, DOT_ENCODE_MIN, dot_encode, dot_encode_finish,
+from pymomentum.core.smtp.dotstuff cimport (DATA_LONE_CR, DATA_LONE_LF, dot_encode, dot_encode_finish,
                                             dot_encode_init, dot_encode_t)
 from .session cimport rfc_date, server_version, session_hostname, session_t
 

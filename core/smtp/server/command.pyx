@@ -4,7 +4,6 @@ from libc.stdio cimport snprintf
 from libc.string cimport memcpy
 
 from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_copy, arena_reset, arena_t
-from pymomentum.core.base.buf cimport buf_clear
 from pymomentum.core.base.cidr cimport cidr_find, cidr_set_t, sockaddr
 from pymomentum.core.base.slice cimport (slice_ends_i, slice_ieq, slice_make, slice_of, slice_t)
 from pymomentum.core.base.status cimport EC_IO, EC_LIMIT, EC_OK, EC_REFUSED
@@ -38,15 +37,24 @@ cdef void commands_start() noexcept nogil:
 
 cdef void on_opened(session_t *s) noexcept nogil:
     s.state = AT_CONNECT
+    session_phase(s, HOOK_CORE_VALIDATE_ACCEPT, after_accept)
+
+
+cdef void after_accept(session_t *s) noexcept nogil:
+    if policy_said(s):
+        session_end(s)
+        return
     session_phase(s, HOOK_VALIDATE_CONNECT, after_connect)
 
 
 cdef bint policy_said(session_t *s) noexcept nogil:
     """True where a provider gave an answer: it has been sent."""
-    if s.phase.code == 0:
+    cdef int code = s.phase.code
+    if code == 0 or s.phase.discard:
         return False
-    session_reject(s, s.phase.code, s.phase.text)
-    if s.phase.disconnect or s.phase.code == 421:
+    session_reject(s, code, s.phase.text)
+    s.phase.code = 0                    # what is rejected from now on is not this provider's
+    if s.phase.disconnect or code == 421:
         session_end(s)
     return True
 
@@ -119,6 +127,9 @@ cdef void do_ehlo(session_t *s, slice_t args, bint esmtp) noexcept nogil:
             return
     arena_reset(&s.arena)               # holds the name alone; clients may say it again and again
     s.helo = arena_copy(&s.arena, args)
+    if s.helo.ptr == NULL:
+        session_reject(s, 452, b"4.3.1 out of memory")
+        return
     s.esmtp = esmtp
     session_reset(s)                    # RFC 5321 4.1.4
     s.state = AT_EHLO_REPLY
@@ -178,7 +189,7 @@ cdef void do_starttls(session_t *s, slice_t args) noexcept nogil:
     # What was pipelined behind the command came in clear: it must not count as said under TLS (RFC 3207 4.2).
     s.parked = True
     s.after = after_secure
-    s.drop_input = True
+    s.drop_input = opt_number(s.values, OPT_STARTTLS_INJECTION_POLICY) != STARTTLS_INJECTION_POLICY_ALLOW
     stream_secure(&s.stream, ctx, True, NULL)
 
 
@@ -191,6 +202,7 @@ cdef void on_secure(stream_t *st, int status) noexcept nogil:
         return
     s.parked = False
     after_secure(s)
+    session_resume(s)
 
 
 cdef void after_secure(session_t *s) noexcept nogil:
@@ -198,7 +210,6 @@ cdef void after_secure(session_t *s) noexcept nogil:
     s.esmtp = False
     s.state = AT_AWAIT_EHLO
     s.drop_input = False
-    buf_clear(&s.input)
 
 
 # ---- MAIL --------------------------------------------------------------------------
@@ -216,17 +227,9 @@ cdef int path_flags(session_t *s) noexcept nogil:
 
 cdef bint stale(session_t *s) noexcept nogil:
     """The configuration changed: the session ends here, its next one finds the new."""
-    cdef const slice_t *text
-    cdef char line[600]
     if s.generation.number == config_number() and s.loop.state != LOOP_DRAINING:
         return False
-    text = opt_text(s.values, OPT_RECONFIG_MESSAGE)
-    if text != NULL and text.len:
-        snprintf(line, sizeof(line), b"421 %.*s", <int>text.len, text.ptr)
-    else:
-        snprintf(line, sizeof(line), b"421 4.3.2 Reconfiguration in progress")
-    session_reply(s, line)
-    session_end(s)
+    session_outdated(s)
     return True
 
 
@@ -284,13 +287,16 @@ cdef void do_mail(session_t *s, slice_t args) noexcept nogil:
     if rc == EC_REFUSED and s.params.bad.len:
         session_bad(s, 555, b"5.5.4 unsupported MAIL FROM parameter")
         return
+    if rc == EC_REFUSED and path.eightbit:
+        session_reject(s, 553, b"5.6.7 non-ASCII addresses are not taken here")      # RFC 6531 3.5
+        return
     if rc != EC_OK:
         session_bad(s, 501, b"5.5.2 MAIL FROM syntax error")
         return
     if path.null_path and opt_number(s.values, OPT_ALLOW_NULL_ENVELOPE_SENDER) == 0:
         session_reject(s, 550, b"5.7.1 null sender not accepted")
         return
-    if size > 0 and s.params.has_size and <int64_t>s.params.size > size:
+    if size > 0 and s.params.has_size and s.params.size > <uint64_t>size:
         session_reject(s, 552, b"5.3.4 message size limit exceeded")
         return
     if path.null_path:
@@ -300,6 +306,9 @@ cdef void do_mail(session_t *s, slice_t args) noexcept nogil:
     else:
         s.mailfrom = arena_copy(&s.tx, path.whole)
     s.params.envid = arena_copy(&s.tx, s.params.envid)
+    if s.mailfrom.ptr == NULL or s.params.envid.ptr == NULL:    # else it would count as the null sender
+        session_reject(s, 452, b"4.3.1 out of memory")
+        return
     s.has_mail = True
     s.state = AT_MAILFROM_REPLY
     session_phase(s, HOOK_VALIDATE_MAILFROM, after_mail)
@@ -311,6 +320,7 @@ cdef void after_mail(session_t *s) noexcept nogil:
             session_reset(s)
             s.state = AT_AWAIT_MAILFROM
         return
+    s.discarded = session_discards(s)
     session_reply(s, b"250 2.0.0 MAIL FROM accepted")
     s.state = AT_AWAIT_RCPTTO
 
@@ -370,6 +380,9 @@ cdef void do_rcpt(session_t *s, slice_t args) noexcept nogil:
     if rc == EC_REFUSED and params.bad.len:
         session_bad(s, 555, b"5.5.4 unsupported RCPT TO parameter")
         return
+    if rc == EC_REFUSED and path.eightbit:
+        session_reject(s, 553, b"5.6.7 non-ASCII addresses are not taken here")
+        return
     if rc != EC_OK:
         session_bad(s, 501, b"5.5.2 RCPT TO syntax error")
         return
@@ -384,14 +397,17 @@ cdef void do_rcpt(session_t *s, slice_t args) noexcept nogil:
             r.address = completed(&s.tx, path.local, host_of(s))        # Postmaster, RFC 5321 4.5.1
     else:
         r.address = arena_copy(&s.tx, path.whole)
+    if params.orcpt.len:
+        r.orcpt = arena_copy(&s.tx, params.orcpt)
+    if r.address.ptr == NULL or (params.orcpt.len and r.orcpt.ptr == NULL):
+        session_reject(s, 452, b"4.3.1 out of memory")
+        return
     s.candidate = r
     if not may_relay(s, address_domain(r.address)):
         s.state = AT_RELAYING_DENIED
         session_reject(s, 550, b"5.7.1 relaying denied")
         s.state = AT_AWAIT_RCPTTO
         return
-    if params.orcpt.len:
-        r.orcpt = arena_copy(&s.tx, params.orcpt)
     r.notify = params.notify
     s.last_rcpt[0] = r
     s.state = AT_RCPTTO_REPLY
@@ -408,6 +424,7 @@ cdef void after_rcpt(session_t *s) noexcept nogil:
     if policy_said(s):
         s.last_rcpt[0] = NULL           # the candidate is out again
         return
+    s.candidate.discarded = session_discards(s)
     s.last_rcpt = &s.candidate.next
     s.rcpt_count += 1
     s.rcpts_in_all += 1
@@ -431,11 +448,13 @@ cdef void do_data(session_t *s, slice_t args) noexcept nogil:
 cdef void after_list(session_t *s) noexcept nogil:
     if policy_said(s):
         return
+    s.discarded |= session_discards(s)
     session_phase(s, HOOK_VALIDATE_RCPTTO_LIST_FINAL, after_list_final)
 
 
 cdef void after_list_final(session_t *s) noexcept nogil:
     if not policy_said(s):
+        s.discarded |= session_discards(s)
         transaction_data(s)
 
 

@@ -13,6 +13,7 @@ from pymomentum.core.loop.loop cimport loop_t
 from pymomentum.core.message.context cimport context_t
 from pymomentum.core.message.id cimport message_id_t
 from pymomentum.core.message.message cimport blob_t, ec_message_t
+from pymomentum.core.mime.overlay cimport overlay_t
 from pymomentum.core.net.address cimport ADDRESS_TEXT
 from pymomentum.core.net.listener cimport listener_t
 from pymomentum.core.net.stream cimport stream_t
@@ -46,7 +47,12 @@ cdef struct rcpt_t:             # arena of the transaction
     slice_t address             # local@domain
     slice_t orcpt
     uint32_t notify
-    int code                    # policy's answer for this one; 0: none
+    int code                    # policy refused this one; 0: no
+    slice_t text                # how
+    slice_t module              # and who; borrowed from the provider
+    overlay_t *overlay          # edits for this one; counted
+    bint discarded              # policy drops it, the client does not hear of it
+    bint bounced                # refused behind the body, when others were not: its sender is told by a bounce
     ec_message_t *message
 
 cdef struct session_t:
@@ -91,6 +97,9 @@ cdef struct session_t:
     arena_t tx
     context_t *mess_context
     bint has_mail
+    bint discarded              # the whole message
+    overlay_t *overlay          # edits for all recipients; counted
+    bint each                   # the phase in hand is about one recipient: `at`
     slice_t mailfrom
     smtp_mail_params_t params   # envid and auth point into tx
     rcpt_t *rcpts
@@ -106,6 +115,7 @@ cdef struct session_t:
     large_record_t large_record
     int data_error              # DATA_..., first thing wrong while reading
     message_id_t batch
+    message_id_t said           # id in the reply
     uint64_t body_seq
     spool_txn_t txn
     spool_meta_t *metas
@@ -119,6 +129,8 @@ cdef void session_reply(session_t *s, const char *text) noexcept nogil          
 cdef void session_reject(session_t *s, int code, const char *text) noexcept nogil  # reply "code text" and rejectlog
 cdef void session_bad(session_t *s, int code, const char *text) noexcept nogil     # counted: max_bad_commands
 cdef void session_log_rejection(session_t *s, int code, slice_t text) noexcept nogil
+cdef bint session_discards(session_t *s) noexcept nogil            # did the phase discard?  Logged then
+cdef void session_outdated(session_t *s) noexcept nogil            # 421 reconfig_message, and the end
 # Run hook; then s.after, at once or when the phase ends.
 cdef void session_phase(session_t *s, int hook, session_fn after) noexcept nogil
 cdef void session_resume(session_t *s) noexcept nogil              # a wait is over: consume what came meanwhile
@@ -127,6 +139,8 @@ cdef void session_abort(session_t *s) noexcept nogil               # now
 cdef void session_free(session_t *s) noexcept nogil                # once its stream is closed
 cdef void session_reset(session_t *s) noexcept nogil               # the transaction is over
 cdef void session_wait(session_t *s, uint64_t seconds) noexcept nogil
+# Edits, from MAIL FROM on: of the recipient in phases behind the body that run for each, of the whole message in all others.
+cdef overlay_t **session_overlay(session_t *s) noexcept nogil
 cdef slice_t session_hostname(session_t *s) noexcept nogil
 cdef const char *server_version() noexcept nogil                   # "0.1.0 r(...)"
 cdef const char *rfc_date(loop_t *loop) noexcept nogil             # of this second; valid until the next call

@@ -7,12 +7,12 @@ waits in `input`, bounded: above INPUT_MAX the session stops reading.
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
-from libc.string cimport memchr, memcpy, memset, strlen, strncpy
+from libc.string cimport memchr, memset, strlen, strncpy
 from libc.time cimport time_t
 
 from pymomentum.core.base.atomic cimport atomic_cas32
 from pymomentum.core.base.arena cimport arena_free, arena_reset
-from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_consume, buf_free, buf_t
+from pymomentum.core.base.buf cimport buf_add, buf_consume, buf_free, buf_t
 from pymomentum.core.base.cidr cimport sockaddr
 from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_node_t, list_remove
 from pymomentum.core.base.slice cimport slice_ieq, slice_make, slice_of, slice_t
@@ -21,11 +21,12 @@ from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.loop.limit cimport limit_give, limit_take
 from pymomentum.core.c.posix cimport posix_close, posix_write
 from pymomentum.core.c.uv cimport uv_tcp_getpeername, uv_tcp_getsockname
-from pymomentum.core.config.generation cimport (config_current, config_generation_t, config_listen_t, config_reception,
-                                                config_unref)
-from pymomentum.core.config.values cimport (OPT_BANNER_HOSTNAME, OPT_COMMAND_TIMEOUT, OPT_CONTEXT, OPT_DATA_TIMEOUT, OPT_HOSTNAME,
-                                            OPT_IDLE_TIME, OPT_LISTENER_SESSIONS, OPT_MAX_BAD_COMMANDS, OPT_MAX_COMMAND_LENGTH, OPT_SERVICE_SESSIONS, limit_ref_t,
-                                            opt_limit, opt_list, opt_list_t, opt_number,
+from pymomentum.core.config.generation cimport (config_current, config_generation_t, config_listen_t, config_number,
+                                                config_reception, config_unref)
+from pymomentum.core.config.values cimport (OPT_BANNER_HOSTNAME, OPT_COMMAND_TIMEOUT, OPT_CONTEXT, OPT_GENERATION_MAX_AGE, OPT_HOSTNAME,
+                                            OPT_IDLE_TIME, OPT_LISTENER_SESSIONS, OPT_MAX_BAD_COMMANDS, OPT_MAX_COMMAND_LENGTH,
+                                            OPT_RECONFIG_MESSAGE, OPT_SERVICE_SESSIONS, OPT_STARTTLS_INJECTION_POLICY,
+                                            STARTTLS_INJECTION_POLICY_REJECT, limit_ref_t, opt_limit, opt_list, opt_list_t, opt_number,
                                             opt_text)
 from pymomentum.core.log.record cimport log_rejection, rejection_t
 from pymomentum.core.loop.loop cimport (COUNT_INBOUND, COUNT_REJECTED, LOOP_DRAINING, LOOP_RUNNING, PLACE_SERVER, loop_at, loop_call,
@@ -34,12 +35,14 @@ from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.context cimport context_bytes, context_get, context_next, context_set, context_unref
 from pymomentum.core.message.id cimport message_id_new
 from pymomentum.core.message.message cimport blob_unref, message_free
+from pymomentum.core.mime.overlay cimport overlay_t, overlay_unref
 from pymomentum.core.net.address cimport address_port_text, address_text
 from pymomentum.core.net.listener cimport listener_conf, listener_start, listener_t
 from pymomentum.core.net.stream cimport (stream_close, stream_finish, stream_flush, stream_init, stream_open, stream_pending,
                                          stream_read_start, stream_read_stop, stream_t, stream_write)
 from pymomentum.core.spool.large cimport large_abandon
-from pymomentum.core.policy.phases cimport phase_abandon, phase_begin, phase_run, phase_t
+from pymomentum.core.policy.phases cimport (HOOK_CORE_SERVER_ESMTP_SESSION_ABORT, phase_abandon, phase_begin, phase_run, phase_t,
+                                            phase_tell)
 
 cdef extern from *:
     """
@@ -53,6 +56,7 @@ cdef enum:
     INPUT_MAX = 131072          # kept while parked; then the client waits
     OUTPUT_MAX = 65536          # replies a client may leave unread
     DRAIN_MS = 30000            # a closing session's last words
+    SWEEP_MS = 1000             # between two looks for sessions of an outdated configuration
 
 cdef struct server_loop_t:      # a loop's PLACE_SERVER
     loop_t *loop
@@ -60,6 +64,7 @@ cdef struct server_loop_t:      # a loop's PLACE_SERVER
     uint64_t date_second
     char date[64]
     post_t drain
+    timer_entry_t sweep         # set while there are sessions
 
 cdef void (*on_line)(session_t*, slice_t) noexcept nogil
 cdef size_t (*on_data)(session_t*, const char*, size_t) noexcept nogil
@@ -96,6 +101,10 @@ cdef const char *server_version() noexcept nogil:
     return version
 
 
+cdef overlay_t **session_overlay(session_t *s) noexcept nogil:
+    return &s.at.overlay if s.each else &s.overlay
+
+
 cdef slice_t session_hostname(session_t *s) noexcept nogil:
     cdef const slice_t *name = opt_text(s.values, OPT_BANNER_HOSTNAME)
     if name == NULL or name.len == 0:
@@ -107,8 +116,11 @@ cdef server_loop_t *server_loop(loop_t *loop) noexcept nogil:
     cdef server_loop_t *sl = <server_loop_t*>loop.places[PLACE_SERVER]
     if sl == NULL:
         sl = <server_loop_t*>calloc(1, sizeof(server_loop_t))
+        if sl == NULL:
+            return NULL
         sl.loop = loop
         list_init(&sl.sessions)
+        timer_init(&sl.sweep, on_sweep)
         loop.places[PLACE_SERVER] = sl
     return sl
 
@@ -133,12 +145,13 @@ cdef void turn_away(int fd, const char *text) noexcept nogil:
 cdef void session_accept(loop_t *loop, int fd, listener_t *door) noexcept nogil:
     cdef config_generation_t *g = config_current()
     cdef const config_listen_t *listen = listener_conf(door, g)
+    cdef server_loop_t *sl = server_loop(loop)
     cdef session_t *s = NULL
     if listen == NULL or loop.state != LOOP_RUNNING:
         turn_away(fd, b"421 4.3.2 Service shutting down\r\n")
     else:
         s = <session_t*>calloc(1, sizeof(session_t))
-        if s == NULL or stream_init(&s.stream, loop) != EC_OK:
+        if s == NULL or sl == NULL or stream_init(&s.stream, loop) != EC_OK:
             turn_away(fd, b"421 4.3.2 out of memory\r\n")
             free(s)
             s = NULL
@@ -154,7 +167,9 @@ cdef void session_accept(loop_t *loop, int fd, listener_t *door) noexcept nogil:
     s.door = door
     timer_init(&s.timer, on_timeout)
     list_init(&s.node)
-    list_append(&server_loop(loop).sessions, &s.node)
+    if list_empty(&sl.sessions):
+        loop_timer_set(loop, &sl.sweep, SWEEP_MS)
+    list_append(&sl.sessions, &s.node)
     loop.counters[COUNT_INBOUND] += 1
     s.phase.loop = loop
     s.phase.owner = s
@@ -168,14 +183,16 @@ cdef void session_accept(loop_t *loop, int fd, listener_t *door) noexcept nogil:
     open_session(s)
 
 
-cdef void configured_context(session_t *s) noexcept nogil:
-    """What `context` of the scopes that apply says of this client."""
+cdef bint configured_context(session_t *s) noexcept nogil:
+    """What `context` of the scopes that apply says of this client.  All of it or, without memory, no session."""
     cdef const opt_list_t *pairs = opt_list(s.values, OPT_CONTEXT)
     cdef size_t i = 0
     while pairs != NULL and i + 1 < pairs.n:
-        context_set(&s.context, pairs.items[i], pairs.items[i + 1])
+        if context_set(&s.context, pairs.items[i], pairs.items[i + 1]) != EC_OK:
+            return False
         i += 2
     s.can_relay = slice_ieq(context_get(s.context, slice_of(b"can_relay")), slice_of(b"true"))
+    return True
 
 
 cdef bint count_in(session_t *s) noexcept nogil:
@@ -207,7 +224,10 @@ cdef void open_session(session_t *s) noexcept nogil:
     address_port_text(<sockaddr*>&s.peer, s.peer_text)
     address_port_text(<sockaddr*>&s.local, s.local_text)
     s.values = config_reception(s.generation, s.listen, <sockaddr*>&s.peer)
-    configured_context(s)
+    if not configured_context(s):
+        session_reject(s, 421, b"4.3.0 out of memory")
+        session_end(s)
+        return
     session_wait(s, opt_number(s.values, OPT_COMMAND_TIMEOUT))
     most = opt_number(s.values, OPT_LISTENER_SESSIONS)
     s.counted = limit_take(&s.door.sessions, most if most > 0 else -1)
@@ -267,7 +287,11 @@ cdef void session_reset(session_t *s) noexcept nogil:
     while r != NULL:
         if r.message != NULL:
             message_free(r.message)
+        overlay_unref(r.overlay)
         r = r.next
+    overlay_unref(s.overlay)
+    s.overlay = NULL
+    s.each = False
     context_unref(s.mess_context)
     s.mess_context = NULL
     blob_unref(s.blob)
@@ -276,6 +300,7 @@ cdef void session_reset(session_t *s) noexcept nogil:
         large_abandon(s.large)
         s.large = NULL
     s.has_mail = False
+    s.discarded = False
     s.in_data = False
     s.rcpts = NULL
     s.candidate = NULL
@@ -318,12 +343,15 @@ cdef void on_read(stream_t *st, const char *p, size_t n) noexcept nogil:
             s.half = True               # it may have closed its side only: the reply still goes out
         else:
             s.gone = True
+            if not s.ending:
+                phase_abandon(&s.phase)
+                phase_tell(&s.phase, HOOK_CORE_SERVER_ESMTP_SESSION_ABORT)
             session_abort(s)
         return
     if s.ending:
         return
     if s.parked or s.feeding or s.input.len:
-        buf_add(&s.input, p, n)
+        keep_input(s, p, n)
         if s.input.len > INPUT_MAX and s.parked:
             stream_read_stop(st)
         if not s.parked and not s.feeding:
@@ -334,9 +362,24 @@ cdef void on_read(stream_t *st, const char *p, size_t n) noexcept nogil:
     s.feeding = False
     if s.stream.closing:
         return
-    if used < n and not s.ending and not s.drop_input:
-        buf_add(&s.input, p + used, n - used)
+    if used < n and not s.ending:
+        if s.drop_input:
+            injected(s)
+        else:
+            keep_input(s, p + used, n - used)
     stream_flush(st)
+
+
+cdef void keep_input(session_t *s, const char *p, size_t n) noexcept nogil:
+    if buf_add(&s.input, p, n) != EC_OK:
+        session_abort(s)                # with a hole in it the rest would mean something else
+
+
+cdef void injected(session_t *s) noexcept nogil:
+    """Bytes behind STARTTLS, sent in clear, are void (RFC 3207 4.2)."""
+    if s.state != AT_SETUP and opt_number(s.values, OPT_STARTTLS_INJECTION_POLICY) == STARTTLS_INJECTION_POLICY_REJECT:
+        s.state = AT_SETUP
+        session_log_rejection(s, 503, slice_of(b"5.5.1 commands behind STARTTLS dropped"))
 
 
 cdef size_t consume(session_t *s, const char *p, size_t n) noexcept nogil:
@@ -400,6 +443,9 @@ cdef void session_resume(session_t *s) noexcept nogil:
         if s.stream.closing:
             return
         buf_consume(&s.input, used)
+        if s.input.len and s.drop_input:
+            injected(s)
+            s.input.len = 0
         if used == 0:
             break
     s.feeding = False
@@ -440,6 +486,8 @@ cdef void session_phase(session_t *s, int hook, session_fn after) noexcept nogil
 cdef void session_reply(session_t *s, const char *text) noexcept nogil:
     stream_write(&s.stream, text, strlen(text))
     stream_write(&s.stream, b"\r\n", 2)
+    if s.stream.failed:
+        session_abort(s)                # the client would take the next reply for this one
 
 
 cdef void pairs(slice_t bytes, buf_t *out) noexcept nogil:
@@ -507,6 +555,15 @@ cdef void session_reject(session_t *s, int code, const char *text) noexcept nogi
     session_log_rejection(s, code, slice_of(line + 4))
 
 
+cdef bint session_discards(session_t *s) noexcept nogil:
+    if not s.phase.discard:
+        return False
+    s.loop.counters[COUNT_REJECTED] += 1
+    session_log_rejection(s, s.phase.code, slice_of(s.phase.text))
+    s.phase.code = 0
+    return True
+
+
 cdef void session_bad(session_t *s, int code, const char *text) noexcept nogil:
     """A command that is wrong in form or order; too many of them end the session."""
     cdef int64_t most = opt_number(s.values, OPT_MAX_BAD_COMMANDS)
@@ -517,6 +574,53 @@ cdef void session_bad(session_t *s, int code, const char *text) noexcept nogil:
         session_end(s)
 
 
+# ---- outdated configurations -------------------------------------------------------
+
+cdef void session_outdated(session_t *s) noexcept nogil:
+    cdef const slice_t *text = opt_text(s.values, OPT_RECONFIG_MESSAGE)
+    cdef char line[600]
+    if s.stream.handshaking:            # there is no way to say it
+        session_abort(s)
+        return
+    if text != NULL and text.len:
+        snprintf(line, sizeof(line), b"421 %.*s", <int>text.len, text.ptr)
+    else:
+        snprintf(line, sizeof(line), b"421 4.3.2 Reconfiguration in progress")
+    session_reply(s, line)
+    session_end(s)
+
+
+cdef inline session_t *session_at(list_node_t *node) noexcept nogil:
+    cdef session_t *s = NULL
+    return <session_t*>(<char*>node - (<char*>&s.node - <char*>s))
+
+
+cdef void on_sweep(timer_entry_t *t) noexcept nogil:
+    """Sessions stand in the order they came, so those of older generations stand first."""
+    cdef server_loop_t *sl = NULL
+    cdef list_node_t *node
+    cdef session_t *s
+    cdef config_generation_t *g
+    cdef int64_t most
+    sl = <server_loop_t*>(<char*>t - (<char*>&sl.sweep - <char*>sl))
+    if list_empty(&sl.sessions):
+        return
+    loop_timer_set(sl.loop, &sl.sweep, SWEEP_MS)
+    node = sl.sessions.next
+    if session_at(node).generation.number == config_number():
+        return
+    g = config_current()
+    most = opt_number(g.globals, OPT_GENERATION_MAX_AGE) * 1000
+    while node != &sl.sessions:
+        s = session_at(node)
+        node = node.next
+        if s.generation.number == g.number or <int64_t>(sl.loop.now_ms - s.generation.outdated_ms) < most:
+            break
+        if not s.ending and not s.committing:       # the reply to what is being written comes first
+            session_outdated(s)
+    config_unref(g)
+
+
 # ---- the end of the server ---------------------------------------------------------
 
 cdef void on_drain_all(post_t *p) noexcept nogil:
@@ -524,22 +628,17 @@ cdef void on_drain_all(post_t *p) noexcept nogil:
     cdef server_loop_t *sl = NULL
     cdef list_node_t *node
     cdef list_node_t *next
-    cdef session_t *s = NULL
+    cdef session_t *s
     sl = <server_loop_t*>(<char*>p - (<char*>&sl.drain - <char*>sl))
     atomic_cas32(&sl.loop.state, LOOP_RUNNING, LOOP_DRAINING)
     node = sl.sessions.next
     while node != &sl.sessions:
         next = node.next
-        s = <session_t*>(<char*>node - session_node_at())
+        s = session_at(node)
         if not s.has_mail and not s.ending and not s.parked:
             session_reply(s, b"421 4.3.2 Service shutting down")
             session_end(s)
         node = next
-
-
-cdef inline size_t session_node_at() noexcept nogil:
-    cdef session_t *s = NULL
-    return <size_t>(<char*>&s.node - <char*>s)
 
 
 def drain():
