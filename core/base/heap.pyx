@@ -41,7 +41,7 @@ cdef int heap_insert(heap_t *h, uint64_t key, void *item) noexcept nogil:
     cdef heap_slot_t *slots
     cdef size_t cap
     if h.len == h.cap:
-        cap = h.cap * 2 if h.cap else 8
+        cap = h.cap + (h.cap // 4 if h.cap > 16 else 4)      # a million queued messages pay for what is spare
         slots = <heap_slot_t*>realloc(h.slots, cap * sizeof(heap_slot_t))
         if slots == NULL:
             return EC_NOMEM

@@ -391,9 +391,9 @@ cdef void show_message(buf_t *b, ec_message_t *m) noexcept nogil:
     num(b, b"created", m.created_us // 1000000)
     num(b, b"next_attempt", m.next_attempt)
     num(b, b"retries", m.retries)
-    num(b, b"size", m.body_size)
     txt(b, b"code", slice_of(m.code) if m.code != NULL else slice_make(NULL, 0))
     if m.env != NULL:
+        num(b, b"size", m.env.body_size)
         txt(b, b"sender", m.env.mailfrom)
         txt(b, b"recipient", m.env.rcptto)
         txt(b, b"peer", m.env.peer)

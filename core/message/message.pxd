@@ -41,6 +41,7 @@ cdef struct envelope_t:         # one allocation; rebuilt from the spool after a
     message_id_t batch
     message_id_t conn
     uint8_t method              # recv_method_t
+    uint64_t body_size          # as it is sent, edits and all; wire form: dots stuffed, without the final dot
     slice_t mailfrom            # without <>; empty: null sender
     slice_t rcptto
     slice_t peer                # address text, "unknown" where there is none
@@ -55,26 +56,23 @@ cdef struct envelope_t:         # one allocation; rebuilt from the spool after a
     slice_t overlay             # edits of header and body, encoded (core/mime/overlay.pxd); empty: sent as received
     slice_t refusal             # policy refused this recipient behind the body: it is bounced with these words, never delivered
 
-cdef struct ec_message_t:
-    list_node_t node            # in an active queue; free for its owner elsewhere
+cdef struct ec_message_t:        # 104 bytes, for it stays when all else has left memory
+    list_node_t node            # in an active queue; in a delayed one its first bytes are the heap's index; else its owner's
     message_id_t id
     uint64_t seq                # spool sequence; 0: not spooled
     uint64_t body_seq
-    uint64_t body_size          # as it is sent, edits and all; wire form: dots stuffed, without the final dot
     uint64_t created_us         # wall clock
     uint32_t next_attempt       # unix seconds; 0: now
-    uint32_t heap_index
     uint32_t meta               # spool handles
     uint32_t state
     uint32_t body
     uint32_t flags
     uint16_t retries            # attempts that failed
     uint16_t binding            # slot
-    uint32_t version            # of the newest state
     void *domain                # domain_record_t
     envelope_t *env             # NULL: swapped out
     blob_t *blob                # as received; NULL: swapped out, or large
-    char *code                  # last response, NUL-terminated; NULL: none
+    const char *code            # last response, NUL-terminated, shared by all that have the same; NULL: none
 
 
 cdef blob_t *blob_new(size_t cap, uint32_t off) noexcept nogil          # NULL: no memory

@@ -10,6 +10,7 @@ from libc.string cimport memcpy, memmove, memset
 
 from pymomentum.core.base.atomic cimport atomic_add32, atomic_add64, atomic_load64
 from pymomentum.core.base.buf cimport buf_add, buf_t
+from pymomentum.core.base.word cimport word_ref, word_unref
 from pymomentum.core.base.list cimport list_init
 from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_CORRUPT, EC_NOMEM, EC_OK
@@ -155,7 +156,7 @@ cdef void message_swap_out(ec_message_t *m) noexcept nogil:
 
 cdef void message_free(ec_message_t *m) noexcept nogil:
     message_swap_out(m)
-    free(m.code)
+    word_unref(m.code)
     free(m)
     atomic_add64(&messages, -1)
 
@@ -232,7 +233,7 @@ cdef int meta_encode(ec_message_t *m, buf_t *out) noexcept nogil:
     f.conn_pid = e.conn.pid
     f.conn_counter = e.conn.counter
     f.created_us = m.created_us
-    f.body_size = m.body_size
+    f.body_size = e.body_size
     f.flags = m.flags & ~<uint32_t>(MSG_SPOOLED | MSG_SWAPPING | MSG_STATE_PENDING | MSG_GONE)
     f.next_attempt = m.next_attempt
     f.retries = m.retries
@@ -289,7 +290,7 @@ cdef int meta_decode(slice_t bytes, ec_message_t *m) noexcept nogil:
     e.conn.pid = f.conn_pid
     e.conn.counter = f.conn_counter
     m.created_us = f.created_us
-    m.body_size = f.body_size
+    e.body_size = f.body_size
     m.flags = f.flags | (m.flags & (MSG_SPOOLED | MSG_SWAPPING | MSG_STATE_PENDING))
     if m.retries == 0:
         m.retries = f.retries
@@ -330,17 +331,14 @@ cdef int state_decode(slice_t bytes, ec_message_t *m, slice_t *binding) noexcept
 
 
 cdef int message_set_code(ec_message_t *m, slice_t code) noexcept nogil:
-    cdef char *p
+    cdef const char *word
     if m.code != NULL and code.ptr == m.code:       # what it holds already is still being read
         return EC_OK
-    p = <char*>malloc(code.len + 1)
-    if p == NULL:
+    word = word_ref(code)
+    if word == NULL:
         return EC_NOMEM
-    if code.len:
-        memcpy(p, code.ptr, code.len)
-    p[code.len] = 0
-    free(m.code)
-    m.code = p
+    word_unref(m.code)
+    m.code = word
     return EC_OK
 
 

@@ -307,7 +307,7 @@ cdef ec_message_t *report_of(bounce_t *b) noexcept nogil:
     r.env = envelope_copy(&e)
     r.blob = blob_new(text.len, 0)
     if rc == EC_OK and r.env != NULL and r.blob != NULL and blob_add(r.blob, text.ptr, text.len) == EC_OK:
-        r.body_size = r.blob.len
+        r.env.body_size = r.blob.len
         if b.quoted != BOUNCES_INLINE_ORIGINAL_NONE:
             r.flags = b.cause.flags & (BODY_8BIT | BODY_UNCLEAN)
         r.body_seq = spool_take_seq(spool_main(), 2)

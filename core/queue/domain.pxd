@@ -85,6 +85,7 @@ cdef struct queue_loop_t:       # a loop's PLACE_QUEUE
     config_generation_t *generation     # the current one as of this iteration; pinned
     hash_t domains
     hash_t routes               # route_key_t -> route_t
+    list_node_t waking          # routes whose hungry queues are being called
     uint64_t swept_ms
     uint64_t seed               # of host choices
     domain_t *dirty

@@ -35,6 +35,7 @@ cdef queue_loop_t *queue_loop(loop_t *loop) noexcept nogil:
         loop.places[PLACE_QUEUE] = calloc(1, sizeof(queue_loop_t))
         if loop.places[PLACE_QUEUE] != NULL:
             (<queue_loop_t*>loop.places[PLACE_QUEUE]).loop = loop
+            list_init(&(<queue_loop_t*>loop.places[PLACE_QUEUE]).waking)
     return <queue_loop_t*>loop.places[PLACE_QUEUE]
 
 
@@ -162,7 +163,7 @@ cdef mail_queue_t *domain_queue(domain_t *d, uint16_t binding) noexcept nogil:
 
 cdef inline size_t heap_index_at() noexcept nogil:
     cdef ec_message_t *m = NULL
-    return <size_t>(<char*>&m.heap_index - <char*>m)
+    return <size_t>(<char*>&m.node - <char*>m)
 
 
 cdef void domain_touch(domain_t *d) noexcept nogil:

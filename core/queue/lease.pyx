@@ -23,11 +23,8 @@ from pymomentum.core.message.message cimport ec_message_t, same_content
 from .domain cimport (WAIT_MESSAGES, WAIT_SUSPENDED, domain_t, domain_touch, mail_queue_t, message_resident, queue_of,
                       queue_remove_active)
 from .outcome cimport message_fail, message_lost, message_settle
-from .route cimport route_fed, route_next, route_t
+from .route cimport route_abandoned, route_next, route_t
 from .swap cimport swap_in
-
-cdef enum:
-    WAKE = 100                  # hungry queues told at once that a route has no connection left
 
 cdef bint remote = False
 cdef const char *EXPIRED = b"554 5.4.5 [internal] Delivery not attempted (message expired)"
@@ -300,19 +297,6 @@ cdef void on_gone(post_t *p) noexcept nogil:
     l.granted(l)
 
 
-cdef void touch_hungry(route_t *r) noexcept nogil:
-    """The last shared connection went: those that counted on it look for themselves, a few now, the rest with them."""
-    cdef mail_queue_t *q = NULL
-    cdef size_t at = <size_t>(<char*>&q.hungry - <char*>q)
-    cdef int n
-    for n in range(WAKE):
-        if list_empty(&r.hungry):
-            return
-        q = <mail_queue_t*>(<char*>r.hungry.next - at)
-        route_fed(q)
-        domain_touch(q.domain)
-
-
 cdef void on_left(post_t *p) noexcept nogil:
     """On the queue's loop: out of every list of it.  A wake that is on its way arrives before `gone`."""
     cdef lease_t *l = NULL
@@ -324,7 +308,7 @@ cdef void on_left(post_t *p) noexcept nogil:
     domain_touch(l.queue.domain)
     l.route.connections -= 1
     if l.route.connections == 0:
-        touch_hungry(l.route)
+        route_abandoned(l.queue.domain.loop, l.route)
     if lease_is_remote(l):
         l.leave.fn = on_gone
         loop_post(l.loop, &l.leave)

@@ -36,7 +36,7 @@ from .host cimport choice_t, host_choose, host_excuse, host_failures, host_prohi
 from .lease cimport lease_switch, lease_t, lease_wake
 from .outcome cimport message_fail
 from .permit cimport permit_give, permit_t, permit_take
-from .route cimport route_hungry, route_t, split_port
+from .route cimport route_hungry, route_t, routes_wake, split_port
 
 cdef enum:
     RUN = 1000                  # messages moved or failed per run
@@ -122,11 +122,13 @@ def refresh():
 
 cdef void run_dirty(loop_t *loop) noexcept nogil:
     cdef queue_loop_t *ql = queue_loop(loop)
-    cdef domain_t *d = ql.dirty
+    cdef domain_t *d
     cdef domain_t *next
     if ql.generation.number != config_number():
         config_unref(ql.generation)
         ql.generation = config_current()
+    routes_wake(loop)
+    d = ql.dirty
     ql.dirty = NULL
     while d != NULL:
         next = d.next_dirty

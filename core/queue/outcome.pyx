@@ -78,10 +78,9 @@ cdef void save_state(loop_t *loop, ec_message_t *m, slice_t binding) noexcept no
         st = spool_state_new(<uint32_t>b.len)
         if st != NULL:
             memcpy(st.bytes, b.ptr, b.len)
-            m.version += 1
             st.loop = loop
             st.seq = m.seq
-            st.version = m.version
+            st.version = m.retries      # of equal ones the later written counts
             st.meta = m.meta
             st.old = m.state
             st.owner = m
@@ -150,7 +149,7 @@ cdef void message_settle(mail_queue_t *q, ec_message_t *m, int outcome, const at
         last.text = slice_of(MAX_TIME if age >= opt_number(q.values, OPT_MESSAGE_EXPIRATION) else MAX_RETRIES)
         permanent(q, m, &last)
         return
-    m.retries += 1
+    m.retries += m.retries < 65535
     m.next_attempt = <uint32_t>(loop.wall_us // 1000000) + retry_delay(q.values, m.retries)
     if m.flags & MSG_SWEPT:
         m.flags &= ~<uint32_t>MSG_SWEPT

@@ -103,7 +103,6 @@ cdef void on_recovered(void *ctx, recovered_t *f) noexcept nogil:
     m.meta = f.meta
     m.state = f.state
     m.body = f.body
-    m.version = <uint32_t>f.version
     m.flags |= MSG_SPOOLED
     if f.large:
         m.flags |= BODY_LARGE

@@ -19,6 +19,7 @@ cdef struct route_t:            # per loop
     route_key_t key
     list_node_t hungry          # queues with active mail whose best host this is
     list_node_t idle            # leases of any of them that rest
+    list_node_t waking          # in queue_loop_t.waking
     uint64_t failed_ms          # when it failed last, monotonic; 0: it answered since
     uint64_t used_ms
     uint32_t connect_us         # decayed averages
@@ -36,5 +37,8 @@ cdef void route_hungry(route_t *r, mail_queue_t *q) noexcept nogil          # li
 cdef void route_fed(mail_queue_t *q) noexcept nogil                         # listed no more
 # The next queue, other than `own`, that a connection made for `own` may serve; NULL: none.
 cdef mail_queue_t *route_next(route_t *r, mail_queue_t *own) noexcept nogil
+# Its last connection went: the queues that counted on it are called, a bounded number per iteration.
+cdef void route_abandoned(loop_t *loop, route_t *r) noexcept nogil
+cdef void routes_wake(loop_t *loop) noexcept nogil          # once per iteration
 # host[:port], [v6]:port; a bare v6 address has no port.
 cdef void split_port(slice_t text, slice_t *name, slice_t *port) noexcept nogil

@@ -16,7 +16,10 @@ from pymomentum.core.base.status cimport EC_OK
 from pymomentum.core.config.generation cimport config_current, config_generation_t, config_unref
 from pymomentum.core.config.values cimport (OPT_ADDRESS_METRICS_CLEANSE_INTERVAL, OPT_ADDRESS_METRICS_LIFETIME,
                                             OPT_MAX_OUTBOUND_CONNECTIONS, OPT_SUSPEND_DELIVERY, opt_number)
-from .domain cimport queue_loop, queue_loop_t
+from .domain cimport domain_touch, queue_loop, queue_loop_t
+
+cdef enum:
+    WAKE = 200                  # queues called per iteration
 
 
 cdef void fill(route_key_t *k, uint16_t binding, const mx_address_t *a, uint32_t port) noexcept nogil:
@@ -49,7 +52,7 @@ cdef void sweep(loop_t *loop) noexcept nogil:
         r = <route_t*>hash_next(&ql.routes, &cursor)
         if r == NULL:
             return
-        if r.connections == 0 and list_empty(&r.hungry) and loop.now_ms - r.used_ms > life:
+        if r.connections == 0 and list_empty(&r.hungry) and list_empty(&r.waking) and loop.now_ms - r.used_ms > life:
             hash_del(&ql.routes, slice_make(<char*>&r.key, sizeof(r.key)))
             free(r.refusal)
             free(r)
@@ -67,6 +70,7 @@ cdef route_t *route_make(loop_t *loop, uint16_t binding, const mx_address_t *a, 
     fill(&r.key, binding, a, port)
     list_init(&r.hungry)
     list_init(&r.idle)
+    list_init(&r.waking)
     r.used_ms = loop.now_ms
     if hash_put(&queue_loop(loop).routes, slice_make(<char*>&r.key, sizeof(r.key)), r) != EC_OK:
         free(r)
@@ -95,6 +99,28 @@ cdef void route_hungry(route_t *r, mail_queue_t *q) noexcept nogil:
 cdef void route_fed(mail_queue_t *q) noexcept nogil:
     list_remove(&q.hungry)
     q.hungry_in = NULL
+
+
+cdef void route_abandoned(loop_t *loop, route_t *r) noexcept nogil:
+    if list_empty(&r.waking) and not list_empty(&r.hungry):
+        list_append(&queue_loop(loop).waking, &r.waking)
+
+
+cdef void routes_wake(loop_t *loop) noexcept nogil:
+    cdef queue_loop_t *ql = queue_loop(loop)
+    cdef route_t *r = NULL
+    cdef mail_queue_t *q = NULL
+    cdef size_t route_at = <size_t>(<char*>&r.waking - <char*>r), queue_at = <size_t>(<char*>&q.hungry - <char*>q)
+    cdef int left = WAKE
+    while left and not list_empty(&ql.waking):
+        r = <route_t*>(<char*>ql.waking.next - route_at)
+        while left and r.connections == 0 and not list_empty(&r.hungry):
+            q = <mail_queue_t*>(<char*>r.hungry.next - queue_at)
+            route_fed(q)
+            domain_touch(q.domain)
+            left -= 1
+        if left:                            # all are called, or one of them has a connection for the others
+            list_remove(&r.waking)
 
 
 cdef bint may_take(mail_queue_t *q, mail_queue_t *own) noexcept nogil:

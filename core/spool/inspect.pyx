@@ -137,7 +137,7 @@ def describe(bytes meta not None, bytes state not None=b""):
             "id": id_text(m.id), "id_parts": id_parts(m.id), "batch": id_parts(m.env.batch), "conn": id_parts(m.env.conn),
             "created": m.created_us / 1e6, "next_attempt": m.next_attempt, "retries": m.retries, "method": m.env.method,
             "peer": text(m.env.peer), "sender": text(m.env.mailfrom), "recipient": text(m.env.rcptto),
-            "code": m.code.decode("utf-8", "replace") if m.code != NULL else "", "size": m.body_size,
+            "code": m.code.decode("utf-8", "replace") if m.code != NULL else "", "size": m.env.body_size,
             "binding": text(binding)}
     finally:
         message_free(m)

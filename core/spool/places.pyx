@@ -3,7 +3,7 @@
 The flusher and recovery make, move and drop them; pool threads that read a
 message back look them up.  A dropped place lowers its segment's live count.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 
 from pymomentum.core.base.atomic cimport atomic_add64
@@ -31,7 +31,7 @@ cdef uint32_t place_new(spool_t *s, uint32_t segment, uint32_t offset, uint32_t 
     pthread_mutex_lock(&s.places_lock)
     if s.places_free:
         handle = s.places_free
-        s.places_free = at(s, handle).refs
+        s.places_free = at(s, handle).length
     else:
         if s.places_used == 0:
             s.places_used = 1           # handle 0 is none
@@ -43,10 +43,10 @@ cdef uint32_t place_new(spool_t *s, uint32_t segment, uint32_t offset, uint32_t 
             s.places_used += 1
     if handle:
         p = at(s, handle)
-        p.segment = segment + 1
+        p.segment = <uint16_t>(segment + 1)
         p.offset = offset
         p.length = length
-        p.refs = refs
+        p.refs = <uint16_t>refs
         count(s, segment, length, 1)
     pthread_mutex_unlock(&s.places_lock)
     return handle
@@ -74,7 +74,7 @@ cdef bint place_drop(spool_t *s, uint32_t handle) noexcept nogil:
             last = True
             count(s, p.segment - 1, p.length, -1)
             p.segment = 0
-            p.refs = s.places_free
+            p.length = s.places_free
             s.places_free = handle
     pthread_mutex_unlock(&s.places_lock)
     return last
@@ -88,7 +88,7 @@ cdef bint place_move(spool_t *s, uint32_t handle, uint32_t source, uint32_t old_
     p = at(s, handle)
     if p.segment == source + 1 and p.offset == old_offset:
         count(s, source, p.length, -1)
-        p.segment = segment + 1
+        p.segment = <uint16_t>(segment + 1)
         p.offset = offset
         count(s, segment, p.length, 1)
         moved = True

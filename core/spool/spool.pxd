@@ -12,7 +12,8 @@ from pymomentum.core.loop.post cimport post_t
 cdef enum:
     PLACE_PAGE = 65536
     PLACE_PAGES = 4096
-    SEGMENTS = 65536
+    SEGMENTS = 65535
+    RECIPIENTS = 65535          # of one transaction
 
 cdef enum segment_state_t:
     SEGMENT_OPEN                # being written
@@ -39,11 +40,12 @@ cdef struct segment_t:
     segment_t *next             # oldest first within its kind
 
 # Where a live record lies.  Handle 0 is none.  Owned by the flusher, read under places_lock.
+# Three of them per queued message: every byte counts.
 cdef struct place_t:
-    uint32_t segment            # index in segments, 0: free
     uint32_t offset
-    uint32_t length             # of the payload
-    uint32_t refs               # bodies: recipients that still need it; free: next free handle
+    uint32_t length             # of the payload; free: next free handle
+    uint16_t segment            # index in segments + 1, 0: free
+    uint16_t refs               # bodies: recipients that still need it
 
 ctypedef void (*spool_done_fn)(spool_txn_t *t, int rc) noexcept nogil
 

@@ -285,6 +285,8 @@ cdef int hot_batch(spool_t *s, spool_txn_t *txns, spool_txn_t **rest, spool_stat
     end = states_part(first, &need)
     need = plus(plus(need, need_of_ids(tombs)), need_of_ids(aborts))
     if t != NULL:
+        if t.metas_count > RECIPIENTS:
+            return EC_LIMIT
         one = need_of_txn(t)
         if not fits(s, plus(need, one)):
             one.bytes += 2 * sizeof(record_header_t)
@@ -304,6 +306,8 @@ cdef int hot_batch(spool_t *s, spool_txn_t *txns, spool_txn_t **rest, spool_stat
             or write_states(s, &b, first, end) != EC_OK:
         return EC_IO
     while t != NULL:
+        if t.metas_count > RECIPIENTS:
+            break
         one = need_of_txn(t)
         if b.at + block_up(b.length + one.bytes) + index_space(b.seg, one.entries, 0) > b.seg.size \
                 or (b.length + one.bytes > BATCH_BYTES and t != txns):

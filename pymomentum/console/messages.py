@@ -17,7 +17,7 @@ def details_text(message):
             ("Sender", message["sender"]),
             ("Recipient", message["recipient"]),
             ("Code", message["code"]),
-            ("Size", message["size"]))
+            ("Size", message.get("size", "unknown")))
     lines = [f"Message: {message['id']}", "Message Type: full message"]
     lines += [f"{label:>22}: {value}".rstrip() for label, value in rows]
     return "\n".join(lines) + "\n"

@@ -152,7 +152,7 @@ cdef void send_mail(client_t *c, uint32_t which) noexcept nogil:
     n = 1
     tail[0] = c'>'
     if c.extensions & EXT_SIZE:
-        n += snprintf(tail + n, sizeof(tail) - n, b" SIZE=%llu", <unsigned long long>m.body_size)
+        n += snprintf(tail + n, sizeof(tail) - n, b" SIZE=%llu", <unsigned long long>m.env.body_size)
     if c.extensions & EXT_8BITMIME and m.flags & BODY_8BIT and opt_number(c.values, OPT_SEND_8BITMIME) == SEND_8BITMIME_IFAVAILABLE:
         n += snprintf(tail + n, sizeof(tail) - n, b" BODY=8BITMIME")
     n += snprintf(tail + n, sizeof(tail) - n, b"\r\n")
@@ -309,7 +309,7 @@ cdef void on_chunk(void *owner, int rc) noexcept nogil:
         if m.flags & BODY_UNCLEAN:
             end_encoded(c)
         t.body_sent = True
-        t.bytes = m.body_size
+        t.bytes = m.env.body_size
         client_expect(c, EXPECT_DOT, c.now, NULL)
         client_stage(c, STAGE_CONFIRMATION, opt_number(c.values, OPT_BODY_TIMEOUT))
         send_dot(c)

@@ -375,7 +375,7 @@ cdef int judge_edited(session_t *s, rcpt_t *r) noexcept nogil:
         data_scan_init(&scan)
         if data_scan_feed(&scan, buf_slice(&head), &piece) == EC_OK or data_scan_feed(&scan, rest, &piece) == EC_OK:
             rc = EC_REFUSED             # it would end before its end
-        m.body_size = head.len + rest.len + (s.large.tail if tail else 0)
+        m.env.body_size = head.len + rest.len + (s.large.tail if tail else 0)
         m.flags = (m.flags & ~<uint32_t>0xff) | flags_of(scan.flags) | (flags_of(s.scan.flags) if tail else 0)
     buf_free(&head)
     return rc
@@ -404,9 +404,11 @@ cdef int fill_message(session_t *s, rcpt_t *r, spool_meta_t *meta, buf_t *b) noe
         e.refusal = slice_make(refusal, snprintf(refusal, sizeof(refusal), b"%d %s", r.code, r.text.ptr))
     e.ret = slice_of(b"FULL" if s.params.ret == RET_FULL else (b"HDRS" if s.params.ret == RET_HDRS else b""))
     e.overlay = overlay_bytes(r.overlay)
+    e.body_size = body_size(s)
     m.env = envelope_copy(&e)
+    if m.env == NULL:
+        return EC_LIMIT
     if r.overlay == NULL:
-        m.body_size = body_size(s)
         m.flags |= flags_of(s.scan.flags)
     else:
         rc = judge_edited(s, r)
@@ -419,7 +421,7 @@ cdef int fill_message(session_t *s, rcpt_t *r, spool_meta_t *meta, buf_t *b) noe
     m.body_seq = s.body_seq
     m.seq = meta.seq
     buf_clear(b)
-    if m.env == NULL or meta_encode(m, b) != EC_OK:
+    if meta_encode(m, b) != EC_OK:
         return EC_LIMIT
     p = <char*>arena_alloc(&s.tx, b.len)
     if p == NULL:
