@@ -1,4 +1,5 @@
 """The server under measurement, on a folder of its own."""
+import collections
 import os
 import re
 import shutil
@@ -83,6 +84,12 @@ class Server:
                 return client.ask("summary", json=True)[0]
         except ConsoleError:
             return None
+
+    def deferrals(self):
+        """What the mainlog gives as reasons, each with how many messages it kept back."""
+        with open(f"{self.folder}/mainlog.ec") as f:
+            fields = (line.rstrip("\n").split("@") for line in f)
+            return collections.Counter(words[-1] for words in fields if words[4] == "T")
 
     def count(self, name):
         return (self.counters() or {}).get(name, 0)

@@ -14,6 +14,7 @@ from tests.harness.port import free_port
 CONFIG = """
 server:
   server-count: 1
+  receive-buffer-size: 8388608
   ip-address: 127.0.0.1@{port}
   do-ip6: no
   username: ""

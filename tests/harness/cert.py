@@ -1,5 +1,7 @@
 """Self-signed certificates, made on the fly by the openssl command."""
+import atexit
 import functools
+import shutil
 import ssl
 import subprocess
 import tempfile
@@ -10,6 +12,7 @@ from pathlib import Path
 def certificate(name="localhost"):
     """Paths (certificate, key) for a host name; made once per process."""
     folder = Path(tempfile.mkdtemp(prefix="cert-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     cert, key = folder / "cert.pem", folder / "key.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
                     "-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}",

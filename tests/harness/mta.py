@@ -153,7 +153,7 @@ class Mta:
                 [sys.executable, "-X", "faulthandler", "-m", "pymomentum.server", "-c", self.path], cwd=ROOT,
                 env={**os.environ, **self.env}, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
         self.starts += 1
-        until(lambda: b"ready" in self.output()[at:] or self.process.poll() is not None, 30, "server ready")
+        until(lambda: b"ready" in self.output()[at:].splitlines() or self.process.poll() is not None, 30, "server ready")
         assert self.process.poll() is None, self.output().decode("utf-8", "replace")
         return self
 
