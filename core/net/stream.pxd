@@ -31,6 +31,7 @@ cdef struct stream_t:
     bint closing
     bint closed                 # libuv is done with it
     bint eof
+    bint reset                  # it was not the peer's orderly end
     bint handshaking
     bint close_after            # close when all is written
     bint failed                 # no memory for a write: nothing behind it is written, the owner is to close

@@ -89,6 +89,7 @@ cdef void on_uv_read(uv_stream_t *h, ssize_t n, const uv_buf_t *b) noexcept nogi
     if n < 0:
         uv_read_stop(h)
         s.reading = False
+        s.reset = n != UV_EOF
         deliver_eof(s)
     elif s.ssl != NULL:
         read_tls(s, b.base, n)

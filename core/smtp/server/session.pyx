@@ -339,8 +339,8 @@ cdef void on_read(stream_t *st, const char *p, size_t n) noexcept nogil:
     cdef session_t *s = <session_t*>st
     cdef size_t used
     if n == 0:
-        if s.committing:
-            s.half = True               # it may have closed its side only: the reply still goes out
+        if s.committing or (not st.reset and s.parked and (s.input.len or s.state == AT_BODY_ASYNC)):
+            s.half = True               # it may have closed its side only: replies to what it sent still go out
         else:
             s.gone = True
             if not s.ending:
@@ -453,9 +453,11 @@ cdef void session_resume(session_t *s) noexcept nogil:
         return
     if s.input.len == 0 and s.input.cap > 16384:
         buf_free(&s.input)
-    if not s.parked and not s.ending:
+    if not s.parked and not s.ending and not s.half:
         stream_read_start(&s.stream)
     stream_flush(&s.stream)
+    if s.half and not s.parked and not s.ending:
+        session_end(s)                  # that was all it sent
 
 
 # ---- phases ------------------------------------------------------------------------

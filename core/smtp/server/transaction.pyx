@@ -593,5 +593,3 @@ cdef void on_committed(spool_txn_t *t, int rc) noexcept nogil:
         refuse(s, 452, b"4.3.1 spool does not take mail now")
     if not s.stream.closing:
         session_resume(s)
-    if s.half and not s.stream.closing and not s.parked and not s.ending:
-        session_end(s)
