@@ -9,8 +9,12 @@ stamps=$root/build/stamps
 
 for_build="python3-venv python3-dev gcc libc6-dev pkg-config libuv1-dev libc-ares-dev libpcre2-dev libssl-dev
            libedit2 libcap2 ca-certificates"
-for_test="nsd swaks"
-for_bench="strace"
+for_postfix="libicu72 libdb5.3 libnsl2 libsasl2-2"             # it is unpacked, not installed
+for_test="nsd swaks libnet-ssleay-perl $for_postfix"
+for_bench="strace nsd $for_postfix"
+
+# tests mostly wait: more at a time than there are cores
+pytest="-q -n 6 --dist worksteal"
 
 has() { [ -e "$root/$1.py" ] || [ -d "$root/$1" ]; }
 
@@ -20,10 +24,10 @@ usage: ./build.sh WORD
 
   run                   build, then serve in the foreground by conf/default/ecelerity.conf
   build                 system packages, virtual environment, extensions, commands in .venv/bin
-  test [ARGS]           build, then run the tests; ARGS go to pytest
+  test [ARGS]           build, then run the tests, six at a time; ARGS go to pytest (-n 0: one at a time)
 EOF
     if has tests/demo; then echo "  demo [ARGS]           20,000 mails through a server, with a table at the end"; fi
-    if has tests/bench/__main__; then echo "  bench [ARGS]          measure"; fi
+    if has tests/bench/__main__; then echo "  bench [ARGS]          measure; --list names the rows, --peer postfix measures Postfix beside us"; fi
     echo "  fuzz [ARGS]           feed the parsers what nobody expects; --seconds N, --target NAME"
     if has tests/faults; then echo "  faults [ARGS]         kill, cut the power, fill the disk, many times"; fi
     cat <<EOF
@@ -138,9 +142,10 @@ debug() {
     shift
     cd "$root"
     # Python itself is not instrumented and keeps memory to its end
+    # shellcheck disable=SC2086
     LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libubsan.so)" \
         ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc UBSAN_OPTIONS=print_stacktrace=1 \
-        exec "$python" -m pytest -q "$@"
+        exec "$python" -m pytest $pytest "$@"
 }
 
 install_to() {
@@ -180,7 +185,7 @@ case $word in
     run) run "$@" ;;
     build) build ;;
     # shellcheck disable=SC2086
-    test) build $for_test; module pytest -q "$@" ;;
+    test) build $for_test; module pytest $pytest "$@" ;;
     fuzz) build; module tests.fuzz.run "$@" ;;
     debug) debug "$@" ;;
     install) install_to "$@" ;;

@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+from pathlib import Path
 
 from pymomentum import __version__, config, watch
 from pymomentum.console.listener import Listener
@@ -22,10 +23,10 @@ from pymomentum.core.log import writer as logs
 from pymomentum.core.loop import loop as loops
 from pymomentum.core.net import listener
 from pymomentum.core.policy import phases
-from pymomentum.core.queue import bounce, maintainer, restore, swap
+from pymomentum.core.queue import bounce, maintainer, memory, restore, swap
 from pymomentum.core.smtp import start as smtp
 from pymomentum.core.smtp.client import session as smtp_client
-from pymomentum.core.smtp.server import command, session
+from pymomentum.core.smtp.server import session
 from pymomentum.core.spool import large, recover, spool
 from pymomentum.errors import ConfigErrors, MomentumError
 from pymomentum.quarantine import Quarantine
@@ -68,7 +69,7 @@ class Server:
         session.identity(self.hostname, version)
         smtp_client.identity(self.hostname)
         bounce.identity(self.hostname)
-        command.memory_limit(self.memory_bytes(values["memory_hwm"]))
+        memory.limit(self.memory_bytes())
         flags = self.loaded.section("debug_flags")
         phases.suspend(flags["suspend"] == "random")
         smtp.attach(remote_leases=flags["lease"] == "remote")
@@ -94,15 +95,24 @@ class Server:
         return max(self.loaded.eventloops.values(), default=max(1, (os.cpu_count() or 1) * 3 // 4))
 
     @staticmethod
-    def memory_bytes(percent):
-        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        return int(pages * percent / 100)
+    def memory_bytes():
+        """What ECELERITY_MEMORY says, else what the machine has, or the control group leaves."""
+        if os.environ.get("ECELERITY_MEMORY", "").isdigit():
+            return int(os.environ["ECELERITY_MEMORY"])
+        have = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        try:
+            group = Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2].lstrip("/")
+            limits = [Path("/sys/fs/cgroup", group, name).read_text().strip() for name in ("memory.max", "memory.high")]
+        except OSError:
+            return have
+        return min([have, *(int(limit) for limit in limits if limit != "max")])
 
     @staticmethod
     def raise_descriptors(wanted):
-        """As many file descriptors as asked for; where only root may raise the ceiling, up to it."""
+        """As many file descriptors as asked for, and as the system allows; where only root may raise the ceiling, up to it."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        for ceiling in (max(hard, wanted), hard):
+        most = int(Path("/proc/sys/fs/nr_open").read_text())
+        for ceiling in (max(hard, min(wanted, most)), hard):
             try:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, ceiling), ceiling))
                 return
@@ -221,6 +231,7 @@ class Server:
             thread.join()
         swap.stop()
         large.stop()
+        memory.stop()
         spool.close_spool()
         logs.close_logs()
 

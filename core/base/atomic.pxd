@@ -10,6 +10,7 @@ cdef extern from *:
     #define atomic_load32(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
     #define atomic_store64(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
     #define atomic_store32(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+    #define atomic_fence() __atomic_thread_fence(__ATOMIC_SEQ_CST)
     #define atomic_loadp(p) __atomic_load_n((void **)(p), __ATOMIC_ACQUIRE)
     #define atomic_storep(p, v) __atomic_store_n((void **)(p), (void *)(v), __ATOMIC_RELEASE)
     #define atomic_swapp(p, v) __atomic_exchange_n((void **)(p), (void *)(v), __ATOMIC_ACQ_REL)
@@ -26,6 +27,7 @@ cdef extern from *:
     uint32_t atomic_load32(uint32_t *p) noexcept nogil
     void atomic_store64(uint64_t *p, uint64_t v) noexcept nogil
     void atomic_store32(uint32_t *p, uint32_t v) noexcept nogil
+    void atomic_fence() noexcept nogil
     void *atomic_loadp(void *p) noexcept nogil
     void atomic_storep(void *p, void *v) noexcept nogil
     void *atomic_swapp(void *p, void *v) noexcept nogil

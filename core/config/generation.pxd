@@ -30,6 +30,7 @@ cdef struct config_generation_t:
     uint64_t born_ms            # monotonic
     uint64_t outdated_ms        # when the next one took its place; 0: current
     const values_t *globals
+    bint hosts                  # some scope has Host stanzas
     void *opaque                # tables of generation.pyx
 
 

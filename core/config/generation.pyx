@@ -18,11 +18,12 @@ from pymomentum.core.base.clock cimport clock_mono_ms
 from pymomentum.core.base.hash cimport hash_free, hash_get, hash_put, hash_t
 from pymomentum.core.base.slice cimport slice_bytes, slice_make, slice_of_bytes, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_NOTFOUND, EC_OK
+from pymomentum.core.loop.limit cimport limit_t
 from .scope cimport (
     CHAIN_MAX, chain_add, chain_add_peers, chain_apply, chain_t, chain_value, instance_t, names_add, names_find,
     names_free, names_t, scope_add_peer, scope_set,
 )
-from .values cimport OPT_COUNT, OPT_PATHWAY, opt_list_t, throttle_t, value_t, values_t
+from .values cimport OPT_COUNT, OPT_PATHWAY, limit_ref_t, opt_list_t, throttle_t, value_t, values_t
 
 cdef extern from "pthread.h" nogil:
     ctypedef struct pthread_mutex_t:
@@ -284,8 +285,9 @@ cdef int config_binding_slot(config_generation_t *g, slice_t name) noexcept nogi
 
 # --- Python: building, and looking for tests and the console -----------------
 
-KINDS = []          # per option id: "number", "text", "list", "nets" or "throttle"
+KINDS = []          # per option id: "number", "text", "list", "nets", "throttle" or "limit"
 NAMES = []          # per option id
+BUCKETS = {}        # (path of the declaring scope, option) -> address of its throttle_t or limit_t, for the life of the process
 cdef hash_t slot_names          # binding name -> slot + 1, for the life of the process
 cdef arena_t slot_arena
 cdef size_t slot_count = 0
@@ -340,7 +342,8 @@ cdef class Builder:
     """Collects one generation.  Scope 0 holds the defaults, scope 1 is the global one."""
 
     cdef config_generation_t *g
-    cdef list scopes            # (address of the instance_t)
+    cdef list scopes            # address of the instance_t
+    cdef list paths             # where each stands in the configuration
 
     DEFAULTS = 0
     GLOBAL = 1
@@ -358,6 +361,7 @@ cdef class Builder:
         pthread_mutex_init(&t.lock, NULL)
         atomic_add32(&alive, 1)
         self.scopes = []
+        self.paths = []
         for _ in range(2):
             self.add_scope()
         t.top = self.scope(1)
@@ -388,8 +392,11 @@ cdef class Builder:
         need(<void*>s.ptr)
         return s
 
-    def add_scope(self, kind=None, parent=None, str name=None):
-        """Add a stanza; `kind` (domain, host, peer) and name tell how its parent finds it.  Answers its number."""
+    def add_scope(self, kind=None, parent=None, str name=None, str path=""):
+        """Add a stanza; `kind` (domain, host, peer) and name tell how its parent finds it.  Answers its number.
+
+        Throttles and limits keep their state over reloads in scopes of the same path.
+        """
         cdef tables_t *t = self.tables()
         cdef instance_t *s = <instance_t*>need(arena_calloc(&t.arena, sizeof(instance_t)))
         cdef instance_t *outer
@@ -407,7 +414,11 @@ cdef class Builder:
                 check(names_add(&t.arena, self.names(&outer.hosts), slice_of_bytes(text), s))
             else:
                 raise ValueError(kind)
+            if kind == "host":
+                self.g.hosts = True
+            path = f"{self.paths[parent]}/{kind}:{name.lower()}"
         self.scopes.append(<size_t>s)
+        self.paths.append(path)
         return len(self.scopes) - 1
 
     cdef names_t *names(self, names_t **of) except NULL:
@@ -460,10 +471,41 @@ cdef class Builder:
     def set_throttle(self, size_t scope, int option, uint64_t count, uint64_t seconds):
         """Give a scope a bucket of its own: `count` in `seconds`; 0 is unlimited."""
         cdef value_t *v = self.place(option, "throttle")
+        cdef uint64_t window = seconds * 1000000000
+        cdef throttle_t *old
         if count:
-            v.throttle = <throttle_t*>need(arena_calloc(&self.tables().arena, sizeof(throttle_t)))
-            v.throttle.window_ns = seconds * 1000000000
-            v.throttle.interval_ns = v.throttle.window_ns // count
+            key = (self.paths[scope], option)
+            old = <throttle_t*><size_t>BUCKETS.get(key, 0)
+            v.throttle = old
+            if old == NULL or old.window_ns != window or old.interval_ns != window // count:
+                # the old one stays for those that still serve by the old rate
+                v.throttle = <throttle_t*>need(calloc(1, sizeof(throttle_t)))
+                v.throttle.window_ns = window
+                v.throttle.interval_ns = window // count
+                v.throttle.arrival_ns = old.arrival_ns if old != NULL else 0
+                BUCKETS[key] = <size_t>v.throttle
+        check(scope_set(&self.tables().arena, self.scope(scope), option, v[0]))
+
+    def set_limit(self, size_t scope, int option, int64_t most, str path=None, outer=None):
+        """Let all that fall back to a scope count together, up to `most`; below 0 is unlimited.
+
+        `path` stands for the scope's own where several scopes share one count; the scope with number `outer` counts too.
+        """
+        cdef value_t *v = self.place(option, "limit")
+        cdef instance_t *around
+        cdef uint32_t i
+        if most >= 0:
+            key = (self.paths[scope] if path is None else path, option)
+            if key not in BUCKETS:
+                BUCKETS[key] = <size_t>need(calloc(1, sizeof(limit_t)))
+            v.limit = <limit_ref_t*>need(arena_calloc(&self.tables().arena, sizeof(limit_ref_t)))
+            v.limit.limit = <limit_t*><size_t>BUCKETS[key]
+            v.limit.most = most
+            if outer is not None:
+                around = self.scope(outer)
+                for i in range(around.n):
+                    if around.pairs[i].option == option:
+                        v.limit.outer = around.pairs[i].value.limit
         check(scope_set(&self.tables().arena, self.scope(scope), option, v[0]))
 
     def add_listen(self, str kind not None, str name not None, host, int port, size_t listener, size_t listen):
@@ -684,7 +726,8 @@ cdef class View:
         return <size_t>self.values
 
     def __getitem__(self, str name):
-        """Answer a number, str, list of str, list of (address, bits), or (interval, window, where) of a throttle."""
+        """Answer a number, str, list of str, list of (address, bits), (interval, window, where) of a throttle, or
+        (most, where) of a limit."""
         cdef int option = NAMES.index(name)
         cdef value_t v = self.values.v[option]
         cdef size_t i
@@ -699,6 +742,8 @@ cdef class View:
             return [slice_bytes(v.items.items[i]).decode() for i in range(v.items.n)]
         if kind == "nets":
             return [(<bytes>(<char*>v.nets.nets[i].address)[:16], v.nets.nets[i].bits) for i in range(v.nets.n)]
+        if kind == "limit":
+            return v.limit.most, <size_t>v.limit.limit
         return v.throttle.interval_ns, v.throttle.window_ns, <size_t>v.throttle
 
 

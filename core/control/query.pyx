@@ -24,7 +24,7 @@ from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_parse, message_id_t, message_id_text
 from pymomentum.core.message.message cimport (RECV_INTERNAL, blob_slice, ec_message_t, message_count, resident_bytes)
 from pymomentum.core.queue.domain cimport *
-from pymomentum.core.queue.maintainer cimport queue_port
+from pymomentum.core.queue.host cimport queue_port
 from pymomentum.core.queue.route cimport route_find, route_t
 from pymomentum.core.queue.swap cimport swap_in
 from pymomentum.core.smtp.client.session cimport client_t, stage_name
@@ -57,7 +57,7 @@ cdef struct question_t:
 
 cdef const char *WAITS[WAIT_COUNT]
 WAITS[:] = [b"", b"dns", b"max_outbound_connections", b"server_max_outbound_connections", b"scope_max_outbound_connections",
-            b"throttle", b"no valid hosts", b"suspended"]
+            b"outbound_throttle_connections", b"outbound_throttle_messages", b"no valid hosts", b"suspended"]
 
 
 # ---- JSON --------------------------------------------------------------------------

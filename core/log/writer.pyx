@@ -195,7 +195,7 @@ cdef void *writer_main(void *arg) noexcept nogil:
         pthread_mutex_unlock(&g.lock)
 
 
-def open_log(int which, str path not None, *, int mode=0o644, ring=1 << 20, heartbeat=60):
+def open_log(int which, str path not None, *, int mode=0o644, ring=4 << 20, heartbeat=60):
     """Open one log and start its writer; raises OSError with the path.
 
     ring: bytes per loop, rounded up to a power of two; heartbeat: seconds, 0 for none.

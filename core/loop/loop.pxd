@@ -2,6 +2,7 @@
 # alone, save the inbox and what says atomic.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from pymomentum.core.base.atomic cimport atomic_store32
 from pymomentum.core.base.list cimport list_node_t
 from pymomentum.core.base.timewheel cimport timer_entry_t, timewheel_t
 from pymomentum.core.c.uv cimport uv_async_t, uv_check_t, uv_loop_t, uv_prepare_t, uv_timer_t
@@ -67,6 +68,7 @@ cdef struct loop_t:
     uint16_t index
     uint32_t state              # loop_state_t; atomic
     post_t *inbox               # atomic stack, newest first
+    uint32_t asleep             # atomic: a post must wake it
     uint64_t *heartbeat         # atomic; grows every iteration; on the supervisor's page where there is one
     uint64_t own_heartbeat
     uint64_t now_ms             # monotonic, of this iteration
@@ -94,3 +96,9 @@ cdef void loop_stop(loop_t *loop) noexcept nogil                       # any thr
 cdef inline void loop_call(loop_t *loop, post_t *p, post_fn fn) noexcept nogil:
     p.fn = fn
     loop_post(loop, p)
+
+
+cdef inline void loop_awake(loop_t *loop) noexcept nogil:
+    """From a callback of the poll: posts need no wake from here on."""
+    if loop.asleep:
+        atomic_store32(&loop.asleep, 0)

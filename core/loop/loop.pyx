@@ -1,13 +1,14 @@
 """One uv loop, one thread, no GIL.
 
 `create(n)` makes the loops; `run(i)` is called on a Python thread and stays in
-libuv until `loop_stop`.  An iteration: poll, inbox, callbacks, then the
-flushers (replies, spool batches, log lines) before the loop sleeps.
+libuv until `loop_stop`.  An iteration: poll, callbacks, inbox, then the
+flushers (replies, spool batches, log lines) before the loop sleeps.  A loop
+that is awake looks into its inbox by itself; only one asleep is woken.
 """
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, malloc
 
-from pymomentum.core.base.atomic cimport (atomic_add64, atomic_casp, atomic_load32, atomic_load64, atomic_loadp,
+from pymomentum.core.base.atomic cimport (atomic_add64, atomic_casp, atomic_fence, atomic_load32, atomic_load64, atomic_loadp,
                                           atomic_store32, atomic_store64, atomic_swapp)
 from pymomentum.core.base.clock cimport clock_mono_ms, clock_wall_us
 from pymomentum.core.base.status cimport EC_LIMIT, EC_OK
@@ -37,7 +38,8 @@ cdef void loop_post(loop_t *loop, post_t *p) noexcept nogil:
         p.next = head
         if atomic_casp(&loop.inbox, head, p):
             break
-    if head == NULL:                    # the first into an empty inbox wakes the loop
+    atomic_fence()                      # the loop says that it sleeps, then looks; we put, then ask
+    if head == NULL and atomic_load32(&loop.asleep):
         uv_async_send(&loop.wake)
 
 
@@ -63,22 +65,29 @@ cdef void refresh_clock(loop_t *loop) noexcept nogil:
 
 cdef void on_wake(uv_async_t *h) noexcept nogil:
     cdef loop_t *loop = <loop_t*>h.data
-    drain_inbox(loop)
     if atomic_load32(&loop.state) == LOOP_STOPPED:
+        drain_inbox(loop)               # what was sent before the stop is done before it
         uv_stop(&loop.uv)
 
 
 cdef void on_check(uv_check_t *h) noexcept nogil:
-    refresh_clock(<loop_t*>h.data)
+    cdef loop_t *loop = <loop_t*>h.data
+    atomic_store32(&loop.asleep, 0)
+    refresh_clock(loop)
 
 
 cdef void on_prepare(uv_prepare_t *h) noexcept nogil:
     cdef loop_t *loop = <loop_t*>h.data
     cdef unsigned int i
     atomic_add64(loop.heartbeat, 1)
+    drain_inbox(loop)
     loop.work_seq[0] = 0
     for i in range(loop.flusher_count):
         loop.flushers[i](loop)
+    atomic_store32(&loop.asleep, 1)
+    atomic_fence()
+    if atomic_loadp(&loop.inbox) != NULL:
+        uv_async_send(&loop.wake)       # the poll ends at once
 
 
 cdef void on_tick(uv_timer_t *h) noexcept nogil:

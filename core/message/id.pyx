@@ -3,6 +3,8 @@
 The counter starts at random; a second that has used all 65,536 borrows the
 next one, so ids may run ahead of the clock but never repeat.
 """
+import os
+
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from pymomentum.core.base.atomic cimport atomic_cas64, atomic_load64
@@ -16,9 +18,20 @@ cdef extern from "sys/random.h" nogil:
 
 cdef uint64_t state = 0             # second << 32 | ids given in it
 cdef uint16_t first = 0
+cdef uint16_t process = 0
 cdef const char *DIGITS = b"0123456789ABCDEF"
 if getrandom(&first, sizeof(first), 0) < 0:
     first = <uint16_t>clock_wall_us()
+
+
+def know_process():
+    """After a fork, too: the kernel is not asked for every id."""
+    global process
+    process = <uint16_t>getpid()
+
+
+know_process()
+os.register_at_fork(after_in_child=know_process)
 
 
 cdef message_id_t message_id_new() noexcept nogil:
@@ -36,7 +49,7 @@ cdef message_id_t message_id_new() noexcept nogil:
         if atomic_cas64(&state, old, new):
             break
     id.slot = <uint32_t>(new >> 32)
-    id.pid = <uint16_t>getpid()
+    id.pid = process
     id.counter = <uint16_t>(first + <uint32_t>new)
     return id
 

@@ -20,6 +20,7 @@ cdef enum:                      # ec_message_t.flags; the low byte is kept with 
     MSG_STATE_PENDING = 0x1000  # a state is on its way to the spool
     MSG_STATE_AGAIN = 0x4000    # and has changed since
     MSG_GONE = 0x2000           # settled while one was: forgotten when it arrives
+    MSG_SWEPT = 0x40000         # fails for now with its whole queue
 
 cdef enum recv_method_t:
     RECV_ESMTP = 0

@@ -1,7 +1,7 @@
 # listener_t: one listening socket, on loop 0; what it accepts goes to the least loaded loop.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from pymomentum.core.base.limit cimport limit_t
+from pymomentum.core.loop.limit cimport limit_t
 from pymomentum.core.c.uv cimport uv_poll_t
 from pymomentum.core.config.generation cimport config_generation_t, config_listen_t
 from pymomentum.core.loop.loop cimport loop_t

@@ -9,8 +9,9 @@ from libc.string cimport memset
 from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_consume, buf_free, buf_reserve, buf_t
 from pymomentum.core.base.status cimport EC_CLOSED, EC_IO, EC_NOMEM, EC_OK, EC_REFUSED
 from pymomentum.core.c.openssl cimport *
+from pymomentum.core.c.posix cimport posix_close
 from pymomentum.core.c.uv cimport *
-from pymomentum.core.loop.loop cimport LOOP_READ_BUFFER, loop_t
+from pymomentum.core.loop.loop cimport LOOP_READ_BUFFER, loop_awake, loop_t
 
 
 cdef int stream_init(stream_t *s, loop_t *loop) noexcept nogil:
@@ -34,9 +35,34 @@ cdef void on_connected(uv_connect_t *r, int status) noexcept nogil:
         s.on_connect(s, status)
 
 
+cdef extern from *:
+    """
+    #include <netinet/in.h>
+    #include <sys/socket.h>
+    #include <unistd.h>
+    #ifndef IP_BIND_ADDRESS_NO_PORT
+    #define IP_BIND_ADDRESS_NO_PORT 24
+    #endif
+    /* The port is chosen at connect: an address serves more than one ephemeral range of peers. */
+    static int bound_socket(const struct sockaddr *a) {
+        int one = 1, fd = socket(a->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0) return -1;
+        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+        if (bind(fd, a, a->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6))) { close(fd); return -1; }
+        return fd; }
+    """
+    int bound_socket(const sockaddr*) noexcept nogil
+
+
 cdef int stream_connect(stream_t *s, const sockaddr *to, const sockaddr *source) noexcept nogil:
-    if source != NULL and uv_tcp_bind(&s.tcp, source, 0) != 0:
-        return EC_IO
+    cdef int fd
+    if source != NULL:
+        fd = bound_socket(source)
+        if fd < 0:
+            return EC_REFUSED
+        if uv_tcp_open(&s.tcp, fd) != 0:
+            posix_close(fd)
+            return EC_IO
     if uv_tcp_connect(&s.connect, &s.tcp, to, on_connected) != 0:
         return EC_IO
     uv_tcp_nodelay(&s.tcp, 1)
@@ -44,6 +70,7 @@ cdef int stream_connect(stream_t *s, const sockaddr *to, const sockaddr *source)
 
 
 cdef void on_alloc(uv_handle_t *h, size_t wanted, uv_buf_t *b) noexcept nogil:
+    loop_awake((<stream_t*>h.data).loop)
     b.base = (<stream_t*>h.data).loop.read_buffer
     b.len = LOOP_READ_BUFFER
 

@@ -9,6 +9,7 @@ from pymomentum.core.base.timewheel cimport timer_entry_t
 from pymomentum.core.config.generation cimport config_generation_t
 from pymomentum.core.config.values cimport values_t
 from pymomentum.core.dns.mx cimport mx_address_t, mx_answer_t, mx_query_t
+from pymomentum.core.loop.limit cimport limit_waiter_t
 from pymomentum.core.loop.loop cimport loop_t
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport message_id_t
@@ -21,7 +22,8 @@ cdef enum wait_t:               # why a queue with active mail opens no connecti
     WAIT_CONNECTIONS            # max_outbound_connections
     WAIT_SERVER                 # server_max_outbound_connections
     WAIT_SCOPE                  # scope_max_outbound_connections
-    WAIT_THROTTLE
+    WAIT_THROTTLE               # outbound_throttle_connections
+    WAIT_MESSAGES               # outbound_throttle_messages
     WAIT_HOSTS                  # every host failed a moment ago
     WAIT_SUSPENDED
     WAIT_COUNT
@@ -41,6 +43,10 @@ cdef struct mail_queue_t:       # of one binding in one domain
     uint16_t binding
     uint16_t waiting            # wait_t
     uint64_t waiting_until_ms   # monotonic; 0: until something happens
+    uint64_t starved_ms         # since when the server's limit denies it a first connection; 0: it does not
+    limit_waiter_t waiter       # for a limit that was full
+    bint sweeping               # all of it is put off
+    uint32_t charged            # domain.failures that a message has answered for
     uint64_t received
     uint64_t delivered
     uint64_t failed
@@ -66,19 +72,21 @@ cdef struct domain_t:
     mx_query_t query
     uint64_t born_ms
     uint64_t contact_ms         # last connection that answered
+    uint64_t failing_ms         # since when no host of it answers; 0: one did
     refusal_t *refusal          # why mail was put off last; owned; NULL: none
     uint32_t failures           # connections failed in a row
     uint32_t dns_failures
     uint32_t messages           # in queues and in hand
-    uint32_t next_host          # turns through equals
     bint resolving
     bint dirty                  # a maintainer run is due in this iteration
     domain_t *next_dirty
 
 cdef struct queue_loop_t:       # a loop's PLACE_QUEUE
+    config_generation_t *generation     # the current one as of this iteration; pinned
     hash_t domains
     hash_t routes               # route_key_t -> route_t
     uint64_t swept_ms
+    uint64_t seed               # of host choices
     domain_t *dirty
     loop_t *loop
     post_t drain

@@ -15,6 +15,7 @@ from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.config.generation cimport config_current, config_delivery, config_number, config_unref
 from pymomentum.core.dns.mx cimport mx_answer_free, mx_cancel
+from pymomentum.core.loop.limit cimport limit_waiter_t
 from pymomentum.core.loop.loop cimport (COUNT_ACTIVE, COUNT_DELAYED, COUNT_DOMAINS, PLACE_QUEUE, loop_count, loop_t,
                                         loop_timer_clear)
 from pymomentum.core.message.message cimport MSG_PRIORITY, ec_message_t
@@ -122,7 +123,16 @@ cdef void domain_refresh(domain_t *d) noexcept nogil:
     q = d.queues
     while q != NULL:
         q.values = config_delivery(d.generation, q.binding, d.option_name)
+        q.waiting_until_ms = 0          # what it waits for may be different now
         q = q.next
+
+
+cdef void on_room(limit_waiter_t *w) noexcept nogil:
+    """A limit that was full has room."""
+    cdef mail_queue_t *q = NULL
+    q = <mail_queue_t*>(<char*>w - (<char*>&q.waiter - <char*>q))
+    q.waiting_until_ms = 0
+    maintainer(q.domain)
 
 
 cdef mail_queue_t *domain_queue(domain_t *d, uint16_t binding) noexcept nogil:
@@ -142,6 +152,9 @@ cdef mail_queue_t *domain_queue(domain_t *d, uint16_t binding) noexcept nogil:
     list_init(&q.active)
     list_init(&q.idle)
     list_init(&q.hungry)
+    list_init(&q.waiter.node)
+    q.waiter.loop = d.loop
+    q.waiter.fn = on_room
     q.next = d.queues
     d.queues = q
     return q

@@ -9,7 +9,7 @@ from libc.string cimport memcpy
 
 from pymomentum.core.base.list cimport list_init
 from pymomentum.core.base.slice cimport slice_eq, slice_make, slice_of, slice_t
-from pymomentum.core.config.generation cimport (config_current, config_delivery, config_generation_t, config_unref)
+from pymomentum.core.config.generation cimport config_delivery, config_generation_t
 from pymomentum.core.config.values cimport (OPT_GATEWAY, OPT_MAX_RESIDENT_ACTIVE_QUEUE, OPT_MAX_RESIDENT_MESSAGES, opt_number,
                                             opt_text, values_t)
 from pymomentum.core.log.writer cimport log_panic
@@ -17,8 +17,8 @@ from pymomentum.core.loop.loop cimport loop_at, loop_post, loop_t
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.message cimport (MSG_SPOOLED, address_domain, ec_message_t, message_count, message_free,
                                               message_swap_out)
-from .domain cimport (domain_make, domain_owner, domain_queue, domain_t, domain_touch, mail_queue_t, queue_push_active,
-                      queue_push_delayed)
+from .domain cimport (domain_make, domain_owner, domain_queue, domain_t, domain_touch, mail_queue_t, queue_loop,
+                      queue_push_active, queue_push_delayed)
 
 cdef enum:
     NAME_MAX = 255
@@ -33,9 +33,9 @@ cdef slice_t lower(slice_t s, char *out) noexcept nogil:
     return slice_make(out, n)
 
 
-cdef void route(ec_message_t *m, char *name_room, char *option_room, slice_t *name, slice_t *option_name) noexcept nogil:
+cdef void route(loop_t *loop, ec_message_t *m, char *name_room, char *option_room, slice_t *name, slice_t *option_name) noexcept nogil:
     """Names of the record and of the Domain stanza that applies to it."""
-    cdef config_generation_t *g = config_current()
+    cdef config_generation_t *g = queue_loop(loop).generation
     cdef slice_t domain = m.env.routing if m.env.routing.len else address_domain(m.env.rcptto)
     cdef const values_t *v
     cdef const slice_t *gateway
@@ -49,29 +49,20 @@ cdef void route(ec_message_t *m, char *name_room, char *option_room, slice_t *na
         name[0] = lower(gateway[0], name_room)
         if general != NULL and slice_eq(general[0], gateway[0]):
             option_name[0] = name[0]        # everybody's gateway: no one domain's stanza speaks for it
-    config_unref(g)
 
 
 cdef void arrive(post_t *p) noexcept nogil:
     cdef ec_message_t *m = <ec_message_t*>p
-    cdef domain_t *d = <domain_t*>m.domain
+    cdef loop_t *loop = <loop_t*>m.domain
     list_init(&m.node)
-    file_message(d.loop if d != NULL else NULL, m)
+    queue_insert(loop, m)                   # a reload may have given it to another loop meanwhile
 
 
-cdef void file_message(loop_t *loop, ec_message_t *m) noexcept nogil:
+cdef void file_message(loop_t *loop, ec_message_t *m, slice_t name, slice_t option_name) noexcept nogil:
     """On the owner's loop."""
-    cdef char name_room[256]
-    cdef char option_room[256]
-    cdef slice_t name, option_name
-    cdef domain_t *d
-    cdef mail_queue_t *q
+    cdef domain_t *d = domain_make(loop, name, option_name)
+    cdef mail_queue_t *q = domain_queue(d, m.binding) if d != NULL else NULL
     cdef int64_t most
-    route(m, name_room, option_room, &name, &option_name)
-    if loop == NULL:
-        loop = loop_at(domain_owner(name))
-    d = domain_make(loop, name, option_name)
-    q = domain_queue(d, m.binding) if d != NULL else NULL
     if q == NULL:
         # It is in the spool and comes back with the next start.
         log_panic(loop, b"QUEUE", b"out of memory: a message stays in the spool until the next start")
@@ -103,12 +94,12 @@ cdef void queue_insert(loop_t *loop, ec_message_t *m) noexcept nogil:
     cdef slice_t name, option_name
     cdef int owner
     cdef post_t *p
-    route(m, name_room, option_room, &name, &option_name)
+    route(loop, m, name_room, option_room, &name, &option_name)
     owner = domain_owner(name)
-    m.domain = NULL
-    if loop != NULL and owner == loop.index:
-        file_message(loop, m)
+    if owner == loop.index:
+        file_message(loop, m, name, option_name)
         return
+    m.domain = loop_at(owner)
     p = <post_t*>m
     p.fn = arrive
     loop_post(loop_at(owner), p)

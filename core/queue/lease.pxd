@@ -3,6 +3,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from pymomentum.core.base.list cimport list_node_t
+from pymomentum.core.config.values cimport throttle_t
 from pymomentum.core.log.record cimport attempt_t
 from pymomentum.core.loop.loop cimport loop_t
 from pymomentum.core.loop.post cimport post_t
@@ -29,6 +30,8 @@ cdef struct lease_t:            # embedded in the client session; its address mu
     uint32_t most               # recipients it may take
     bint asking                 # a question is under way: the session waits for `granted` before it leaves
     bint resting                # waits for `wake`; it may leave
+    uint32_t deliver_us         # what the transaction took that is settled next; 0: told already
+    throttle_t *host_throttle   # outbound_throttle_messages of the Host stanza; NULL: none
     uint64_t wait_ms            # with n = 0: throttled for so long; 0: no mail
 
 
@@ -38,7 +41,7 @@ cdef void lease_ask(lease_t *l, uint32_t most) noexcept nogil
 cdef void lease_settle(lease_t *l, ec_message_t *m, int outcome, const attempt_t *a) noexcept nogil
 cdef void lease_rest(lease_t *l) noexcept nogil             # wake me when there is mail
 cdef void lease_wake(lease_t *l) noexcept nogil             # for the maintainer, on the queue's loop, as the next two
-cdef void lease_join(lease_t *l, mail_queue_t *q, route_t *route) noexcept nogil    # counts as a connection of the queue and the route
+cdef void lease_join(lease_t *l, mail_queue_t *q, route_t *route, throttle_t *host) noexcept nogil    # counts as a connection of the queue and the route
 cdef void lease_switch(lease_t *l, mail_queue_t *q) noexcept nogil                  # to a sibling
 cdef void lease_leave(lease_t *l, lease_fn gone) noexcept nogil    # the session ends; `gone` on its loop, then it may be freed
 cdef void lease_set_remote(bint on) noexcept nogil          # debug_flags { lease = remote }

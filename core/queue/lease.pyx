@@ -9,7 +9,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from pymomentum.core.base.clock cimport clock_mono_ns
-from pymomentum.core.base.limit cimport throttle_ask
+from pymomentum.core.base.throttle cimport throttle_ask, throttle_return
 from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_node_t, list_remove
 from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_OK
@@ -20,7 +20,7 @@ from pymomentum.core.config.values cimport (OPT_MESSAGE_EXPIRATION, OPT_MIGRATE_
 from pymomentum.core.loop.loop cimport LOOP_RUNNING, loop_post, loop_t
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.message cimport ec_message_t, same_content
-from .domain cimport (WAIT_SUSPENDED, WAIT_THROTTLE, domain_t, domain_touch, mail_queue_t, message_resident, queue_of,
+from .domain cimport (WAIT_MESSAGES, WAIT_SUSPENDED, domain_t, domain_touch, mail_queue_t, message_resident, queue_of,
                       queue_remove_active)
 from .outcome cimport message_fail, message_lost, message_settle
 from .route cimport route_fed, route_next, route_t
@@ -36,6 +36,8 @@ cdef struct settle_t:           # an outcome on its way to the queue's loop
     post_t post                 # first
     ec_message_t *m
     int outcome
+    route_t *route
+    uint32_t deliver_us
     attempt_t attempt           # slices point behind the struct
 
 
@@ -101,11 +103,27 @@ cdef void on_swapped(ec_message_t *m, void *ctx, int rc) noexcept nogil:
     gather(l, m)
 
 
+cdef uint64_t ask_throttles(lease_t *l) noexcept nogil:
+    """Take one message of the queue's throttle and of the host's; nanoseconds until both are clear."""
+    cdef throttle_t *own = opt_throttle(l.queue.values, OPT_OUTBOUND_THROTTLE_MESSAGES)
+    cdef throttle_t *host = l.host_throttle
+    cdef uint64_t now, wait = 0
+    if own == NULL and host == NULL:
+        return 0
+    now = clock_mono_ns()
+    if host != NULL:
+        wait = throttle_ask(&host.arrival_ns, host.interval_ns, now)
+    if wait == 0 and own != NULL:
+        wait = throttle_ask(&own.arrival_ns, own.interval_ns, now)
+        if wait and host != NULL:
+            throttle_return(&host.arrival_ns, host.interval_ns)
+    return wait
+
+
 cdef void take(lease_t *l) noexcept nogil:
     """On the queue's loop."""
     cdef mail_queue_t *q = l.queue
     cdef domain_t *d = q.domain
-    cdef throttle_t *t
     cdef ec_message_t *m
     cdef uint64_t wait
     list_init(&l.batch)
@@ -117,15 +135,13 @@ cdef void take(lease_t *l) noexcept nogil:
         if opt_number(q.values, OPT_SUSPEND_DELIVERY) == 1:
             q.waiting = WAIT_SUSPENDED
             break
-        t = opt_throttle(q.values, OPT_OUTBOUND_THROTTLE_MESSAGES)
-        if t != NULL:
-            wait = throttle_ask(&t.arrival_ns, t.interval_ns, clock_mono_ns())
-            if wait:
-                l.wait_ms = wait // 1000000 + 1
-                q.waiting = WAIT_THROTTLE
-                q.waiting_until_ms = d.loop.now_ms + l.wait_ms
-                domain_touch(d)
-                break
+        wait = ask_throttles(l)
+        if wait:
+            l.wait_ms = wait // 1000000 + 1
+            q.waiting = WAIT_MESSAGES
+            q.waiting_until_ms = d.loop.now_ms + l.wait_ms
+            domain_touch(d)
+            break
         m = <ec_message_t*>q.active.next
         queue_remove_active(q, m)
         if expired(q, m):
@@ -155,9 +171,10 @@ cdef bint sibling(lease_t *l) noexcept nogil:
     return True
 
 
-cdef void lease_join(lease_t *l, mail_queue_t *q, route_t *route) noexcept nogil:
+cdef void lease_join(lease_t *l, mail_queue_t *q, route_t *route, throttle_t *host) noexcept nogil:
     l.queue = q
     l.route = route
+    l.host_throttle = host
     list_init(&l.idle)
     list_init(&l.spare)
     list_init(&l.node)
@@ -200,8 +217,15 @@ cdef inline slice_t pack(char **at, slice_t s) noexcept nogil:
     return slice_make(p, s.len)
 
 
+cdef inline void learn(route_t *r, uint32_t us) noexcept nogil:
+    """How long the host took for a transaction."""
+    if us:
+        r.deliver_us = (r.deliver_us * 7 + us) // 8 if r.deliver_us else us
+
+
 cdef void on_settled(post_t *p) noexcept nogil:
     cdef settle_t *s = <settle_t*>p
+    learn(s.route, s.deliver_us)
     message_settle(queue_of(s.m), s.m, s.outcome, &s.attempt)
     free(s)
 
@@ -211,6 +235,8 @@ cdef void lease_settle(lease_t *l, ec_message_t *m, int outcome, const attempt_t
     cdef char *at
     list_remove(&m.node)
     if not lease_is_remote(l):
+        learn(l.route, l.deliver_us)
+        l.deliver_us = 0
         message_settle(queue_of(m), m, outcome, a)
         return
     # one allocation per outcome, on the way between two loops only
@@ -220,6 +246,9 @@ cdef void lease_settle(lease_t *l, ec_message_t *m, int outcome, const attempt_t
     s.post.fn = on_settled
     s.m = m
     s.outcome = outcome
+    s.route = l.route
+    s.deliver_us = l.deliver_us
+    l.deliver_us = 0
     s.attempt = a[0]
     at = <char*>s + sizeof(settle_t)
     s.attempt.domain = pack(&at, a.domain)

@@ -8,32 +8,35 @@ left runs again at once.
 import time
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport malloc
-from libc.string cimport memchr, memcpy, memset
+from libc.string cimport memcpy, memset
 
 from pymomentum.core.base.atomic cimport atomic_cas32, atomic_store32
 from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.hash cimport hash_next
 from pymomentum.core.base.heap cimport heap_first_key, heap_pop
-from pymomentum.core.base.limit cimport throttle_ask
 from pymomentum.core.base.list cimport list_empty
-from pymomentum.core.base.slice cimport slice_make, slice_number, slice_t
+from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
-from pymomentum.core.base.cidr cimport cidr_find, cidr_set_t, sockaddr, sockaddr_storage
+from pymomentum.core.base.cidr cimport sockaddr, sockaddr_storage
+from pymomentum.core.base.throttle cimport throttle_ask, throttle_wait
+from pymomentum.core.config.generation cimport config_current, config_number, config_unref
 from pymomentum.core.config.values cimport *
 from pymomentum.core.dns.mx cimport (MX_FAILED, MX_FALLBACK_A, MX_IPV6, MX_NULL, MX_OK,
                                      MX_PREFER_IPV6, mx_address_t, mx_answer_free, mx_answer_literal, mx_answer_t, mx_lookup,
                                      mx_query_t)
+from pymomentum.core.loop.limit cimport limit_forget, limit_t, limit_wait
 from pymomentum.core.loop.loop cimport (COUNT_DELAYED, LOOP_RUNNING, loop_add_flusher, loop_at, loop_call,
                                         loop_count, loop_t,
                                         loop_timer_set)
 from pymomentum.core.loop.post cimport post_t
-from pymomentum.core.message.message cimport ec_message_t
+from pymomentum.core.message.message cimport MSG_SWEPT, ec_message_t
 from pymomentum.core.net.address cimport address_parse
 from .domain cimport *
+from .host cimport choice_t, host_choose, host_excuse, host_failures, host_prohibited
 from .lease cimport lease_switch, lease_t, lease_wake
 from .outcome cimport message_fail
-from .route cimport route_find, route_hungry, route_make, route_refused, route_t
+from .permit cimport permit_give, permit_t, permit_take
+from .route cimport route_hungry, route_t, split_port
 
 cdef enum:
     RUN = 1000                  # messages moved or failed per run
@@ -43,6 +46,7 @@ cdef enum:
 
 cdef connect_fn connect = NULL
 cdef const char *NO_HOSTS = b"451 4.4.1 [internal] No valid hosts (unable to make any connections)"
+cdef const char *UNREACHED = b"421 4.4.0 [internal] no MXs for this domain could be reached at this time"
 cdef const char *NO_MX = b"454 4.4.4 [internal] no MX or A for domain"
 cdef const char *NULL_MX = b"550 5.4.4 [internal] NULL MX domain does not accept mail"
 cdef const char *LOOKUP_FAILED = b"554 5.4.4 [internal] Domain Lookup Failed"
@@ -59,6 +63,7 @@ cdef void maintainer_start(connect_fn fn) noexcept nogil:
 cdef int maintainer_attach(loop_t *loop) noexcept nogil:
     if queue_loop(loop) == NULL:
         return EC_NOMEM
+    queue_loop(loop).generation = config_current()
     return loop_add_flusher(loop, run_dirty)
 
 
@@ -119,6 +124,9 @@ cdef void run_dirty(loop_t *loop) noexcept nogil:
     cdef queue_loop_t *ql = queue_loop(loop)
     cdef domain_t *d = ql.dirty
     cdef domain_t *next
+    if ql.generation.number != config_number():
+        config_unref(ql.generation)
+        ql.generation = config_current()
     ql.dirty = NULL
     while d != NULL:
         next = d.next_dirty
@@ -127,101 +135,19 @@ cdef void run_dirty(loop_t *loop) noexcept nogil:
         d = next
 
 
-# ---- hosts -------------------------------------------------------------------------
-
-cdef void fill(const mx_address_t *a, sockaddr_storage *out) noexcept nogil:
-    cdef char *p = <char*>out
-    memset(out, 0, sizeof(out[0]))
-    if a.family == 4:
-        (<sockaddr*>out).sa_family = 2
-        memcpy(p + 4, a.bytes, 4)
-    else:
-        (<sockaddr*>out).sa_family = 10
-        memcpy(p + 8, a.bytes, 16)
-
-
-cdef bint listed(const cidr_set_t *set_, const mx_address_t *a) noexcept nogil:
-    cdef sockaddr_storage s
-    if set_ == NULL:
-        return False
-    fill(a, &s)
-    return cidr_find(set_, <sockaddr*>&s) != NULL
-
-
-cdef bint prohibited(domain_t *d) noexcept nogil:
-    cdef const cidr_set_t *nets = opt_nets(d.generation.globals, OPT_PROHIBITED_HOSTS)
-    cdef uint32_t i
-    if nets == NULL:
-        return False
-    for i in range(d.mx.addresses):
-        if listed(nets, &d.mx.address[i]):
-            return True
-    return False
-
-
-cdef bint fit(mail_queue_t *q, const mx_address_t *a, uint32_t port, uint64_t rest) noexcept nogil:
-    cdef route_t *r = route_find(q.domain.loop, q.binding, a, port)
-    cdef const cidr_set_t *skip
-    if r != NULL and r.failed_ms and q.domain.loop.now_ms - r.failed_ms < rest:
-        return False
-    skip = opt_nets(q.domain.generation.globals, OPT_SKIP_HOSTS)
-    return skip == NULL or not listed(skip, a)
-
-
-cdef route_t *pick(mail_queue_t *q, uint32_t *host) noexcept nogil:
-    """The next of the best hosts that have not failed a moment ago, turn and turn about among equals."""
-    cdef domain_t *d = q.domain
-    cdef mx_answer_t *mx = d.mx
-    cdef uint64_t rest = <uint64_t>opt_number(q.values, OPT_HOST_FAILURE_RETRY) * 1000
-    cdef uint32_t h = 0, a, seen, turn, i, port = queue_port(q)
-    cdef int preference
-    while mx != NULL and h < mx.hosts:
-        preference = mx.host[h].preference
-        for turn in range(2):               # first count the fit ones of this preference, then take one
-            seen = 0
-            i = h
-            while i < mx.hosts and mx.host[i].preference == preference:
-                for a in range(mx.host[i].first, mx.host[i].first + mx.host[i].count):
-                    if not fit(q, &mx.address[a], port, rest):
-                        continue
-                    if turn and seen == d.next_host:
-                        d.next_host += 1
-                        host[0] = i
-                        return route_make(d.loop, q.binding, &mx.address[a], port)
-                    seen += 1
-                i += 1
-            if seen == 0:
-                break
-            d.next_host %= seen
-        h = i
-    return NULL
-
-
-cdef void host_failed(domain_t *d, route_t *route, const refusal_t *why) noexcept nogil:
-    route_refused(route, why)
-    route.failed_ms = d.loop.now_ms
-    route.failures += 1
-    d.failures += 1
-    domain_touch(d)
-
-
-cdef void host_answered(domain_t *d, route_t *route, uint32_t connect_us) noexcept nogil:
-    route.failed_ms = 0
-    route.failures = 0
-    route.connect_us = (route.connect_us * 7 + connect_us) // 8 if route.connect_us else connect_us
-    d.failures = 0
-    route_refused(route, NULL)
-    d.contact_ms = d.loop.now_ms
-
-
 # ---- MX ----------------------------------------------------------------------------
 
 cdef void take_answer(domain_t *d, mx_answer_t *mx) noexcept nogil:
+    cdef mail_queue_t *q = d.queues
     mx_answer_free(d.mx)
     d.mx = mx
     d.mx_until_ms = d.loop.now_ms + <uint64_t>(mx.ttl if mx.ttl else 1) * 1000
     if mx.status == MX_OK:
         d.dns_failures = 0
+    while q != NULL:
+        if q.waiting == WAIT_HOSTS:         # there may be others now
+            q.waiting_until_ms = 0
+        q = q.next
 
 
 cdef void on_mx(mx_query_t *query) noexcept nogil:
@@ -257,33 +183,6 @@ cdef bint literal(domain_t *d) noexcept nogil:
     return mx != NULL
 
 
-cdef void split_port(slice_t text, slice_t *name, slice_t *port) noexcept nogil:
-    """host[:port], [v6]:port; a bare v6 address has no port."""
-    cdef const char *colon
-    cdef const char *end
-    name[0] = text
-    port[0] = slice_make(NULL, 0)
-    if text.len and text.ptr[0] == c'[':
-        end = <const char*>memchr(text.ptr, c']', text.len)
-        if end != NULL:
-            name[0] = slice_make(text.ptr, end + 1 - text.ptr)
-            if end + 2 < text.ptr + text.len and end[1] == c':':
-                port[0] = slice_make(end + 2, text.ptr + text.len - end - 2)
-        return
-    colon = <const char*>memchr(text.ptr, c':', text.len)
-    if colon != NULL and memchr(colon + 1, c':', text.ptr + text.len - colon - 1) == NULL:
-        name[0] = slice_make(text.ptr, colon - text.ptr)
-        port[0] = slice_make(colon + 1, text.ptr + text.len - colon - 1)
-
-
-cdef uint32_t queue_port(mail_queue_t *q) noexcept nogil:
-    cdef slice_t name, port
-    split_port(q.domain.name, &name, &port)
-    if slice_number(port) > 0:
-        return <uint32_t>slice_number(port)
-    return <uint32_t>opt_number(q.values, OPT_REMOTE_SMTP_PORT)
-
-
 cdef bint resolve(domain_t *d) noexcept nogil:
     """True where an answer, good or bad, is at hand; else one is on its way."""
     cdef const values_t *g = d.generation.globals
@@ -315,12 +214,50 @@ cdef bint resolve(domain_t *d) noexcept nogil:
 # ---- the run -----------------------------------------------------------------------
 
 cdef void fail_active(mail_queue_t *q, bint permanent, const char *text, uint32_t *left) noexcept nogil:
-    cdef ec_message_t *m
     while left[0] and not list_empty(&q.active):
-        m = <ec_message_t*>q.active.next
-        queue_remove_active(q, m)
-        left[0] -= 1
-        message_fail(q, m, permanent, text)
+        fail_first(q, permanent, text, 0, left)
+
+
+cdef void fail_first(mail_queue_t *q, bint permanent, const char *text, uint32_t flags, uint32_t *left) noexcept nogil:
+    cdef ec_message_t *m = <ec_message_t*>q.active.next
+    queue_remove_active(q, m)
+    m.flags |= flags
+    left[0] -= 1
+    message_fail(q, m, permanent, text)
+
+
+cdef bint beyond_reach(mail_queue_t *q) noexcept nogil:
+    """Failed so often, or for so long, that the queue is put off as a whole."""
+    cdef domain_t *d = q.domain
+    cdef int64_t most = opt_number(q.values, OPT_MX_FAILURES_TO_DELAY), seconds = opt_number(q.values, OPT_CONNECT_TIMEOUT_TO_DELAY)
+    return (most > 0 and host_failures(q) >= most) or (seconds > 0 and d.loop.now_ms - d.failing_ms >= <uint64_t>seconds * 1000)
+
+
+cdef void sweep(mail_queue_t *q, uint32_t *left) noexcept nogil:
+    """All that is active fails for now, a bounded number per run."""
+    while left[0] and not list_empty(&q.active):
+        fail_first(q, False, UNREACHED, MSG_SWEPT, left)
+    q.sweeping = not list_empty(&q.active)
+
+
+cdef void without_host(mail_queue_t *q, uint32_t *left) noexcept nogil:
+    """No host may be tried now: one message answers for the attempt that failed, the others wait until one has rested."""
+    cdef domain_t *d = q.domain
+    cdef const char *why
+    if q.connections:
+        return
+    if d.failing_ms == 0:                   # others found its hosts dead
+        d.failing_ms = d.loop.now_ms
+    if beyond_reach(q):
+        d.failing_ms = d.loop.now_ms
+        q.charged = d.failures
+        sweep(q, left)
+    elif q.charged != d.failures:
+        q.charged = d.failures
+        why = host_excuse(q)
+        fail_first(q, False, why if why != NULL else NO_HOSTS, 0, left)
+    elif q.waiting_until_ms == 0:           # none of them may ever be tried
+        fail_active(q, False, NO_HOSTS, left)
 
 
 cdef void move_due(mail_queue_t *q, uint32_t *left) noexcept nogil:
@@ -377,65 +314,92 @@ cdef bint borrow(mail_queue_t *q, route_t *r) noexcept nogil:
     return True
 
 
+cdef bint wait_for_throttle(mail_queue_t *q, int why, uint64_t wait_ns) noexcept nogil:
+    if wait_ns:
+        q.waiting = why
+        q.waiting_until_ms = q.domain.loop.now_ms + wait_ns // 1000000 + 1
+    return wait_ns > 0
+
+
+cdef bint throttled(mail_queue_t *q) noexcept nogil:
+    """A connection is opened only where a message may follow."""
+    cdef throttle_t *messages = opt_throttle(q.values, OPT_OUTBOUND_THROTTLE_MESSAGES)
+    cdef throttle_t *connections = opt_throttle(q.values, OPT_OUTBOUND_THROTTLE_CONNECTIONS)
+    cdef uint64_t now
+    if messages == NULL and connections == NULL:
+        return False
+    now = clock_mono_ns()
+    if messages != NULL and wait_for_throttle(q, WAIT_MESSAGES, throttle_wait(&messages.arrival_ns, now)):
+        return True
+    return connections != NULL and wait_for_throttle(q, WAIT_THROTTLE,
+                                                     throttle_ask(&connections.arrival_ns, connections.interval_ns, now))
+
+
+cdef bint no_choice(mail_queue_t *q, const choice_t *c) noexcept nogil:
+    """Why there is no host; False where only time helps against failed ones."""
+    cdef uint64_t now
+    if c.full != NULL:
+        q.waiting = WAIT_CONNECTIONS
+        if not limit_wait(c.full, &q.waiter):
+            q.waiting_until_ms = q.domain.loop.now_ms + 1       # there is room meanwhile
+        return True
+    if c.until_ns:
+        now = clock_mono_ns()
+        return wait_for_throttle(q, WAIT_THROTTLE, c.until_ns - now if c.until_ns > now else 1)
+    q.waiting = WAIT_HOSTS
+    q.waiting_until_ms = c.rested_ms
+    return False
+
+
 cdef bint open_some(mail_queue_t *q) noexcept nogil:
     """False where hosts are what is missing."""
-    cdef uint32_t want = goal(q), host = 0, opened = 0
+    cdef uint32_t want = goal(q), opened = 0
     cdef int64_t shared = opt_number(q.values, OPT_MAX_OUTBOUND_CONNECTIONS)
-    cdef throttle_t *t = opt_throttle(q.values, OPT_OUTBOUND_THROTTLE_CONNECTIONS)
-    cdef uint64_t wait
-    cdef domain_t *d = q.domain
-    cdef route_t *r
+    cdef bint siblings = opt_number(q.domain.generation.globals, OPT_MIGRATE_CONNECTIONS_BETWEEN_SIBLING_DOMAINS) == 1
+    cdef throttle_t *t
+    cdef permit_t permit
+    cdef choice_t c
+    cdef limit_t *full = NULL
+    cdef int why
     while q.connections < want and opened < OPEN and not list_empty(&q.active):
-        r = pick(q, &host)
-        if r == NULL:
-            q.waiting = WAIT_HOSTS
-            return False
+        host_choose(q, &c)
+        if c.route == NULL:
+            return no_choice(q, &c)
         opened += 1
-        if borrow(q, r):
+        if borrow(q, c.route):
             continue
-        route_hungry(r, q)
-        if q.connections == 0 and q.active_count <= GROW and shared > 0 and r.connections >= shared:
+        route_hungry(c.route, q)
+        if siblings and q.connections == 0 and q.active_count <= GROW and shared > 0 and c.route.connections >= shared:
             q.waiting = WAIT_CONNECTIONS        # its siblings' connections come for it
             break
-        if t != NULL:
-            wait = throttle_ask(&t.arrival_ns, t.interval_ns, clock_mono_ns())
-            if wait:
-                q.waiting = WAIT_THROTTLE
-                q.waiting_until_ms = d.loop.now_ms + wait // 1000000 + 1
+        why = permit_take(&permit, q, c.route, c.scope, &full)
+        if why != WAIT_NOTHING:
+            q.waiting = why
+            if limit_wait(full, &q.waiter):
                 break
-        if not connect(q, r, host):
+            continue
+        if throttled(q):
+            permit_give(&permit)
+            break
+        t = opt_throttle(c.scope, OPT_OUTBOUND_THROTTLE_CONNECTIONS) if c.scope != NULL else NULL
+        if t != NULL:
+            throttle_ask(&t.arrival_ns, t.interval_ns, clock_mono_ns())
+        if not connect(q, &c, &permit):
+            permit_give(&permit)
             q.waiting = WAIT_SERVER
-            q.waiting_until_ms = d.loop.now_ms + 1000
+            q.waiting_until_ms = q.domain.loop.now_ms + 1000
             break
     return True
 
 
-cdef const char *excuse(mail_queue_t *q) noexcept nogil:
-    """Why no host is fit: what the last of them said, or that none was reached."""
-    cdef domain_t *d = q.domain
-    cdef route_t *r
-    cdef route_t *last = NULL
-    cdef uint32_t i, port = queue_port(q)
-    for i in range(d.mx.addresses):
-        r = route_find(d.loop, q.binding, &d.mx.address[i], port)
-        if r != NULL and r.failed_ms and (last == NULL or r.failed_ms >= last.failed_ms):
-            last = r
-    if last == NULL or last.refusal == NULL:
-        return NO_HOSTS
-    if d.refusal == NULL:
-        d.refusal = <refusal_t*>malloc(sizeof(refusal_t))
-    if d.refusal == NULL:
-        return NO_HOSTS
-    d.refusal[0] = last.refusal[0]
-    return d.refusal.text
-
-
 cdef void serve(mail_queue_t *q, uint32_t *left) noexcept nogil:
     cdef domain_t *d = q.domain
-    q.waiting = WAIT_NOTHING
-    if q.waiting_until_ms and q.waiting_until_ms <= d.loop.now_ms:
+    if q.waiting_until_ms <= d.loop.now_ms:
         q.waiting_until_ms = 0
+        q.waiting = WAIT_NOTHING
     if list_empty(&q.active):
+        limit_forget(&q.waiter)
+        q.starved_ms = 0
         return
     if opt_number(q.values, OPT_BLACKHOLE) == BLACKHOLE_INTERNAL:
         fail_active(q, True, BLACKHOLED, left)
@@ -443,8 +407,10 @@ cdef void serve(mail_queue_t *q, uint32_t *left) noexcept nogil:
     if opt_number(q.values, OPT_SUSPEND_DELIVERY) == 1:
         q.waiting = WAIT_SUSPENDED
         return
-    if q.waiting_until_ms:
-        q.waiting = WAIT_THROTTLE
+    if q.sweeping:
+        sweep(q, left)
+        return
+    if q.waiting == WAIT_MESSAGES:
         return
     wake_idle(q)
     if list_empty(&q.active):
@@ -462,10 +428,10 @@ cdef void serve(mail_queue_t *q, uint32_t *left) noexcept nogil:
             fail_active(q, True, LOOKUP_FAILED, left)
         else:
             fail_active(q, False, NO_HOSTS if d.mx.status == MX_FAILED else NO_MX, left)
-    elif prohibited(d):
+    elif host_prohibited(d):
         fail_active(q, True, PRIVATE, left)
-    elif not open_some(q) and q.connections == 0:
-        fail_active(q, False, excuse(q), left)
+    elif q.waiting_until_ms == 0 and not open_some(q):
+        without_host(q, left)
 
 
 cdef void schedule(domain_t *d, bint more) noexcept nogil:
@@ -496,7 +462,7 @@ cdef bint over(domain_t *d) noexcept nogil:
     if d.messages or d.resolving or d.loop.now_ms < d.mx_until_ms or d.loop.now_ms - d.born_ms < KEEP_MS:
         return False
     while q != NULL:
-        if q.connections:
+        if q.connections or not limit_forget(&q.waiter):
             return False
         q = q.next
     return True

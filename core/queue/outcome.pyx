@@ -4,20 +4,20 @@ The order is log line, then tombstone: a crash between them delivers once
 more, and the log says so.  A state on its way to the spool holds back the
 tombstone of its message, so that the flusher knows both handles.
 """
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset, strcmp
 
 from pymomentum.core.base.buf cimport buf_free, buf_t
-from pymomentum.core.base.slice cimport slice_make, slice_of, slice_t
+from pymomentum.core.base.slice cimport slice_make, slice_mix, slice_of, slice_t
 from pymomentum.core.base.status cimport EC_CORRUPT, EC_NOTFOUND, EC_OK
 from pymomentum.core.config.generation cimport config_binding, config_binding_t
-from pymomentum.core.config.values cimport (OPT_DROP_BODY_AFTER_TRANS_FAIL, OPT_GENERATE_BOUNCES, OPT_MESSAGE_EXPIRATION,
+from pymomentum.core.config.values cimport (OPT_DELAYED_BINDING_DOMAIN_FUZZ, OPT_DROP_BODY_AFTER_TRANS_FAIL, OPT_GENERATE_BOUNCES, OPT_MESSAGE_EXPIRATION,
                                             OPT_NEVER_RETRY, opt_number)
 from pymomentum.core.log.record cimport attempt_t, log_bounce, log_delivery, log_failure
 from pymomentum.core.log.writer cimport log_panic
 from pymomentum.core.loop.loop cimport COUNT_DELIVERED, COUNT_FAILED, COUNT_TRANSFAIL, loop_t
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_text
-from pymomentum.core.message.message cimport (BODY_LARGE, MSG_FAILED_QUIET, MSG_GONE, MSG_SPOOLED, MSG_STATE_AGAIN, MSG_STATE_PENDING, ec_message_t,
+from pymomentum.core.message.message cimport (BODY_LARGE, MSG_FAILED_QUIET, MSG_GONE, MSG_SPOOLED, MSG_STATE_AGAIN, MSG_STATE_PENDING, MSG_SWEPT, ec_message_t,
                                               message_free, message_set_code, message_swap_out, state_encode)
 from pymomentum.core.spool.spool cimport (spool_forget, spool_main, spool_state, spool_state_new, spool_state_t)
 from .bounce cimport bounce_send
@@ -25,6 +25,7 @@ from .domain cimport domain_t, domain_touch, mail_queue_t, queue_push_active, qu
 from .retry cimport retry_delay, retry_limit
 from .swap cimport swap_in
 
+cdef const char *BODY_MISSING = b"550 5.3.0 [internal] message body missing"
 cdef const char *MAX_RETRIES = b"554 5.4.7 [internal] exceeded max retries without delivery"
 cdef const char *MAX_TIME = b"554 5.4.7 [internal] exceeded max time without delivery"
 
@@ -87,7 +88,7 @@ cdef void save_state(loop_t *loop, ec_message_t *m, slice_t binding) noexcept no
             st.done = on_state
             m.state = 0
             m.flags |= MSG_STATE_PENDING
-            spool_state(spool_main(), st)
+            spool_state(st)
     buf_free(&b)
 
 
@@ -105,6 +106,12 @@ cdef void permanent(mail_queue_t *q, ec_message_t *m, const attempt_t *a) noexce
 
 cdef inline int64_t message_age(loop_t *loop, ec_message_t *m) noexcept nogil:
     return <int64_t>(loop.wall_us - m.created_us) // 1000000
+
+
+cdef uint32_t spread(mail_queue_t *q, ec_message_t *m) noexcept nogil:
+    """Seconds by which one of many that fail together comes back later."""
+    cdef int64_t fuzz = opt_number(q.values, OPT_DELAYED_BINDING_DOMAIN_FUZZ)
+    return <uint32_t>(slice_mix(m.seq + 1, m.created_us) % <uint64_t>fuzz) if fuzz > 0 else 0
 
 
 cdef bint spent(mail_queue_t *q, ec_message_t *m) noexcept nogil:
@@ -145,6 +152,9 @@ cdef void message_settle(mail_queue_t *q, ec_message_t *m, int outcome, const at
         return
     m.retries += 1
     m.next_attempt = <uint32_t>(loop.wall_us // 1000000) + retry_delay(q.values, m.retries)
+    if m.flags & MSG_SWEPT:
+        m.flags &= ~<uint32_t>MSG_SWEPT
+        m.next_attempt += spread(q, m)
     save_state(loop, m, a.binding)
     if m.retries > opt_number(q.values, OPT_DROP_BODY_AFTER_TRANS_FAIL) and m.flags & MSG_SPOOLED:
         message_swap_out(m)
@@ -176,12 +186,17 @@ cdef void fail_now(mail_queue_t *q, ec_message_t *m, bint permanent_, int rc) no
 
 
 cdef void message_lost(mail_queue_t *q, ec_message_t *m, int rc) noexcept nogil:
-    """The spool cannot give it back.  Damaged: named and dropped; a disk that fails now: tried again later."""
+    """The spool cannot give it back.  Damaged: it fails, and its sender hears so; a disk that fails now: tried again later."""
     cdef char id[MESSAGE_ID_TEXT + 1]
+    cdef attempt_t a
     message_id_text(m.id, id)
     id[MESSAGE_ID_TEXT] = 0
     if rc == EC_CORRUPT or rc == EC_NOTFOUND:
-        log_panic(q.domain.loop, b"SPOOL", b"message %s cannot be read back (550 5.3.0 [internal] message body missing)", id)
+        log_panic(q.domain.loop, b"SPOOL", b"message %s cannot be read back: its record is damaged", id)
+        if m.env != NULL:
+            attempt_init(&a, q, BODY_MISSING)
+            permanent(q, m, &a)
+            return
         q.failed += 1
         q.domain.loop.counters[COUNT_FAILED] += 1
         message_forget(q.domain, m)

@@ -24,7 +24,7 @@ from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.message cimport (BODY_LARGE, MSG_SPOOLED, ec_message_t, message_free, message_new, meta_decode,
                                               state_decode)
 from pymomentum.core.spool.recover cimport recovered_t, spool_recover
-from pymomentum.core.spool.spool cimport spool_forget, spool_main, spool_t
+from pymomentum.core.spool.spool cimport spool_forget_now, spool_main, spool_t, spool_tomb_t
 from .bounce cimport bounce_refused
 from .insert cimport queue_insert
 
@@ -76,6 +76,7 @@ cdef void on_recovered(void *ctx, recovered_t *f) noexcept nogil:
     cdef restore_t *r = <restore_t*>ctx
     cdef ec_message_t *m
     cdef slice_t binding
+    cdef spool_tomb_t tomb
     cdef int slot
     cdef void *verdict = hash_get(&r.quarantined, slice_make(<char*>&f.seq, 8))
     if f.large:                             # also of what is held or not understood
@@ -83,7 +84,11 @@ cdef void on_recovered(void *ctx, recovered_t *f) noexcept nogil:
     if verdict != NULL:
         r.left_out += 1
         if verdict == DELETE:
-            spool_forget(spool_main(), loop_at(0), f.seq, f.meta, f.state, f.body)
+            tomb.seq = f.seq
+            tomb.meta = f.meta
+            tomb.state = f.state
+            tomb.body = f.body
+            spool_forget_now(spool_main(), &tomb)
         return
     m = message_new()
     if m == NULL or meta_decode(f.meta_bytes, m) != EC_OK:
@@ -152,7 +157,7 @@ def restore(held=(), deleted=()):
         hash_put(&r.quarantined, slice_make(<char*>&keys[i], 8), DELETE if seq in deleted else HOLD)
     with nogil:
         r.generation = config_current()
-        given = spool_recover(spool_main(), on_recovered, &r)
+        given = spool_recover(spool_main(), True, on_recovered, &r)
         send(&r)
         while atomic_load32(&under_way):
             usleep(1000)

@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from pymomentum.core.base.list cimport list_node_t
 from pymomentum.core.base.slice cimport slice_t
 from pymomentum.core.dns.mx cimport mx_address_t
+from pymomentum.core.loop.limit cimport limit_t
 from pymomentum.core.loop.loop cimport loop_t
 from pymomentum.core.queue.domain cimport mail_queue_t, refusal_t
 
@@ -24,6 +25,7 @@ cdef struct route_t:            # per loop
     uint32_t deliver_us
     uint32_t connections        # open or opening
     uint32_t failures           # in a row
+    limit_t *limit              # where a Host stanza limits its connections; NULL: not asked yet
     refusal_t *refusal          # of the last failure; owned; NULL: there was no connection
 
 
@@ -34,3 +36,5 @@ cdef void route_hungry(route_t *r, mail_queue_t *q) noexcept nogil          # li
 cdef void route_fed(mail_queue_t *q) noexcept nogil                         # listed no more
 # The next queue, other than `own`, that a connection made for `own` may serve; NULL: none.
 cdef mail_queue_t *route_next(route_t *r, mail_queue_t *own) noexcept nogil
+# host[:port], [v6]:port; a bare v6 address has no port.
+cdef void split_port(slice_t text, slice_t *name, slice_t *port) noexcept nogil

@@ -1,7 +1,9 @@
 """Joins the layers at start: upward calls go through pointers set here."""
+from pymomentum.core.base.status cimport EC_OK
 from pymomentum.core.loop.loop cimport loop_at, loop_count
 from pymomentum.core.queue.lease cimport lease_set_remote
 from pymomentum.core.queue.maintainer cimport maintainer_attach
+from pymomentum.core.queue.memory cimport memory_attach
 from pymomentum.core.smtp.client.response cimport response_start
 from pymomentum.core.smtp.client.session cimport client_start
 from pymomentum.core.smtp.client.transaction cimport transfer_start
@@ -17,4 +19,5 @@ def attach(*, remote_leases=False):
     response_start()
     lease_set_remote(remote_leases)
     for i in range(loop_count()):
-        maintainer_attach(loop_at(i))
+        if maintainer_attach(loop_at(i)) != EC_OK or memory_attach(loop_at(i)) != EC_OK:
+            raise MemoryError("queues")

@@ -49,7 +49,7 @@ cdef void on_loop(post_t *p) noexcept nogil:
     for i in range(w.tombs_count):
         spool_forget(spool_main(), loop_at(0), w.tombs[i].seq, w.tombs[i].meta, w.tombs[i].state, w.tombs[i].body)
     if w.state != NULL:
-        spool_state(spool_main(), w.state)
+        spool_state(w.state)
     atomic_add32(&w.left, -1)
 
 
@@ -170,7 +170,7 @@ def recover_all():
     cdef Entry e
     memset(&all, 0, sizeof(all))
     with nogil:
-        spool_recover(spool_main(), recovered_keep, &all)
+        spool_recover(spool_main(), True, recovered_keep, &all)
     found = []
     while at < all.len:
         memcpy(&r, all.ptr + at, sizeof(r))

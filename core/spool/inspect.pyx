@@ -48,8 +48,10 @@ cdef class Survey:
         return data if size and len(data) == size else None
 
 
-def survey(str base not None, bint bodies=False):
+def survey(str base not None, bint bodies=False, bint indexes=False):
     """Read the spool in `base`; with `bodies` every message has its `body`.
+
+    With `indexes` sealed segments are asked for their index, as a start does; else every record is verified.
 
     Raises OSError where there is no spool, or one of an unknown version.
     """
@@ -65,7 +67,7 @@ def survey(str base not None, bint bodies=False):
     recover.report()
     found.spool = s = spool_look(base)
     with nogil:
-        spool_recover(s, recovered_keep, &all)
+        spool_recover(s, indexes, recovered_keep, &all)
     found.damage = recover.report()
     while at < all.len:
         memcpy(&r, all.ptr + at, sizeof(r))

@@ -1,6 +1,6 @@
 """The keeper: what may take its time.
 
-Prepares a zero-filled segment ahead, recycles dead ones (header FREE, synced,
+Prepares a segment ahead, recycles dead ones (header FREE, synced,
 then a spare or removed), reads the survivors of a segment to be compacted in
 chunks that the flusher writes to the cold log, removes files of large messages.
 """
@@ -10,6 +10,7 @@ from libc.string cimport memcpy
 
 from pymomentum.core.base.atomic cimport atomic_add64, atomic_load32
 from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_t
+from pymomentum.core.base.clock cimport clock_mono_ms
 from pymomentum.core.base.status cimport EC_CORRUPT, EC_OK
 from pymomentum.core.c.posix cimport (cond_wait_ms, pthread_cond_signal, pthread_cond_wait,
                                       pthread_mutex_lock, pthread_mutex_unlock, pthread_self, pthread_setname_np, unlink,
@@ -25,6 +26,7 @@ cdef enum:
     ROOM = 128 << 10            # of a segment, for headers and tombstones
     PAUSE_US = 2000             # between chunks: commits go first
     SPARES = 3
+    IDLE_MS = 1000
 
 cdef struct survivor_t:
     uint32_t offset
@@ -156,7 +158,7 @@ cdef void *keeper_main(void *arg) noexcept nogil:
     cdef buf_t unlinks
     cdef size_t i
     cdef int fd
-    cdef bint done
+    cdef bint done, idle
     pthread_setname_np(pthread_self(), b"keeper")
     pthread_mutex_lock(&s.lock)
     while not s.stopping:
@@ -178,9 +180,11 @@ cdef void *keeper_main(void *arg) noexcept nogil:
                 unlink(path)
             free(unlinks.ptr)
             pthread_mutex_lock(&s.lock)
-        elif s.spares_n == 0 and atomic_load32(&s.degraded) == 0:
+        elif s.want_spare and s.spares_n == 0 and atomic_load32(&s.degraded) == 0:
+            # blocks written ahead sync quicker, but cost as many writes as the mail in them: for idle times
+            idle = clock_mono_ms() - s.busy_ms >= IDLE_MS
             pthread_mutex_unlock(&s.lock)
-            fd = segment_make(s, True)
+            fd = segment_make(s, idle)
             pthread_mutex_lock(&s.lock)
             if fd >= 0:
                 s.spares[s.spares_n] = fd

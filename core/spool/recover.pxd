@@ -19,8 +19,8 @@ cdef struct recovered_t:        # one message that is still to be delivered
 
 ctypedef void (*recovered_fn)(void *ctx, recovered_t *r) noexcept nogil
 
-# On a thread of its own; answers how many it gave.  Then compaction may run.
-cdef long spool_recover(spool_t *s, recovered_fn fn, void *ctx) noexcept nogil
+# On a thread of its own; answers how many it gave.  Then compaction may run.  Without `indexes` every record is read.
+cdef long spool_recover(spool_t *s, bint indexes, recovered_fn fn, void *ctx) noexcept nogil
 
 # A recovered_fn that keeps everything: ctx is a buf_t, to which it adds the struct, whose slices
 # are lengths from then on, and their bytes.

@@ -13,13 +13,14 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, qsort, realloc
 from libc.string cimport memcpy, memset
 
-from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_free, buf_printf, buf_slice, buf_t
+from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_free, buf_printf, buf_reserve, buf_slice, buf_t
 from pymomentum.core.base.crc cimport crc32c
 from pymomentum.core.base.slice cimport slice_make, slice_mix, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.c.posix cimport pread, pthread_cond_signal, pthread_mutex_lock, pthread_mutex_unlock
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_text
 from pymomentum.core.message.message cimport ec_message_t, message_free, message_new, meta_decode
+from .index cimport index_find
 from .layout cimport *
 from .places cimport place_new
 from .reader cimport record_read
@@ -35,7 +36,7 @@ cdef struct found_t:
     uint32_t segment
     uint32_t offset
     uint32_t length
-    uint32_t count              # commit: metas; body: metas still alive
+    uint32_t count              # commit: metas; body: metas still alive; meta: 1 where an index vouches for it
     uint8_t type
     uint8_t flags
     uint32_t handle
@@ -56,6 +57,8 @@ cdef struct scan_t:
     map_t seen                  # commit -> metas found beside it
     segment_t *newest           # hot segment
     uint64_t tail               # where its last batch begins
+    bint indexes                # a sealed segment's index is asked first
+    bint by_index               # while one is read
     bint out_of_memory
 
 cdef buf_t notes                # one line per thing that could not be read
@@ -110,12 +113,30 @@ cdef bint newer(spool_t *s, found_t *old, segment_t *seg) noexcept nogil:
     return s.segments[old.segment].number <= seg.number
 
 
+cdef void take_index(scan_t *c, segment_t *seg, index_entry_t *list_, size_t n) noexcept nogil:
+    cdef record_header_t h
+    cdef size_t i
+    for i in range(n):
+        h.type = list_[i].type
+        h.flags = list_[i].flags
+        h.seq = list_[i].seq
+        h.ref = list_[i].ref
+        h.length = list_[i].length
+        if h.type != RECORD_COMMIT and h.type < RECORD_TOMB:
+            take(c, seg, list_[i].offset, &h, NULL)
+
+
 cdef void take(scan_t *c, segment_t *seg, uint64_t offset, record_header_t *h, const char *payload) noexcept nogil:
+    """One record; without payload it is known from an index."""
     cdef spool_t *s = c.spool
     cdef uint32_t where = <uint32_t>(seg - s.segments)
     cdef found_t *f = NULL
     cdef uint32_t i
     cdef map_t *m
+    if h.type == RECORD_INDEX:
+        if c.by_index:
+            take_index(c, seg, <index_entry_t*>payload, h.length // sizeof(index_entry_t))
+        return
     if h.type == RECORD_TOMB or h.type == RECORD_ABORT:
         m = &c.tombs if h.type == RECORD_TOMB else &c.aborts
         for i in range(h.length // 8):
@@ -149,7 +170,9 @@ cdef void take(scan_t *c, segment_t *seg, uint64_t offset, record_header_t *h, c
             f.length = h.length
             f.type = h.type
             f.flags = h.flags
-        if h.type == RECORD_META and seg.kind == SEGMENT_HOT and f != NULL:
+            if h.type == RECORD_META:
+                f.count = payload == NULL
+        if payload != NULL and h.type == RECORD_META and seg.kind == SEGMENT_HOT and f != NULL:
             f = map_put(&c.seen, h.ref)
             if f != NULL:
                 f.count += 1
@@ -167,7 +190,7 @@ cdef bint batch_ok(segment_t *seg, const char *p) noexcept nogil:
 
 cdef bint header_ok(segment_t *seg, const char *p) noexcept nogil:
     cdef record_header_t *h = <record_header_t*>p
-    return RECORD_BODY <= h.type <= RECORD_ABORT and h.header_crc == crc32c(<uint32_t>seg.salt, h, sizeof(h[0]) - 4)
+    return RECORD_BODY <= h.type <= RECORD_INDEX and h.header_crc == crc32c(<uint32_t>seg.salt, h, sizeof(h[0]) - 4)
 
 
 cdef bint take_at(scan_t *c, segment_t *seg, uint64_t at, buf_t *room) noexcept nogil:
@@ -269,6 +292,41 @@ cdef void scan_segment(scan_t *c, segment_t *seg) noexcept nogil:
     buf_free(&room)
 
 
+cdef bint read_index(scan_t *c, segment_t *seg) noexcept nogil:
+    """Instead of a scan; False where there is no index that verifies as a whole."""
+    cdef segment_trailer_t t
+    cdef record_header_t *h
+    cdef buf_t b
+    cdef uint64_t at = sizeof(batch_header_t)
+    cdef uint32_t n = 0
+    if index_find(seg, &t) != EC_OK:
+        return False
+    memset(&b, 0, sizeof(b))
+    if buf_reserve(&b, t.length) != EC_OK:
+        return False
+    if pread(seg.fd, b.ptr, t.length, t.at) != <ssize_t>t.length or not batch_ok(seg, b.ptr):
+        buf_free(&b)
+        return False
+    while n < t.records:                # first whether all of it is sound, then what it says
+        h = <record_header_t*>(b.ptr + at)
+        if at + sizeof(h[0]) > t.length or not header_ok(seg, b.ptr + at) or at + record_space(h.length) > t.length \
+                or h.payload_crc != crc32c(0, b.ptr + at + sizeof(h[0]), h.length):
+            buf_free(&b)
+            return False
+        at += record_space(h.length)
+        n += 1
+    at = sizeof(batch_header_t)
+    c.by_index = True
+    while n:
+        h = <record_header_t*>(b.ptr + at)
+        take(c, seg, t.at + at, h, b.ptr + at + sizeof(h[0]))
+        at += record_space(h.length)
+        n -= 1
+    c.by_index = False
+    buf_free(&b)
+    return True
+
+
 cdef void note_without_body(found_t *f, segment_t *seg) noexcept nogil:
     cdef record_header_t h
     cdef char id[MESSAGE_ID_TEXT]
@@ -316,7 +374,7 @@ cdef long give_all(scan_t *c, recovered_fn fn, void *ctx) noexcept nogil:
         seg = &s.segments[f.segment]
         if seg.kind == SEGMENT_HOT and map_get(&c.aborts, f.ref) != NULL:
             continue
-        if seg.kind == SEGMENT_HOT and map_get(&c.commits, f.ref) == NULL:
+        if seg.kind == SEGMENT_HOT and not f.count and map_get(&c.commits, f.ref) == NULL:
             if seg == c.newest and f.offset >= c.tail:
                 note(seg, f.offset, b"transaction that was not written whole, never acknowledged: dropped")
                 continue
@@ -366,21 +424,44 @@ cdef long give_all(scan_t *c, recovered_fn fn, void *ctx) noexcept nogil:
     return given
 
 
-cdef long spool_recover(spool_t *s, recovered_fn fn, void *ctx) noexcept nogil:
+cdef int newest_first(const void *a, const void *b) noexcept nogil:
+    cdef const segment_t *x = (<segment_t**>a)[0]
+    cdef const segment_t *y = (<segment_t**>b)[0]
+    return (x.number < y.number) - (x.number > y.number)
+
+
+cdef void read_segments(scan_t *c) noexcept nogil:
+    cdef spool_t *s = c.spool
+    cdef segment_t **list_ = <segment_t**>malloc((s.old_segments + 1) * sizeof(segment_t*))
+    cdef uint32_t i, n = 0
+    if list_ == NULL:
+        c.out_of_memory = True
+        return
+    for i in range(s.old_segments):
+        if s.segments[i].state == SEGMENT_SEALED:
+            list_[n] = &s.segments[i]
+            n += 1
+    qsort(list_, n, sizeof(segment_t*), newest_first)
+    for i in range(n):
+        if list_[i].kind == SEGMENT_HOT and c.newest == NULL:
+            c.newest = list_[i]
+    for i in range(n):
+        if not c.indexes or not read_index(c, list_[i]):
+            scan_segment(c, list_[i])
+            s.recover_scanned += 1
+        s.recover_done += 1
+    free(list_)
+
+
+cdef long spool_recover(spool_t *s, bint indexes, recovered_fn fn, void *ctx) noexcept nogil:
     cdef scan_t c
-    cdef uint32_t i, last = s.old_segments
+    cdef uint32_t i
     cdef long given
     cdef found_t *f
     memset(&c, 0, sizeof(c))
     c.spool = s
-    for i in range(last):
-        if s.segments[i].state == SEGMENT_SEALED and s.segments[i].kind == SEGMENT_HOT \
-                and (c.newest == NULL or s.segments[i].number > c.newest.number):
-            c.newest = &s.segments[i]
-    for i in range(last):
-        if s.segments[i].state == SEGMENT_SEALED:
-            scan_segment(&c, &s.segments[i])
-            s.recover_done += 1
+    c.indexes = indexes
+    read_segments(&c)
     for i in range(c.commits.size):
         f = &c.commits.slots[i]
         if f.seq and map_get(&c.aborts, f.seq) == NULL:

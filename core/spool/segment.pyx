@@ -1,5 +1,5 @@
-"""Segment files: zero-filled ahead, headed when opened, headed FREE when recycled."""
-from libc.stdint cimport uint32_t, uint64_t
+"""Segment files: made ahead, headed when opened, headed FREE when recycled."""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -19,6 +19,10 @@ cdef extern from "sys/random.h" nogil:
 
 cdef extern from "errno.h" nogil:
     int EEXIST
+    int EOPNOTSUPP
+
+cdef extern from "fcntl.h" nogil:
+    int fallocate(int, int, int64_t, int64_t)
 
 
 cdef uint64_t random64() noexcept nogil:
@@ -105,7 +109,7 @@ cdef int sync_directory(spool_t *s) noexcept nogil:
 
 
 cdef int segment_make(spool_t *s, bint fill) noexcept nogil:
-    """A new file of segment_size bytes, on disk with its name.  With `fill` its blocks are written ahead."""
+    """A new file of segment_size bytes, on disk with its name.  With `fill` its blocks are written ahead, else only reserved."""
     cdef char path[600]
     cdef segment_header_t h
     cdef char *zeros
@@ -118,7 +122,7 @@ cdef int segment_make(spool_t *s, bint fill) noexcept nogil:
             break
     if fd < 0:
         return -last_errno()
-    if ftruncate(fd, s.segment_size) != 0:
+    if ftruncate(fd, s.segment_size) != 0 or (not fill and fallocate(fd, 0, 0, s.segment_size) != 0 and last_errno() != EOPNOTSUPP):
         rc = -last_errno()
     if rc == 0 and fill:
         step = 1 << 20

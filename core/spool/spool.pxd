@@ -26,6 +26,8 @@ cdef struct segment_t:
     uint64_t size               # without the last block
     uint64_t used               # bytes written, block-aligned
     uint64_t batches
+    uint64_t entries            # records written that an index may have to name
+    uint64_t ids                # tombstones and aborts written
     int64_t live_bytes          # of records that still count
     int64_t live                # how many
     uint32_t kind
@@ -85,10 +87,22 @@ cdef struct spool_state_t:      # one STATE to write, allocated by spool_state, 
     uint32_t length
     char bytes[1]
 
+cdef struct spool_loop_t:       # a loop's PLACE_SPOOL: what its iteration in hand brings
+    spool_txn_t *txn_head
+    spool_txn_t *txn_tail
+    uint64_t txn_count
+    spool_state_t *state_head
+    spool_state_t *state_tail
+    buf_t tombs                 # spool_tomb_t
+
 cdef struct spool_log_t:        # hot or cold
     uint32_t kind
     segment_t *oldest
     segment_t *current          # NULL: the next write opens one
+    buf_t index                 # index_entry_t of its synced records
+    buf_t tombs                 # u64 sequences whose tombstones it has, synced
+    buf_t aborts                # u64 transactions likewise
+    bint blind                  # no memory for one of these: it gets no index
 
 cdef struct spool_chunk_t:      # survivors read by the keeper, to be written by the flusher
     segment_t *source
@@ -113,16 +127,14 @@ cdef struct spool_t:
     uint64_t next_seq           # atomic
     uint64_t first_seq          # of this process
     uint64_t next_number
-    # handed over by loops, under lock
+    # handed over by loops once per iteration, under lock
     pthread_mutex_t lock
     pthread_cond_t work
     spool_txn_t *txn_head
     spool_txn_t *txn_tail
     uint64_t txn_count
     uint64_t oldest_ns          # since when the oldest transaction waits, or the flusher works; 0: neither
-    spool_tomb_t *tombs
-    size_t tombs_len
-    size_t tombs_cap
+    buf_t tombs                 # spool_tomb_t
     uint64_t tombs_since_ms
     spool_state_t *state_head
     spool_state_t *state_tail
@@ -165,8 +177,11 @@ cdef struct spool_t:
     spool_chunk_t chunk
     buf_t unlinks               # u64 sequences of large files to remove
     uint32_t old_segments       # how many an earlier process left
-    uint32_t recover_done       # of those, scanned
+    uint32_t recover_done       # of those, read
+    uint32_t recover_scanned    # of those, whole: they had no index
     bint recovered              # places are complete: compaction may run
+    bint want_spare             # the current segment is half full and no other is ready
+    uint64_t busy_ms            # when mail came last
     bint tidy                   # the flusher is to look for what can be recycled
     bint flushed                # the flusher has ended
     # what others read, atomic
@@ -182,9 +197,11 @@ cdef struct spool_t:
 cdef spool_t *spool_main() noexcept nogil                               # the process has one
 cdef uint64_t spool_take_seq(spool_t *s, uint32_t n) noexcept nogil     # first of n fresh sequences
 cdef int spool_ready(spool_t *s) noexcept nogil                         # EC_OK, EC_LIMIT: backlog, EC_IO: disk refuses
+# From the loop's thread: the flusher hears of it at the end of the iteration.
 cdef void spool_commit(spool_t *s, loop_t *loop, spool_txn_t *t) noexcept nogil
 cdef void spool_forget(spool_t *s, loop_t *loop, uint64_t seq, uint32_t meta, uint32_t state, uint32_t body) noexcept nogil
-cdef void spool_state(spool_t *s, spool_state_t *st) noexcept nogil
+cdef void spool_state(spool_state_t *st) noexcept nogil                 # from st.loop
+cdef void spool_forget_now(spool_t *s, const spool_tomb_t *t) noexcept nogil    # from any thread
 cdef spool_state_t *spool_state_new(uint32_t length) noexcept nogil
 cdef void spool_large_path(spool_t *s, uint64_t seq, char *out, size_t size) noexcept nogil
 

@@ -1,7 +1,7 @@
 """Opening and closing the spool, and what loops call.
 
-A loop hands over under one short lock and wakes the flusher at the end of its
-iteration, so that what one iteration accepts is one batch.
+What a loop's iteration brings is gathered on the loop and handed to the flusher
+at its end, under one short lock, so that what one iteration accepts is one batch.
 """
 import errno
 import fcntl
@@ -9,10 +9,11 @@ import os
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdio cimport snprintf
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strncpy
 
 from pymomentum.core.base.atomic cimport atomic_add64, atomic_load32, atomic_load64
+from pymomentum.core.base.buf cimport buf_add, buf_clear
 from pymomentum.core.base.clock cimport clock_mono_ms, clock_mono_ns
 from pymomentum.core.base.status cimport EC_IO, EC_LIMIT, EC_OK
 from pymomentum.core.c.posix cimport (cond_init_monotonic, fdatasync, last_errno, posix_close, pthread_cond_signal, pthread_create, pthread_join,
@@ -61,49 +62,41 @@ cdef void on_state(post_t *p) noexcept nogil:
     free(st)
 
 
-cdef void mark(loop_t *loop) noexcept nogil:
-    loop.places[PLACE_SPOOL] = <void*>1
+cdef inline spool_loop_t *local(loop_t *loop) noexcept nogil:
+    return <spool_loop_t*>loop.places[PLACE_SPOOL]
 
 
 cdef void spool_commit(spool_t *s, loop_t *loop, spool_txn_t *t) noexcept nogil:
+    cdef spool_loop_t *l = local(loop)
     t.loop = loop
     t.post.fn = on_txn
     t.next = NULL
-    t.since_ns = clock_mono_ns()
-    pthread_mutex_lock(&s.lock)
-    if s.txn_head == NULL:
-        s.txn_head = t
+    t.since_ns = loop.now_ms * 1000000
+    if l.txn_head == NULL:
+        l.txn_head = t
     else:
-        s.txn_tail.next = t
-    s.txn_tail = t
-    s.txn_count += 1
-    if s.oldest_ns == 0:
-        s.oldest_ns = t.since_ns
-    pthread_mutex_unlock(&s.lock)
-    mark(loop)
+        l.txn_tail.next = t
+    l.txn_tail = t
+    l.txn_count += 1
 
 
 cdef void spool_forget(spool_t *s, loop_t *loop, uint64_t seq, uint32_t meta, uint32_t state, uint32_t body) noexcept nogil:
-    cdef spool_tomb_t *grown
-    cdef spool_tomb_t *t
-    pthread_mutex_lock(&s.lock)
-    if s.tombs_len == s.tombs_cap:
-        grown = <spool_tomb_t*>realloc(s.tombs, (s.tombs_cap * 2 + 256) * sizeof(spool_tomb_t))
-        if grown == NULL:           # then it is delivered again after a restart
-            pthread_mutex_unlock(&s.lock)
-            return
-        s.tombs = grown
-        s.tombs_cap = s.tombs_cap * 2 + 256
-    t = &s.tombs[s.tombs_len]
+    cdef spool_tomb_t t
     t.seq = seq
     t.meta = meta
     t.state = state
     t.body = body
-    s.tombs_len += 1
+    buf_add(&local(loop).tombs, <char*>&t, sizeof(t))       # without memory it is delivered again after a restart
+
+
+cdef void spool_forget_now(spool_t *s, const spool_tomb_t *t) noexcept nogil:
+    pthread_mutex_lock(&s.lock)
+    buf_add(&s.tombs, <const char*>t, sizeof(t[0]))
     if s.tombs_since_ms == 0:
         s.tombs_since_ms = clock_mono_ms()
+    if s.waiting:
+        pthread_cond_signal(&s.work)
     pthread_mutex_unlock(&s.lock)
-    mark(loop)
 
 
 cdef spool_state_t *spool_state_new(uint32_t length) noexcept nogil:
@@ -114,31 +107,49 @@ cdef spool_state_t *spool_state_new(uint32_t length) noexcept nogil:
     return st
 
 
-cdef void spool_state(spool_t *s, spool_state_t *st) noexcept nogil:
+cdef void spool_state(spool_state_t *st) noexcept nogil:
+    cdef spool_loop_t *l = local(st.loop)
     st.post.fn = on_state
     st.next = NULL
-    pthread_mutex_lock(&s.lock)
-    if s.state_head == NULL:
-        s.state_head = st
+    if l.state_head == NULL:
+        l.state_head = st
     else:
-        s.state_tail.next = st
-    s.state_tail = st
-    if s.tombs_since_ms == 0:
-        s.tombs_since_ms = clock_mono_ms()
-    pthread_mutex_unlock(&s.lock)
-    mark(st.loop)
+        l.state_tail.next = st
+    l.state_tail = st
 
 
-cdef void wake(loop_t *loop) noexcept nogil:
+cdef void hand_over(loop_t *loop) noexcept nogil:
     """Once per iteration."""
     cdef spool_t *s = main_spool
-    if loop.places[PLACE_SPOOL] == NULL:
+    cdef spool_loop_t *l = local(loop)
+    if l.txn_head == NULL and l.state_head == NULL and l.tombs.len == 0:
         return
-    loop.places[PLACE_SPOOL] = NULL
     pthread_mutex_lock(&s.lock)
+    if l.txn_head != NULL:
+        if s.txn_head == NULL:
+            s.txn_head = l.txn_head
+        else:
+            s.txn_tail.next = l.txn_head
+        s.txn_tail = l.txn_tail
+        s.txn_count += l.txn_count
+        if s.oldest_ns == 0:
+            s.oldest_ns = l.txn_head.since_ns
+    if l.state_head != NULL:
+        if s.state_head == NULL:
+            s.state_head = l.state_head
+        else:
+            s.state_tail.next = l.state_head
+        s.state_tail = l.state_tail
+    buf_add(&s.tombs, l.tombs.ptr, l.tombs.len)
+    if s.tombs_since_ms == 0 and (l.tombs.len or l.state_head != NULL):
+        s.tombs_since_ms = clock_mono_ms()
     if s.waiting:
         pthread_cond_signal(&s.work)
     pthread_mutex_unlock(&s.lock)
+    l.txn_head = NULL
+    l.txn_count = 0
+    l.state_head = NULL
+    buf_clear(&l.tombs)
 
 
 cdef void spool_large_path(spool_t *s, uint64_t seq, char *out, size_t size) noexcept nogil:
@@ -195,6 +206,7 @@ def open_spool(str base not None, *, segment_size=64 << 20, ratio=2, mode=0o640,
     s.mode = mode
     s.backlog_max = backlog
     s.retry_ms = int(retry_interval * 1000)
+    s.want_spare = True
     s.hot.kind = SEGMENT_HOT
     s.cold.kind = SEGMENT_COLD
     pthread_mutex_init(&s.lock, NULL)
@@ -239,7 +251,10 @@ def open_spool(str base not None, *, segment_size=64 << 20, ratio=2, mode=0o640,
             recover.tell(f"segment {s.segments[i].number} cannot be synced: {os.strerror(last_errno())}")
     main_spool = s
     for i in range(<uint32_t>loop_count()):
-        loop_add_flusher(loop_at(i), wake)
+        loop_at(i).places[PLACE_SPOOL] = calloc(1, sizeof(spool_loop_t))
+        if loop_at(i).places[PLACE_SPOOL] == NULL:
+            raise MemoryError
+        loop_add_flusher(loop_at(i), hand_over)
     if pthread_create(&s.flusher, NULL, flusher_main, s) or pthread_create(&s.keeper, NULL, keeper_main, s):
         raise OSError(errno.EAGAIN, "cannot start the spool's threads")
 
@@ -323,6 +338,8 @@ def close_spool():
     cdef spool_t *s = main_spool
     if s == NULL:
         return
+    for i in range(loop_count()):
+        hand_over(loop_at(i))           # what a loop's last iteration brought
     with nogil:
         pthread_mutex_lock(&s.lock)
         s.stopping = True
@@ -351,5 +368,5 @@ def stats():
         "recycled": s.stat_recycled, "copied": s.stat_copied, "live": s.live_bytes, "total": s.total_bytes,
         "segments": sum(1 for i in range(s.segments_used) if s.segments[i].state != SEGMENT_GONE),
         "places": s.places_used, "degraded": s.degraded, "backlog": s.txn_count, "recovered": bool(s.recovered),
-        "recover_done": s.recover_done, "recover_total": s.old_segments, "next_seq": s.next_seq,
+        "recover_done": s.recover_done, "recover_scanned": s.recover_scanned, "recover_total": s.old_segments, "next_seq": s.next_seq,
     }

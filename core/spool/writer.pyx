@@ -9,18 +9,18 @@ the next one, tombstones and states not yet synced are written again there.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from pymomentum.core.base.atomic cimport atomic_add64, atomic_load32, atomic_store32
-from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_consume, buf_reserve, buf_t
+from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_consume, buf_free, buf_t
 from pymomentum.core.base.clock cimport clock_mono_ms, clock_mono_ns
-from pymomentum.core.base.crc cimport crc32c
 from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_IO, EC_LIMIT, EC_OK
-from pymomentum.core.c.posix cimport (EINTR, cond_wait_ms, fdatasync, iovec, last_errno, pread, pthread_cond_signal,
-                                      pthread_cond_wait, pthread_mutex_lock, pthread_mutex_unlock, pthread_self,
-                                      pthread_setname_np, pwritev)
+from pymomentum.core.c.posix cimport (cond_wait_ms, fdatasync, last_errno, pread, pthread_cond_signal, pthread_cond_wait,
+                                      pthread_mutex_lock, pthread_mutex_unlock, pthread_self, pthread_setname_np)
 from pymomentum.core.loop.loop cimport loop_post
+from .batch cimport batch_add, batch_begin, batch_t, batch_write
+from .index cimport index_clear, index_ids, index_record, index_seal, index_space
 from .layout cimport *
 from .places cimport place_drop, place_get, place_move, place_new
 from .segment cimport segment_open, segment_remove
@@ -30,125 +30,13 @@ cdef enum:
     BATCH_BYTES = 4 << 20       # a round takes no more, unless one transaction is larger
     TOMB_MS = 10                # a tombstone waits no longer for company
     SYNC_MS = 100               # and is synced at the latest then
-    IOV_STEP = 1024             # IOV_MAX
     LARGE_PAYLOAD = 16          # sizeof large_record_t
     PART = 64 << 10             # bytes of tombstones, of aborts, of states in one batch
 
-cdef char ZEROS[4096]
-memset(ZEROS, 0, sizeof(ZEROS))
-
-# A batch being built: headers and small payloads go to spool.stage, whose address may change, so iovecs
-# into it hold offsets until the batch is written.
-cdef struct batch_t:
-    segment_t *seg
-    uint64_t at                 # offset in the segment
-    uint32_t length             # so far, with the batch header
-    uint32_t records
-    uint32_t stage_from         # where the current run in stage begins
-
-
-cdef int iov_add(spool_t *s, void *base, size_t n) noexcept nogil:
-    cdef void *grown
-    if s.iov_len + 1 >= s.iov_cap:
-        grown = realloc(s.iov, (s.iov_cap * 2 + 64) * sizeof(iovec))
-        if grown == NULL:
-            return EC_IO
-        s.iov = <iovec*>grown
-        s.iov_cap = s.iov_cap * 2 + 64
-    s.iov[s.iov_len].iov_base = base
-    s.iov[s.iov_len].iov_len = n
-    s.iov_len += 1
-    return EC_OK
-
-
-cdef int stage_cut(spool_t *s, batch_t *b) noexcept nogil:
-    """End the run of staged bytes; base NULL marks 'in stage, next in order'."""
-    cdef size_t n = s.stage.len - b.stage_from
-    b.stage_from = <uint32_t>s.stage.len
-    return iov_add(s, NULL, n) if n else EC_OK
-
-
-cdef int batch_begin(spool_t *s, batch_t *b, segment_t *seg) noexcept nogil:
-    memset(b, 0, sizeof(b[0]))
-    b.seg = seg
-    b.at = seg.used
-    b.length = sizeof(batch_header_t)
-    s.stage.len = 0
-    s.iov_len = 0
-    if buf_reserve(&s.stage, sizeof(batch_header_t)) != EC_OK:
-        return EC_IO
-    s.stage.len = sizeof(batch_header_t)
-    return EC_OK
-
-
-cdef int batch_add(spool_t *s, batch_t *b, uint8_t kind, uint8_t flags, uint16_t count, uint64_t seq, uint64_t ref,
-                   slice_t payload, bint borrow, uint32_t *offset) noexcept nogil:
-    """One record; with `borrow` the payload is written from where it is."""
-    cdef record_header_t h
-    cdef uint32_t pad = (8 - (payload.len & 7)) & 7
-    h.type = kind
-    h.flags = flags
-    h.count = count
-    h.length = <uint32_t>payload.len
-    h.seq = seq
-    h.ref = ref
-    h.payload_crc = crc32c(0, payload.ptr, payload.len)
-    h.header_crc = crc32c(<uint32_t>b.seg.salt, &h, sizeof(h) - 4)
-    offset[0] = <uint32_t>(b.at + b.length)
-    if buf_add(&s.stage, <char*>&h, sizeof(h)) != EC_OK:
-        return EC_IO
-    if borrow:
-        if stage_cut(s, b) != EC_OK or iov_add(s, <void*>payload.ptr, payload.len) != EC_OK:
-            return EC_IO
-    elif buf_add(&s.stage, payload.ptr, payload.len) != EC_OK:
-        return EC_IO
-    if pad and buf_add(&s.stage, ZEROS, pad) != EC_OK:
-        return EC_IO
-    b.length += record_space(h.length)
-    b.records += 1
-    return EC_OK
-
-
-cdef int batch_write(spool_t *s, batch_t *b) noexcept nogil:
-    """Header, records, zeros to the block; all or an error."""
-    cdef batch_header_t *h
-    cdef uint64_t total = block_up(b.length), at = b.at
-    cdef size_t pad = total - b.length, staged = 0
-    cdef uint32_t i, first = 0, n
-    cdef ssize_t wrote
-    if stage_cut(s, b) != EC_OK or (pad and iov_add(s, ZEROS, pad) != EC_OK):
-        return EC_IO
-    h = <batch_header_t*>s.stage.ptr
-    h.magic = SPOOL_BATCH_MAGIC
-    h.salt = b.seg.salt
-    h.number = b.seg.batches
-    h.length = <uint32_t>total
-    h.records = b.records
-    h.crc = crc32c(0, <char*>h + 8, sizeof(batch_header_t) - 8)
-    for i in range(s.iov_len):
-        if s.iov[i].iov_base == NULL:
-            s.iov[i].iov_base = s.stage.ptr + staged
-            staged += s.iov[i].iov_len
-    while first < s.iov_len:
-        n = s.iov_len - first
-        wrote = pwritev(b.seg.fd, s.iov + first, n if n < IOV_STEP else IOV_STEP, at)
-        if wrote < 0 and last_errno() == EINTR:
-            continue
-        if wrote <= 0:
-            atomic_store32(&s.degraded, last_errno() if wrote < 0 else 5)
-            return EC_IO
-        at += wrote
-        while first < s.iov_len and <size_t>wrote >= s.iov[first].iov_len:
-            wrote -= s.iov[first].iov_len
-            first += 1
-        if wrote:
-            s.iov[first].iov_base = <char*>s.iov[first].iov_base + wrote
-            s.iov[first].iov_len -= wrote
-    b.seg.used += total
-    b.seg.batches += 1
-    atomic_add64(&s.stat_bytes, total)
-    atomic_add64(&s.stat_batches, 1)
-    return EC_OK
+cdef struct need_t:             # what goes into a batch takes of a segment
+    uint64_t bytes
+    uint64_t entries            # of the index
+    uint64_t ids                # likewise
 
 
 cdef int sync_segment(spool_t *s, segment_t *seg) noexcept nogil:
@@ -165,6 +53,8 @@ cdef int sync_hot(spool_t *s) noexcept nogil:
     if sync_segment(s, s.hot.current) != EC_OK:
         return EC_IO
     settle_states(s, s.hot.current)
+    index_ids(&s.hot, &s.hot.tombs, slice_make(s.redo_tombs.ptr, s.hot_tombs_written))
+    index_ids(&s.hot, &s.hot.aborts, slice_make(s.aborts.ptr, s.aborts_written))
     buf_consume(&s.redo_tombs, s.hot_tombs_written)
     buf_consume(&s.aborts, s.aborts_written)
     s.hot_tombs_written = 0
@@ -173,31 +63,48 @@ cdef int sync_hot(spool_t *s) noexcept nogil:
     return EC_OK
 
 
-cdef void seal(spool_log_t *log) noexcept nogil:
-    if log.current != NULL:
-        log.current.state = SEGMENT_SEALED
-        log.current = NULL
-
-
-cdef int room(spool_t *s, spool_log_t *log, uint64_t need) noexcept nogil:
-    """A current segment with `need` bytes left; a full one is synced and sealed first."""
-    if log.current != NULL and log.current.used + block_up(need + sizeof(batch_header_t)) > log.current.size:
+cdef int room(spool_t *s, spool_log_t *log, need_t need) noexcept nogil:
+    """A current segment that takes it; a full one is synced and sealed first."""
+    if log.current != NULL and log.current.used + block_up(need.bytes + sizeof(batch_header_t)) \
+            + index_space(log.current, need.entries, need.ids) > log.current.size:
         if (sync_hot(s) if log == &s.hot else sync_segment(s, log.current)) != EC_OK:
             return EC_IO
-        seal(log)
+        index_seal(s, log)
     return segment_open(s, log) if log.current == NULL else EC_OK
 
 
-cdef bint fits(spool_t *s, uint64_t need) noexcept nogil:
+cdef bint fits(spool_t *s, need_t need) noexcept nogil:
     """Into an empty segment, between its headers."""
-    return block_up(need + sizeof(batch_header_t)) + 2 * SPOOL_BLOCK <= s.segment_size
+    cdef segment_t empty
+    empty.entries = 0
+    empty.ids = 0
+    return block_up(need.bytes + sizeof(batch_header_t)) + index_space(&empty, need.entries, need.ids) + 2 * SPOOL_BLOCK \
+        <= s.segment_size
 
 
-cdef uint64_t txn_space(spool_txn_t *t) noexcept nogil:
-    cdef uint64_t n = record_space(<uint32_t>t.body.len) + record_space(4)
+cdef inline need_t plus(need_t a, need_t b) noexcept nogil:
+    a.bytes += b.bytes
+    a.entries += b.entries
+    a.ids += b.ids
+    return a
+
+
+cdef inline need_t need_of_ids(slice_t ids) noexcept nogil:
+    cdef need_t n
+    n.bytes = record_space(<uint32_t>ids.len)
+    n.entries = 0
+    n.ids = ids.len // 8
+    return n
+
+
+cdef need_t need_of_txn(spool_txn_t *t) noexcept nogil:
+    cdef need_t n
     cdef uint32_t i
+    n.bytes = record_space(<uint32_t>t.body.len) + record_space(4)
     for i in range(t.metas_count):
-        n += record_space(<uint32_t>t.metas[i].bytes.len)
+        n.bytes += record_space(<uint32_t>t.metas[i].bytes.len)
+    n.entries = 1 + t.metas_count
+    n.ids = 0
     return n
 
 
@@ -219,7 +126,10 @@ cdef void condemn(spool_t *s, spool_log_t *log) noexcept nogil:
     """Nothing more is written to the current segment.  A hot one of which nothing was ever synced goes."""
     cdef segment_t *seg = log.current
     cdef segment_t **at = &log.oldest
-    seal(log)
+    if seg != NULL:
+        seg.state = SEGMENT_SEALED
+        log.current = NULL
+        index_clear(log)
     if log != &s.hot:
         return
     s.hot_tombs_written = 0
@@ -258,12 +168,15 @@ cdef int write_ids(spool_t *s, batch_t *b, uint8_t kind, slice_t ids) noexcept n
     return batch_add(s, b, kind, 0, 0, 0, 0, ids, False, &unused) if ids.len else EC_OK
 
 
-cdef spool_state_t *states_part(spool_state_t *list, uint64_t *space) noexcept nogil:
-    """Where the next batch of states begins; the space of those before it."""
+cdef spool_state_t *states_part(spool_state_t *list, need_t *need) noexcept nogil:
+    """Where the next batch of states begins; what those before it need."""
     cdef spool_state_t *st = list
-    space[0] = 0
-    while st != NULL and (space[0] == 0 or space[0] + record_space(st.length) <= PART):
-        space[0] += record_space(st.length)
+    need.bytes = 0
+    need.entries = 0
+    need.ids = 0
+    while st != NULL and (need.bytes == 0 or need.bytes + record_space(st.length) <= PART):
+        need.bytes += record_space(st.length)
+        need.entries += 1
         st = st.next
     return st
 
@@ -281,21 +194,40 @@ cdef int write_states(spool_t *s, batch_t *b, spool_state_t *list, spool_state_t
 cdef void settle_states(spool_t *s, segment_t *seg) noexcept nogil:
     cdef spool_state_t *st = s.written
     cdef spool_state_t *next
+    cdef uint32_t offset
     s.written = NULL
     while st != NULL:
         next = st.next
-        st.handle = place_new(s, <uint32_t>(seg - s.segments), st.handle, st.length, 1)
+        offset = st.handle
+        st.handle = place_new(s, <uint32_t>(seg - s.segments), offset, st.length, 1)
+        index_record(&s.hot, st.handle, RECORD_STATE, 0, st.seq, st.version, offset, st.length)
         if st.old:
             place_drop(s, st.old)
         answer_state(st)
         st = next
 
 
-cdef void settle_txn(spool_t *s, segment_t *seg, spool_txn_t *t, uint32_t *offsets) noexcept nogil:
+cdef int settle_txn(spool_t *s, segment_t *seg, spool_txn_t *t, uint32_t *offsets) noexcept nogil:
+    """Into the books; without memory for them it is refused, for what they do not hold could never be forgotten."""
     cdef uint32_t i, where = <uint32_t>(seg - s.segments)
+    cdef int rc = EC_OK
     t.body_handle = place_new(s, where, offsets[0], <uint32_t>t.body.len, t.metas_count)
     for i in range(t.metas_count):
         t.metas[i].handle = place_new(s, where, offsets[1 + i], <uint32_t>t.metas[i].bytes.len, 1)
+        if t.metas[i].handle == 0:
+            rc = EC_IO
+    if rc == EC_OK and t.body_handle:
+        index_record(&s.hot, t.body_handle, RECORD_LARGE if t.large else RECORD_BODY, t.flags, t.seq, t.seq, offsets[0],
+                     <uint32_t>t.body.len)
+        for i in range(t.metas_count):
+            index_record(&s.hot, t.metas[i].handle, RECORD_META, 0, t.metas[i].seq, t.seq, offsets[1 + i],
+                         <uint32_t>t.metas[i].bytes.len)
+        return EC_OK
+    for i in range(t.metas_count):
+        place_drop(s, t.metas[i].handle)
+        place_drop(s, t.body_handle)
+    buf_add(&s.aborts, <char*>&t.seq, 8)
+    return EC_IO
 
 
 cdef void take_tombs(spool_t *s, spool_tomb_t *tombs, size_t n) noexcept nogil:
@@ -346,20 +278,21 @@ cdef int hot_batch(spool_t *s, spool_txn_t *txns, spool_txn_t **rest, spool_stat
     cdef spool_state_t *end
     cdef spool_state_t *first = states[0]
     cdef slice_t tombs = part_of(&s.redo_tombs, s.hot_tombs_written), aborts = part_of(&s.aborts, s.aborts_written)
-    cdef uint64_t need, one
+    cdef need_t need, one
     cdef uint32_t n = 0
     cdef void *grown
     cdef int rc
     end = states_part(first, &need)
-    need += record_space(<uint32_t>tombs.len) + record_space(<uint32_t>aborts.len)
-    one = txn_space(t) if t != NULL else 0
-    if one and not fits(s, need + one):
-        if not fits(s, one + 2 * sizeof(record_header_t)):
-            return EC_LIMIT
-        if tombs.len or aborts.len or first != NULL:
-            t = NULL                # it goes alone, into the next one
-            one = 0
-    rc = room(s, &s.hot, need + one)
+    need = plus(plus(need, need_of_ids(tombs)), need_of_ids(aborts))
+    if t != NULL:
+        one = need_of_txn(t)
+        if not fits(s, plus(need, one)):
+            one.bytes += 2 * sizeof(record_header_t)
+            if not fits(s, one):
+                return EC_LIMIT
+            if tombs.len or aborts.len or first != NULL:
+                t = NULL            # it goes alone, into the next one
+    rc = room(s, &s.hot, plus(need, one) if t != NULL else need)
     if rc != EC_OK:
         return rc
     tombs = part_of(&s.redo_tombs, s.hot_tombs_written)     # a segment that was full is synced now
@@ -371,8 +304,9 @@ cdef int hot_batch(spool_t *s, spool_txn_t *txns, spool_txn_t **rest, spool_stat
             or write_states(s, &b, first, end) != EC_OK:
         return EC_IO
     while t != NULL:
-        one = txn_space(t)
-        if b.at + block_up(b.length + one) > b.seg.size or (b.length + one > BATCH_BYTES and t != txns):
+        one = need_of_txn(t)
+        if b.at + block_up(b.length + one.bytes) + index_space(b.seg, one.entries, 0) > b.seg.size \
+                or (b.length + one.bytes > BATCH_BYTES and t != txns):
             break
         if n + 1 + t.metas_count > s.offsets_cap:
             grown = realloc(s.offsets, (n + 1 + t.metas_count) * 2 * sizeof(uint32_t))
@@ -404,8 +338,12 @@ cdef int cold_batch(spool_t *s, spool_chunk_t *chunk) noexcept nogil:
     cdef record_header_t h
     cdef place_t p
     cdef slice_t tombs = part_of(&s.redo_cold, 0), payload
-    cdef uint64_t need = record_space(<uint32_t>tombs.len) + (chunk.bytes.len + 8 * chunk.n if chunk != NULL else 0)
-    cdef int rc = room(s, &s.cold, need) if fits(s, need) else EC_LIMIT
+    cdef need_t need = need_of_ids(tombs)
+    cdef int rc
+    if chunk != NULL:
+        need.bytes += chunk.bytes.len + 8 * chunk.n
+        need.entries = chunk.n
+    rc = room(s, &s.cold, need) if fits(s, need) else EC_LIMIT
     if rc != EC_OK:
         return rc
     if batch_begin(s, &b, s.cold.current) != EC_OK or write_ids(s, &b, RECORD_TOMB, tombs) != EC_OK:
@@ -425,11 +363,14 @@ cdef int cold_batch(spool_t *s, spool_chunk_t *chunk) noexcept nogil:
                 return EC_IO
     if b.records and (batch_write(s, &b) != EC_OK or sync_segment(s, b.seg) != EC_OK):
         return EC_IO
+    index_ids(&s.cold, &s.cold.tombs, tombs)
     buf_consume(&s.redo_cold, tombs.len)
     if chunk != NULL:
         for i in range(chunk.n):
             if chunk.new_offsets[i] and place_move(s, chunk.handles[i], source, chunk.offsets[i],
                                                    <uint32_t>(b.seg - s.segments), chunk.new_offsets[i]):
+                memcpy(&h, chunk.bytes.ptr + chunk.starts[i], sizeof(h))
+                index_record(&s.cold, chunk.handles[i], h.type, h.flags, h.seq, h.ref, chunk.new_offsets[i], h.length)
                 atomic_add64(&s.stat_copied, 1)
     return EC_OK
 
@@ -477,10 +418,10 @@ cdef bint flush_round(spool_t *s, spool_txn_t *txns, spool_state_t *states, spoo
         n = 0
         while txns != rest:
             next = txns.next
-            settle_txn(s, seg, txns, offsets + n)
+            rc = settle_txn(s, seg, txns, offsets + n)
             n += 1 + txns.metas_count
             atomic_add64(&s.stat_txns, 1)
-            answer(txns, EC_OK)
+            answer(txns, rc)
             txns = next
     if s.unsynced_ms and clock_mono_ms() - s.unsynced_ms >= SYNC_MS and sync_hot(s) != EC_OK:
         condemn(s, &s.hot)
@@ -530,13 +471,14 @@ cdef void housekeeping(spool_t *s) noexcept nogil:
         while seg != NULL:
             forced = forced or seg.forced
             seg = seg.next
-    if s.spares_n == 0:
+    s.want_spare = s.spares_n == 0 and (s.hot.current == NULL or s.hot.current.used * 2 >= s.hot.current.size)
+    if s.want_spare:
         pthread_cond_signal(&s.chores)
     pthread_mutex_unlock(&s.lock)
 
 
 cdef bint pending(spool_t *s) noexcept nogil:
-    return s.tombs_len > 0 or s.state_head != NULL or s.held != NULL or s.redo_tombs.len > s.hot_tombs_written \
+    return s.tombs.len > 0 or s.state_head != NULL or s.held != NULL or s.redo_tombs.len > s.hot_tombs_written \
         or s.redo_cold.len > 0 or s.aborts.len > s.aborts_written
 
 
@@ -544,9 +486,8 @@ cdef void *flusher_main(void *arg) noexcept nogil:
     cdef spool_t *s = <spool_t*>arg
     cdef spool_txn_t *txns
     cdef spool_state_t *states
-    cdef spool_tomb_t *tombs
+    cdef buf_t tombs
     cdef spool_chunk_t *chunk
-    cdef size_t n
     cdef uint64_t now, due, retry_at = 0
     cdef bint ok = True
     pthread_setname_np(pthread_self(), b"flusher")
@@ -570,6 +511,8 @@ cdef void *flusher_main(void *arg) noexcept nogil:
         if s.stopping and s.txn_head == NULL and (not pending(s) or not ok):
             break
         txns = s.txn_head
+        if txns != NULL:
+            s.busy_ms = clock_mono_ms()
         s.txn_head = NULL
         s.txn_tail = NULL
         s.txn_count = 0
@@ -577,18 +520,17 @@ cdef void *flusher_main(void *arg) noexcept nogil:
         s.state_head = NULL
         s.state_tail = NULL
         tombs = s.tombs
-        n = s.tombs_len
-        s.tombs = NULL
-        s.tombs_len = 0
-        s.tombs_cap = 0
+        s.tombs.ptr = NULL
+        s.tombs.len = 0
+        s.tombs.cap = 0
         s.tombs_since_ms = 0
         s.tidy = False
         chunk = &s.chunk if s.chunk.waiting else NULL
         if s.oldest_ns == 0:                # a round that hangs takes no new mail either
             s.oldest_ns = clock_mono_ns()
         pthread_mutex_unlock(&s.lock)
-        take_tombs(s, tombs, n)
-        free(tombs)
+        take_tombs(s, <spool_tomb_t*>tombs.ptr, tombs.len // sizeof(spool_tomb_t))
+        buf_free(&tombs)
         states = join(s.held, states)
         s.held = NULL
         ok = flush_round(s, txns, states, chunk)
@@ -610,11 +552,17 @@ cdef void *flusher_main(void *arg) noexcept nogil:
         s.chunk.failed = True
         pthread_cond_signal(&s.chores)
     pthread_mutex_unlock(&s.lock)
-    if s.hot.current != NULL:
-        fdatasync(s.hot.current.fd)
-    if s.cold.current != NULL:
-        fdatasync(s.cold.current.fd)
+    end_log(s, &s.hot)
+    end_log(s, &s.cold)
     return NULL
+
+
+cdef void end_log(spool_t *s, spool_log_t *log) noexcept nogil:
+    """A clean stop: the next start reads the index alone."""
+    cdef segment_t *seg = log.current
+    if seg != NULL and (sync_hot(s) if log == &s.hot else sync_segment(s, seg)) == EC_OK:
+        index_seal(s, log)
+        fdatasync(seg.fd)
 
 
 cdef spool_state_t *join(spool_state_t *a, spool_state_t *b) noexcept nogil:

@@ -88,7 +88,7 @@ def main(arguments=None):
     options = arguments_of(arguments)
     try:
         base = load(options.config).globals["spoolbase"]
-        found = survey(base)
+        found = survey(base, indexes=True)
     except ConfigErrors as e:
         print(e, file=sys.stderr)
         return 2

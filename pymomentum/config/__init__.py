@@ -96,6 +96,13 @@ def publish(loaded):
         raise ConfigErrors([ConfigError(str(e))]) from None
 
 
+def path_of(scope):
+    """Where a scope stands: what it declares keeps its state over reloads."""
+    if scope is None or scope.parent is None:
+        return ""
+    return f"{path_of(scope.parent)}/{scope.kind}:{(scope.label or '').lower()}"
+
+
 class Publication:
     """Carries scopes over into a Builder."""
 
@@ -136,15 +143,32 @@ class Publication:
             return self.builder.set_list(scope, option, value)
         if type.kind == "nets":
             return self.builder.set_nets(scope, option, value)
+        if type.kind == "limit":
+            return self.builder.set_limit(scope, option, value)
         return self.builder.set_throttle(scope, option, *value)
 
     def values(self, number, scope):
+        self.numbers[scope] = number
         for name, value in scope.values.items():
-            self.set(number, IDS[name], registry.find(name, scope.kind).type, value)
+            type = registry.find(name, scope.kind).type
+            if name == "service_sessions":
+                self.service_sessions(number, scope, type.encode(value))
+            else:
+                self.set(number, IDS[name], type, value)
+
+    def service_sessions(self, number, scope, most):
+        """A Peer has a budget of its own; what else declares it speaks of all sessions of the service."""
+        name, outer = "service_sessions", scope.parent
+        if scope.kind != "peer":
+            return self.builder.set_limit(number, IDS[name], most, path="esmtp")
+        while outer is not None and name not in outer.values:
+            outer = outer.parent
+        return self.builder.set_limit(number, IDS[name], most, outer=outer and self.numbers[outer])
 
     def add(self, scope, *inner):
         """Add a scope that is found by its parent's place, and the kinds inside that are found by name."""
-        number = self.numbers[scope] = self.builder.add_scope()
+        number = self.builder.add_scope(path=path_of(scope))
+        self.numbers[scope] = number
         if scope.kind in LISTENERS:
             for name, rows in registry.OPTIONS.items():
                 for row in rows:

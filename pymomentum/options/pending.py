@@ -52,7 +52,6 @@ authloginparameters
 authorizationparameters
 authplainparameters
 backlog
-bind_address
 binding_auto_replumb
 binding_auto_replumb_interval
 bounce_behavior
@@ -69,7 +68,6 @@ cluster_outbound_throttle_messages
 cluster_scope_max_outbound_connections
 cluster_server_max_outbound_connections
 concurrency
-connect_timeout_to_delay
 control_client_timeout
 critical
 crypto_engine
@@ -81,7 +79,6 @@ default_binding
 default_charset
 delay_dsn_max_retry_interval
 delay_dsn_retry_interval
-delayed_binding_domain_fuzz
 delayed_reroute_domain
 delivery_method
 delivery_pool
@@ -142,7 +139,6 @@ local_changes_file
 local_changes_only
 log_hires_timestamp
 log_requests_to_paniclog
-mail_queue_check_vm_interval
 maintainer_pool
 malloc2mmap_threshold
 masterdb_file
@@ -154,7 +150,6 @@ max_resident_transfails
 max_timed_events_per_iter
 mcmt_reception
 mdn_failures_notify
-memory_goal
 mime_parse_large_messages_during_reception
 mm7_delivery_report
 mm7_message_class
@@ -162,7 +157,6 @@ mm7_vasid
 mm7_vaspid
 mta_sts_dns_cname_max_depth
 mta_sts_policy_store
-mx_failures_to_delay
 notice
 only_use_best_mx_for_relay_domains
 open_tracking_enabled
@@ -176,16 +170,12 @@ proxy_protocol
 proxy_protocol_timeout
 received_hostname
 reroute_domain
-reserve_maintenance_interval
 response_transcode_pattern
 response_transcode_replace
 rollup_mx
 rollup_mx_name
 routes
 scheduler
-scope_max_outbound_connections
-server_reserve_outbound_connections
-service_sessions
 signing_stats
 siv_throttle_cache_size
 soft_bounce_drain_rate

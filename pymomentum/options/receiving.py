@@ -1,6 +1,6 @@
 """What a client may do on the way in: sessions, relaying, addresses, headers."""
 from pymomentum.options.registry import DELIVERY, PATHWAYS, RECEPTION, SESSION, SESSION_GLOBAL, option
-from pymomentum.options.types import Boolean, Dict, Enum, List, Nets, Number, Text, Throttle
+from pymomentum.options.types import Boolean, Dict, Enum, Limit, List, Nets, Number, Text, Throttle
 
 option("allow_ip_literal", Boolean(True), scopes=SESSION_GLOBAL, page="4/config/ref-allow-ip-literal",
        doc="Accept address literals such as user@[192.0.2.1] in envelopes.")
@@ -133,7 +133,7 @@ option("rfc2822_missing_headers", Enum("reject allow", "reject"), scopes=RECEPTI
        doc="Whether mail without the required headers is accepted.")
 option("rfc2822_trace_headers", Boolean(True), scopes=RECEPTION, page="4/config/ref-rfc-2822-trace-headers",
        doc="Add a Received header to mail that comes in.")
-option("service_sessions", Number(0), unit="sessions", scopes=SESSION, page="4/config/ref-service-sessions",
+option("service_sessions", Limit(0, unlimited=0), unit="sessions", scopes=SESSION, page="4/config/ref-service-sessions",
        doc="Most sessions at once over all addresses of a listener; 0 is unlimited.")
 option("smtp_extensions", List(), scopes=SESSION, page="4/esmtp-listener-extensions",
        doc="Extensions announced in answer to EHLO, each with its arguments.")

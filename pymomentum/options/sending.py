@@ -2,9 +2,9 @@
 from socket import gethostname
 
 from pymomentum.options.registry import BINDINGS, DELIVERY, DELIVERY_HOST, GLOBAL, ROUTING, option
-from pymomentum.options.types import Boolean, Enum, List, Number, Text
+from pymomentum.options.types import Boolean, Enum, Limit, List, Number, Source, Text
 
-option("bind_address", Text("*"), scopes=BINDINGS, dynamic=False, page="4/config/ref-bind-address",
+option("bind_address", Source("*"), scopes=BINDINGS, dynamic=False, page="4/config/ref-bind-address",
        doc="Source address of outbound connections; * leaves it to the kernel.")
 option("blackhole", Enum("false true inline internal", "false"), scopes=DELIVERY, page="4/config/ref-blackhole",
        doc="Accept and discard in place of delivering.")
@@ -114,7 +114,7 @@ option("response_transcode_replace", Text(), scopes=DELIVERY, page="4/config/ref
        doc="What a matching reply becomes.")
 option("rset_timeout", Number(30, minimum=1), unit="seconds", scopes=DELIVERY, page="4/config/ref-rset-timeout",
        doc="Wait for the reply to RSET.")
-option("scope_max_outbound_connections", Number(), unit="connections", scopes=DELIVERY_HOST,
+option("scope_max_outbound_connections", Limit(), unit="connections", scopes=DELIVERY_HOST,
        page="4/config/ref-scope-max-outbound-connections",
        doc="Most connections of the whole scope together; unset is unlimited.")
 option("send_8bitmime", Enum("no ifavailable", "no"), scopes=DELIVERY, page="4/config/ref-send-8-bitmime",

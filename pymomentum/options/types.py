@@ -5,7 +5,8 @@ raises ValueError with a sentence for the user.  `kind` names the member of
 value_t that holds the result of `encode`.
 """
 import re
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
+from socket import SOCK_STREAM, getaddrinfo
 
 LARGEST = 2 ** 40           # a second count of this size still fits 63 bits as microseconds
 TRUE = frozenset(("true", "yes", "on", "enabled", "1"))
@@ -49,6 +50,24 @@ class Text(Type):
         if self.joins and isinstance(raw, list):
             return " ".join(raw)
         return super().parse(raw)
+
+
+class Source(Text):
+    """An address of this machine or a host name that stands for one; * is any."""
+
+    word = "an address or a host name"
+
+    def encode(self, value):
+        if value is None or value == "*":
+            return value
+        try:
+            return str(ip_address(value.strip("[]")))
+        except ValueError:
+            pass
+        try:
+            return getaddrinfo(value, None, type=SOCK_STREAM)[0][4][0]
+        except OSError:
+            raise ValueError(f"bind_address: the host name {shown(value)} stands for no address") from None
 
 
 class Number(Type):
@@ -214,6 +233,19 @@ class Dict(Type):
 
     def encode(self, value):
         return value and [part for pair in value.items() for part in pair]
+
+
+class Limit(Number):
+    """A whole number that all who fall back to the declaring scope count against together; `unlimited` is the word for none."""
+
+    kind = "limit"
+
+    def __init__(self, default=None, minimum=0, unlimited=None):
+        super().__init__(default, minimum)
+        self.unlimited = unlimited      # the number that stands for no limit
+
+    def encode(self, value):
+        return -1 if value == self.unlimited else value
 
 
 class Throttle(Type):

@@ -11,16 +11,11 @@ import pytest
 from pymomentum.console.client import Client
 from pymomentum.errors import ConsoleError
 from pymomentum.pidfile import running
+from tests.harness.port import free_port
 from tests.harness.smtp import SMTPClient
 from tests.harness.wait import until
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 class Site:

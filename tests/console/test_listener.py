@@ -115,6 +115,7 @@ def test_other_users_are_refused_before_any_command(console, monkeypatch):
     for _ in range(20):
         with Client("run/2025") as client:
             assert client.ask("pid") == ("Not authorized: the console is for root and the user of the server\n", 1)
+        until(lambda: not console.clients, what="end of the client")
     assert b"Not authorized" in raw(b"")
 
 

@@ -1,14 +1,18 @@
 """The console against a whole server with mail in it."""
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.harness.mta import ROOT, free_port
+from pymomentum.server import Server
+from tests.harness.mta import ROOT
+from tests.harness.port import free_port
 from tests.harness.smtp import SMTPClient
 from tests.harness.wait import until
 
@@ -158,6 +162,20 @@ def test_shutdown_lets_sessions_finish(mta, busy):
     mta.start()
     if busy:
         mta.wait_log("D")
+
+
+def test_descriptors_are_raised_as_far_as_the_system_goes(monkeypatch):
+    most, asked = int(Path("/proc/sys/fs/nr_open").read_text()), []
+
+    def setrlimit(_, limits):
+        if max(limits) > most:
+            raise ValueError("not allowed to raise maximum limit")
+        asked.append(limits)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 20000))
+    monkeypatch.setattr(resource, "setrlimit", setrlimit)
+    Server.raise_descriptors(100 * most)
+    Server.raise_descriptors(5000)
+    assert asked == [(most, most), (5000, 20000)]
 
 
 def test_version_pid_and_the_tool(mta):

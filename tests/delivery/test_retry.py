@@ -129,13 +129,14 @@ def test_mail_in_active_queues_outlives_a_kill(mta):
 
 def test_finished_mail_does_not_come_back(mta):
     sink = mta.route(rcpt=lambda path: "550 5.1.1 who?" if path.startswith("bad") else "250 OK")
-    for i in range(20):
+    n = 5 if mta.suspend else 20
+    for i in range(n):
         mta.send(rcpts=[f"good{i}@example.com", f"bad{i}@example.com"])
-    mta.wait_log("D", 20), mta.wait_log("P", 20)
+    mta.wait_log("D", n), mta.wait_log("P", n)
     mta.wait_empty()
     mta.restart()
     time.sleep(0.5)
-    assert mta.counters()["TotalQueueSize"] == 0 and len(sink.messages) == 20
+    assert mta.counters()["TotalQueueSize"] == 0 and len(sink.messages) == n
 
 
 def test_expired_spool_is_failed_or_tried(mta):

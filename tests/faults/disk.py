@@ -27,6 +27,11 @@ def library():
     return LIBRARY
 
 
+def preload():
+    """LD_PRELOAD with the library behind what stands there already, as sanitizers must come first."""
+    return f"{os.environ.get('LD_PRELOAD', '')} {library()}".strip()
+
+
 def read_log(path):
     """Every whole event of a log."""
     data = memoryview(Path(path).read_bytes())
@@ -54,7 +59,7 @@ class Disk:
         path.write_bytes(bytes(4 * len(SWITCHES)))
         with open(path, "r+b") as f:
             self.page = mmap.mmap(f.fileno(), 4 * len(SWITCHES))
-        mta.env = {"LD_PRELOAD": str(library()), "EC_FAULTS_DIR": str(mta.folder / "spool"), "EC_FAULTS_CONTROL": str(path)}
+        mta.env = {"LD_PRELOAD": preload(), "EC_FAULTS_DIR": str(mta.folder / "spool"), "EC_FAULTS_CONTROL": str(path)}
         if record:
             mta.env["EC_FAULTS_LOG"] = str(self.log)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pymomentum.core.loop import loop
 from pymomentum.core.spool import driver, spool
-from tests.faults.disk import SWITCHES, library
+from tests.faults.disk import SWITCHES, preload
 from tests.harness.mta import ROOT
 
 SEGMENT = 256 << 10
@@ -40,7 +40,7 @@ class Life:
     def __init__(self, base, **options):
         loop.create(1)
         spool.open_spool(str(base), **{"segment_size": SEGMENT, **options})
-        self.thread = threading.Thread(target=loop.run, args=(0,))
+        self.thread = threading.Thread(target=loop.run, args=(0,), daemon=True)     # a failure ends the process
         self.thread.start()
         self.entries = {entry.seq: entry for entry in driver.recover_all()}
 
@@ -139,7 +139,7 @@ def lives(folder, seed, count, steps, log=None, sick=False):
     """Several processes on one spool, one after another; AssertionError where one finds what it should not."""
     env = {**os.environ}
     if log or sick:
-        env |= {"LD_PRELOAD": str(library()), "EC_FAULTS_DIR": str(Path(folder) / "spool")}
+        env |= {"LD_PRELOAD": preload(), "EC_FAULTS_DIR": str(Path(folder) / "spool")}
     if log:
         env["EC_FAULTS_LOG"] = str(log)
     if sick:

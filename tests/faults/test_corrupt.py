@@ -151,5 +151,7 @@ def test_server_names_what_it_cannot_read_and_delivers_the_rest(mta):
     sink = mta.sink("127.0.0.2")
     mta.start()
     sink.wait(messages=9, timeout=20)
-    until(lambda: any("lost" in line and ids[7] in line for line in mta.paniclog()), 5, lambda: f"{ids[7]} in {mta.paniclog()}")
+    until(lambda: any("damaged" in line and ids[7] in line for line in mta.paniclog()), 5, lambda: f"{ids[7]} in {mta.paniclog()}")
+    failed, = mta.wait_log("P")
+    assert failed.id == ids[7] and failed.text == "550 5.3.0 [internal] message body missing"
     assert not any(b"MARKER" in m.data for m in sink.messages)

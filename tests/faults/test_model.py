@@ -41,7 +41,10 @@ class Promise:
             self.states[told["deferred"][0]] = [told["deferred"][1].encode()]
 
     def check(self, base, now):
-        found = {m["seq"]: m for m in survey(base, bodies=True).messages}
+        for indexes in (False, True):
+            self.check_found({m["seq"]: m for m in survey(base, bodies=True, indexes=indexes).messages}, now)
+
+    def check_found(self, found, now):
         for seq, (body, meta) in self.accepted.items():
             m = found.get(seq)
             if m is None:

@@ -6,7 +6,7 @@ import sys
 import textwrap
 
 from pymomentum.core.spool.inspect import survey
-from tests.faults.disk import SWITCHES, library, read_log
+from tests.faults.disk import SWITCHES, preload, read_log
 from tests.harness.mta import ROOT
 from tests.harness.wait import until
 
@@ -62,7 +62,7 @@ def test_oldest_segment_is_freed_first(tmp_path):
                 driver.forget(answer)
         driver.forget(first)
         time.sleep(0.5)
-    """, env={"LD_PRELOAD": str(library()), "EC_FAULTS_DIR": str(tmp_path / "spool"), "EC_FAULTS_LOG": str(tmp_path / "log")}, ratio=100)
+    """, env={"LD_PRELOAD": preload(), "EC_FAULTS_DIR": str(tmp_path / "spool"), "EC_FAULTS_LOG": str(tmp_path / "log")}, ratio=100)
     number, freed = {}, {1: [], 2: []}
     for e in read_log(tmp_path / "log"):
         if e.kind == "write" and e.offset == 0 and e.data[:8] == b"ECSPOOL1":
@@ -112,7 +112,7 @@ def test_copies_of_a_compaction_that_failed_do_not_rise(tmp_path):
             window = window[-150:]
         sickness.heal()
         print(json.dumps([e.seq for e in old + window]))
-    """, env={"LD_PRELOAD": str(library()), "EC_FAULTS_DIR": str(tmp_path / "spool"), "EC_FAULTS_CONTROL": str(control)},
+    """, env={"LD_PRELOAD": preload(), "EC_FAULTS_DIR": str(tmp_path / "spool"), "EC_FAULTS_CONTROL": str(control)},
         retry_interval=0.01)
     found = {m["seq"] for m in survey(str(tmp_path / "spool")).messages if m["meta"] != b"probe"}
     assert found == set(json.loads(kept))
@@ -145,7 +145,7 @@ def test_foreign_file_among_large_bodies_does_not_stop_the_start(mta):
 
 def test_body_file_stays_until_the_tombstone_is_synced(mta):
     """Else a crash between leaves a delivered message that cannot be read and is named as lost."""
-    mta.env = {"LD_PRELOAD": str(library()), "EC_FAULTS_DIR": str(mta.folder / "spool"), "EC_FAULTS_LOG": str(mta.folder / "log")}
+    mta.env = {"LD_PRELOAD": preload(), "EC_FAULTS_DIR": str(mta.folder / "spool"), "EC_FAULTS_LOG": str(mta.folder / "log")}
     mta.route()
     mta.config("large_message_threshold = 65536")
     mta.send(data=b"Subject: big\r\n\r\n" + b"x" * 70 + b"\r\n" * 60000)

@@ -10,15 +10,12 @@
 
 The server starts on first use.  What a test's configuration says wins over DEFAULTS; in it
 $port is the listener's port, $sink_port the one all sinks share, $folder the test's folder.
-The environment chooses a variant: EC_TEST_LOOPS, EC_TEST_SUSPEND=random, EC_TEST_LEASE=remote.
 """
 import collections
 import fnmatch
 import os
-import random
 import re
 import signal
-import socket
 import string
 import subprocess
 import sys
@@ -27,6 +24,7 @@ from pathlib import Path
 from pymomentum.config.grammar import parse
 from pymomentum.console.client import Client
 from tests.harness.dns import DNSServer
+from tests.harness.port import free_port
 from tests.harness.sink import Sink
 from tests.harness.smtp import SMTPClient
 from tests.harness.wait import until
@@ -68,20 +66,6 @@ Rejection = collections.namedtuple("Rejection", "time remote local conn path pat
 MESSAGE_ID = re.compile(r"[0-9A-F]{2}/[0-9A-F]{2}-\d{5}-[0-9A-F]{8}")
 
 
-def free_port(addresses=("127.0.0.1",)):
-    """A port below those the kernel gives to clients, free on every address."""
-    while True:
-        port = random.randint(12000, 32000)
-        try:
-            for address in addresses:
-                with socket.socket() as s:
-                    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    s.bind((address, port))
-            return port
-        except OSError:
-            continue
-
-
 def fields(line):
     """Split a log line at its bare @ and undo the escapes."""
     return [re.sub(r"\\(.)", r"\1", f) for f in re.findall(r"(?:\A|@)((?:[^@\\]|\\.)*)", line, re.S)]
@@ -98,11 +82,9 @@ def record(line):
 
 
 class Mta:
-    def __init__(self, folder, name="mta", loops=None, suspend=None, lease=None):
+    def __init__(self, folder, name="mta", loops=1, suspend=None, lease=None):
         self.folder, self.name = Path(folder), name
-        self.loops = loops or int(os.environ.get("EC_TEST_LOOPS", "1"))
-        self.suspend = suspend or os.environ.get("EC_TEST_SUSPEND")
-        self.lease = lease or os.environ.get("EC_TEST_LEASE")
+        self.loops, self.suspend, self.lease = loops, suspend, lease
         self.port, self.sink_port = free_port(), free_port(("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"))
         self.path = self.folder / "ecelerity.conf"
         self.server_dns = None

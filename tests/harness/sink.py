@@ -54,6 +54,7 @@ class Connection:
     tls: bool = False
     auth: list = field(default_factory=list)
     closed: bool = False
+    left: bool = False          # said QUIT: counted as open no more
 
 
 class Sink:
@@ -163,7 +164,8 @@ class Sink:
                 session.shut()
             with self._lock:
                 self._live.discard(sock)
-                self.open -= 1
+                if not connection.left:
+                    self.open -= 1
             if self.reset and session.faulty:
                 session.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             session.sock.close()
@@ -283,6 +285,10 @@ class _Session:
         self.connection.commands.append(line)
         verb, _, args = line.partition(" ")
         verb = verb.lower()
+        if verb == "quit":                      # before the peer can know and open another
+            with self.sink._lock:
+                self.connection.left = True
+                self.sink.open -= 1
         handler = getattr(self, "do_" + verb, None)
         reply = handler(args) if handler else self.answer(verb, args)
         if reply and reply.startswith("421") or verb == "quit":

@@ -222,13 +222,17 @@ def test_hello_smtp_is_named_so(mta):
 
 def test_thousand_recipients_get_one_each(mta):
     sink = mta.route()
-    names = [f"r{i}@example.com" for i in range(1000)]
-    mta.send("a@test", names)
-    mta.wait_log("D", 1000, 30)
+    n = 50 if mta.suspend else 1000             # every recipient is parked four times behind the dot
+    names = [f"r{i}@example.com" for i in range(n)]
+    with mta.smtp(timeout=60) as c:
+        c.send_mail("a@test", names)
+        c.expect("250 2.0.0 OK *")
+    mta.wait_log("D", n, 30)
     assert sorted(r for m in sink.messages for r in m.rcpts) == sorted(names)
-    assert len({r.id for r in mta.mainlog("R")}) == 1000 and len({r.batch for r in mta.mainlog("R")}) == 1
+    assert len({r.id for r in mta.mainlog("R")}) == n and len({r.batch for r in mta.mainlog("R")}) == 1
 
 
+@pytest.mark.variants("plain", "3-loops", "remote-lease")       # a session that is parked ends with its client
 def test_a_client_that_closes_its_side_behind_the_dot_still_reads_the_reply(mta):
     sink = mta.route()
     with mta.smtp() as c:

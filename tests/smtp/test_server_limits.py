@@ -220,3 +220,28 @@ def test_size_that_was_announced_is_judged_at_mail_from(mta, size, reply):
     listener(mta, "max_message_size = 5000")
     with mta.smtp() as c:
         talk(c, (f"MAIL FROM:<a@test> SIZE={size}", reply))
+
+
+def opened(mta, source):
+    """A client from that address: it, and its greeting's code."""
+    client = mta.smtp(source=source, greet=False)
+    client.__enter__()
+    return client, int(client.expect("*")[:3])
+
+
+def test_service_sessions_count_over_all_addresses_and_per_peer(mta):
+    listener(mta, 'service_sessions = 3\nPeer "127.0.0.2" { service_sessions = 1 }\nPeer "127.0.0.3" { service_sessions = 1 }')
+    one, first = opened(mta, "127.0.0.2")
+    other, second = opened(mta, "127.0.0.2")
+    assert (first, second) == (220, 421)            # its own budget is used up
+    another, third = opened(mta, "127.0.0.3")
+    free, fourth = opened(mta, "127.0.0.4")
+    late, fifth = opened(mta, "127.0.0.5")
+    assert (third, fourth, fifth) == (220, 220, 421)    # and all of the service's
+    assert [r.text for r in mta.wait_rejectlog(2)] == 2 * ["4.4.5 Service unavailable, concurrency limit reached."]
+    one.__exit__(None, None, None)
+    until(lambda: mta.counters()["InboundConcurrency"] == 2)
+    again, sixth = opened(mta, "127.0.0.2")
+    assert sixth == 220
+    for client in (other, another, free, late, again):
+        client.__exit__(None, None, None)

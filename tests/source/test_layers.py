@@ -5,7 +5,7 @@ from pathlib import Path
 CORE = Path(__file__).resolve().parents[2] / "core"
 
 # cimports go from later to earlier only
-LAYERS = ["base", "c", "config", "loop", "message", "mime", "log", "net", "tls", "dns", "spool", "policy", "queue", "smtp",
+LAYERS = ["base", "c", "loop", "config", "message", "mime", "log", "net", "tls", "dns", "spool", "policy", "queue", "smtp",
           "control"]
 CIMPORT = re.compile(r"^\s*from\s+(\.*)([\w.]*)\s+cimport|^\s*cimport\s+pymomentum\.core\.(\w+)", re.M)
 

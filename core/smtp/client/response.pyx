@@ -249,6 +249,7 @@ cdef void on_data(client_t *c, uint32_t which, int code) noexcept nogil:
 cdef void on_confirmation(client_t *c, transfer_t *t, int code) noexcept nogil:
     if code // 100 == 2:
         c.deliveries += t.n
+        c.lease.deliver_us = <uint32_t>(c.loop.now_ms - c.since_ms) * 1000 + 1
         client_settle_all(c, t, OUTCOME_DELIVERED, slice_make(c.reply, c.reply_len))
     else:
         client_settle_all(c, t, outcome_of(code) if code >= 400 else OUTCOME_TRANSIENT, slice_make(c.reply, c.reply_len))

@@ -14,7 +14,8 @@ from pymomentum.core.message.id cimport message_id_t
 from pymomentum.core.message.message cimport ec_message_t
 from pymomentum.core.net.address cimport ADDRESS_TEXT
 from pymomentum.core.net.stream cimport stream_read_fn, stream_t
-from pymomentum.core.queue.domain cimport domain_t, mail_queue_t
+from pymomentum.core.queue.domain cimport mail_queue_t
+from pymomentum.core.queue.permit cimport permit_t
 from pymomentum.core.queue.lease cimport lease_fn, lease_t
 from pymomentum.core.queue.route cimport route_t
 from pymomentum.core.smtp.dotstuff cimport dot_encode_t
@@ -74,7 +75,7 @@ cdef struct client_t:
     loop_t *loop
     config_generation_t *generation     # pinned
     const values_t *values
-    domain_t *domain
+    permit_t permit
     route_t *route              # touched on the domain's loop only
     sockaddr_storage peer
     char peer_text[ADDRESS_TEXT]
@@ -108,7 +109,6 @@ cdef struct client_t:
     bint need_rset
     bint quitting
     bint leaving
-    bint counted                # in the server's connections
     uint64_t resting_ms
 
 ctypedef void (*client_fn)(client_t *c) noexcept nogil

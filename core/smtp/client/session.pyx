@@ -12,12 +12,11 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strlen, strncpy
 
 from pymomentum.core.base.buf cimport buf_clear, buf_free
-from pymomentum.core.base.cidr cimport sockaddr
+from pymomentum.core.base.cidr cimport sockaddr, sockaddr_storage
 from pymomentum.core.base.clock cimport clock_mono_ns
-from pymomentum.core.base.limit cimport limit_give, limit_t, limit_take
 from pymomentum.core.base.list cimport list_empty, list_init
-from pymomentum.core.base.slice cimport slice_ieq, slice_of, slice_t
-from pymomentum.core.base.status cimport EC_OK
+from pymomentum.core.base.slice cimport slice_eq, slice_ieq, slice_of, slice_t
+from pymomentum.core.base.status cimport EC_OK, EC_REFUSED
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.c.openssl cimport SSL_CTX, SSL_get_verify_result
 from pymomentum.core.c.uv cimport UV_ECONNRESET
@@ -29,12 +28,14 @@ from pymomentum.core.loop.loop cimport (COUNT_OUTBOUND, loop_at, loop_call, loop
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport message_id_new
 from pymomentum.core.message.message cimport ec_message_t
-from pymomentum.core.net.address cimport address_set_port, address_text
+from pymomentum.core.net.address cimport address_parse, address_set_port, address_text
 from pymomentum.core.net.stream cimport *
 from pymomentum.core.queue.domain cimport domain_t, mail_queue_t, refusal_t
+from pymomentum.core.queue.host cimport choice_t, host_answered, host_failed
 from pymomentum.core.queue.lease cimport *
-from pymomentum.core.queue.maintainer cimport host_answered, host_failed, maintainer_start
+from pymomentum.core.queue.maintainer cimport maintainer_start
 from pymomentum.core.queue.outcome cimport OUTCOME_RETURN, OUTCOME_TRANSIENT
+from pymomentum.core.queue.permit cimport permit_give, permit_t
 from pymomentum.core.queue.route cimport route_key_t, route_t
 from pymomentum.core.smtp.extension cimport EXT_STARTTLS
 from pymomentum.core.spool.large cimport large_reader_free
@@ -45,9 +46,7 @@ cdef enum:
     SPREAD = 8                  # connections of one queue before others go to other loops
     X509_V_OK = 0
 
-cdef limit_t server_connections
 cdef char own_host[256]
-memset(&server_connections, 0, sizeof(server_connections))
 cdef client_fn on_ready
 cdef lease_fn on_granted
 cdef lease_fn on_wake
@@ -89,29 +88,24 @@ def identity(str hostname not None):
 
 # ---- birth -------------------------------------------------------------------------
 
-cdef bint client_connect(mail_queue_t *q, route_t *route, uint32_t host) noexcept nogil:
+cdef bint client_connect(mail_queue_t *q, const choice_t *to, const permit_t *permit) noexcept nogil:
     """On the domain's loop; the connection may live on another."""
     cdef domain_t *d = q.domain
     cdef client_t *c
-    cdef int64_t most = opt_number(d.generation.globals, OPT_SERVER_MAX_OUTBOUND_CONNECTIONS)
     cdef loop_t *where = d.loop
     cdef slice_t name
-    if not limit_take(&server_connections, most if most > 0 else <uint64_t>-1):
-        return False
     c = <client_t*>calloc(1, sizeof(client_t))
     if c == NULL:
-        limit_give(&server_connections)
         return False
     if loop_count() > 1 and (remote_leases() or q.connections >= SPREAD):
         where = loop_at(<int>((d.loop.index + q.connections + 1) % <uint32_t>loop_count()))
-    c.counted = True
+    c.permit = permit[0]
     c.loop = where
-    c.domain = d
-    c.route = route
+    c.route = to.route
     c.generation = config_current()
     c.values = config_delivery(c.generation, q.binding, d.option_name)
     fill_peer(c)
-    name = d.mx.host[host].name
+    name = d.mx.host[to.host].name
     memcpy(c.host, name.ptr, name.len if name.len < sizeof(c.host) - 1 else sizeof(c.host) - 1)
     list_init(&c.tx[0].batch)
     list_init(&c.tx[1].batch)
@@ -119,7 +113,7 @@ cdef bint client_connect(mail_queue_t *q, route_t *route, uint32_t host) noexcep
     c.lease.loop = where
     c.lease.granted = on_granted
     c.lease.wake = on_wake
-    lease_join(&c.lease, q, route)
+    lease_join(&c.lease, q, to.route, opt_throttle(to.scope, OPT_OUTBOUND_THROTTLE_MESSAGES) if to.scope != NULL else NULL)
     c.conn = message_id_new()
     if where == d.loop:
         begin(c)
@@ -158,6 +152,10 @@ cdef void on_start(post_t *p) noexcept nogil:
 
 
 cdef void begin(client_t *c) noexcept nogil:
+    cdef const slice_t *source
+    cdef sockaddr_storage own
+    cdef char why[160]
+    cdef int rc
     c.loop.counters[COUNT_OUTBOUND] += 1
     c.connect_ns = clock_mono_ns()
     client_stage(c, STAGE_NOT_CONNECTED, opt_number(c.values, OPT_CONNECT_TIMEOUT))
@@ -169,7 +167,19 @@ cdef void begin(client_t *c) noexcept nogil:
     c.stream.on_read = on_read
     c.stream.on_secure = client_secured
     c.stream.on_closed = on_closed
-    if stream_connect(&c.stream, <sockaddr*>&c.peer, NULL) != EC_OK:
+    source = opt_text(c.values, OPT_BIND_ADDRESS)
+    if source == NULL or source.len == 0 or slice_eq(source[0], slice_of(b"*")):
+        rc = stream_connect(&c.stream, <sockaddr*>&c.peer, NULL)
+    else:
+        rc = address_parse(source[0], 0, &own)
+        if rc == EC_OK:
+            rc = stream_connect(&c.stream, <sockaddr*>&c.peer, <sockaddr*>&own)
+        if rc == EC_REFUSED:
+            snprintf(why, sizeof(why), b"451 4.4.1 [internal] bind_address %.*s is not an address of this machine",
+                     <int>source.len, source.ptr)
+            client_broken(c, why)
+            return
+    if rc != EC_OK:
         failed_connect(c)
 
 
@@ -177,7 +187,7 @@ cdef void begin(client_t *c) noexcept nogil:
 
 cdef struct report_t:
     post_t post                 # first
-    domain_t *domain
+    lease_t *lease              # lives until its last post, which comes behind this one
     route_t *route
     uint32_t connect_us
     bint failed
@@ -186,9 +196,9 @@ cdef struct report_t:
 
 cdef void report_here(report_t *r) noexcept nogil:
     if r.failed:
-        host_failed(r.domain, r.route, &r.why if r.why.text[0] else NULL)
+        host_failed(r.lease.queue.domain, r.route, &r.why if r.why.text[0] else NULL)
     else:
-        host_answered(r.domain, r.route, r.connect_us)
+        host_answered(r.lease.queue.domain, r.route, r.connect_us)
 
 
 cdef void on_report(post_t *p) noexcept nogil:
@@ -205,7 +215,7 @@ cdef void report(client_t *c, bint failed, const char *why) noexcept nogil:
         if r == NULL:
             return              # the host keeps the state it had
     memset(r, 0, sizeof(report_t))
-    r.domain = c.domain
+    r.lease = &c.lease
     r.route = c.route
     r.connect_us = <uint32_t>((clock_mono_ns() - c.connect_ns) // 1000)
     r.failed = failed
@@ -217,7 +227,7 @@ cdef void report(client_t *c, bint failed, const char *why) noexcept nogil:
     if r == &here:
         report_here(r)
     else:
-        loop_call(c.domain.loop, &r.post, on_report)
+        loop_call(c.lease.queue.domain.loop, &r.post, on_report)
 
 
 # ---- death -------------------------------------------------------------------------
@@ -250,8 +260,7 @@ cdef void on_gone(lease_t *l) noexcept nogil:
     cdef client_t *c = NULL
     c = <client_t*>(<char*>l - (<char*>&c.lease - <char*>c))
     c.loop.counters[COUNT_OUTBOUND] -= 1
-    if c.counted:
-        limit_give(&server_connections)
+    permit_give(&c.permit)
     buf_free(&c.line)
     buf_free(&c.head)
     config_unref(c.generation)

@@ -19,6 +19,7 @@ from pymomentum.core.mime.overlay cimport overlay_has_body, overlay_render
 from pymomentum.core.net.stream cimport *
 from pymomentum.core.queue.lease cimport *
 from pymomentum.core.queue.outcome cimport OUTCOME_PERMANENT, OUTCOME_RETURN
+from pymomentum.core.queue.permit cimport permit_wanted
 from pymomentum.core.smtp.dotstuff cimport dot_encode, dot_encode_finish, dot_encode_init
 from pymomentum.core.smtp.extension cimport EXT_8BITMIME, EXT_PIPELINING, EXT_SIZE
 from pymomentum.core.spool.large cimport large_read, large_reader_free, large_reader_new
@@ -69,7 +70,6 @@ cdef void on_granted(lease_t *l) noexcept nogil:
     while not list_empty(&l.batch):
         take(t, l.batch.next)
     t.active = True
-    c.domain = l.queue.domain           # a sibling's, it may be
     if c.stream.closing or c.stream.closed or c.quitting:
         client_settle_all(c, t, OUTCOME_RETURN, slice_make(NULL, 0))
         t.active = False
@@ -95,8 +95,8 @@ cdef void nothing(client_t *c) noexcept nogil:
         return
     if c.tx[0].active or c.tx[1].active or c.quitting:
         return
-    if c.lease.wait_ms:
-        client_quit(c)                     # throttled: mail stays in the active queue
+    if c.lease.wait_ms or permit_wanted(&c.permit):
+        client_quit(c)                     # throttled, mail stays in the active queue; or another needs the connection more
         return
     client_stage(c, STAGE_IDLE, opt_number(c.values, OPT_IDLE_TIMEOUT))
     lease_rest(&c.lease)

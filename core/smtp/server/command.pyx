@@ -13,11 +13,12 @@ from pymomentum.core.config.values cimport *
 from pymomentum.core.log.writer cimport LOG_MAIN, log_room
 from pymomentum.core.loop.loop cimport LOOP_DRAINING
 from pymomentum.core.message.context cimport context_set
-from pymomentum.core.message.message cimport address_domain, resident_bytes
+from pymomentum.core.message.message cimport address_domain
 from pymomentum.core.net.stream cimport stream_secure, stream_t
 from pymomentum.core.policy.phases cimport *
 from pymomentum.core.smtp.command cimport *
 from pymomentum.core.smtp.path cimport *
+from pymomentum.core.queue.memory cimport memory_full
 from pymomentum.core.spool.spool cimport spool_main, spool_ready
 from pymomentum.core.tls.context cimport tls_server_context
 from .session cimport *
@@ -26,17 +27,10 @@ from .transaction cimport transaction_data, transaction_feed
 cdef enum:
     LOG_RESERVE = 4096          # bytes a reception may need in the mainlog's ring
 
-cdef uint64_t memory_high = 0   # bytes of bodies above which mail is refused; 0: no limit
 
 
 cdef void commands_start() noexcept nogil:
     session_set_handlers(on_line, transaction_feed, on_opened)
-
-
-def memory_limit(uint64_t bytes):
-    """Above so many bytes of bodies in memory new mail is answered 452 (memory_hwm); 0: never."""
-    global memory_high
-    memory_high = bytes
 
 
 # ---- connect -----------------------------------------------------------------------
@@ -246,7 +240,7 @@ cdef const char *no_room() noexcept nogil:
         return b"4.3.1 spool does not take mail now"
     if rc == EC_LIMIT:
         return b"4.3.1 too much mail waits for the disk"
-    if memory_high and resident_bytes() > memory_high:
+    if memory_full():
         return b"4.3.0 Resource limitations, please try later"
     return NULL
 

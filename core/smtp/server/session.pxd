@@ -8,7 +8,7 @@ from pymomentum.core.base.list cimport list_node_t
 from pymomentum.core.base.slice cimport slice_t
 from pymomentum.core.base.timewheel cimport timer_entry_t
 from pymomentum.core.config.generation cimport config_generation_t, config_listen_t
-from pymomentum.core.config.values cimport values_t
+from pymomentum.core.config.values cimport limit_ref_t, values_t
 from pymomentum.core.loop.loop cimport loop_t
 from pymomentum.core.message.context cimport context_t
 from pymomentum.core.message.id cimport message_id_t
@@ -80,6 +80,7 @@ cdef struct session_t:
     bint esmtp                  # EHLO, not HELO
     bint can_relay
     bint counted                # in its listener's sessions
+    const limit_ref_t *counted_in       # service_sessions; NULL: none
     bint parked
     bint in_data
     bint skipping               # the rest of a line that was too long

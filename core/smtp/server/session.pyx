@@ -18,15 +18,15 @@ from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_
 from pymomentum.core.base.slice cimport slice_ieq, slice_make, slice_of, slice_t
 from pymomentum.core.base.status cimport EC_AGAIN, EC_OK
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
-from pymomentum.core.base.limit cimport limit_give, limit_take
+from pymomentum.core.loop.limit cimport limit_give, limit_take
 from pymomentum.core.c.posix cimport posix_close, posix_write
 from pymomentum.core.c.uv cimport uv_tcp_getpeername, uv_tcp_getsockname
 from pymomentum.core.config.generation cimport (config_current, config_generation_t, config_listen_t, config_number,
                                                 config_reception, config_unref)
 from pymomentum.core.config.values cimport (OPT_BANNER_HOSTNAME, OPT_COMMAND_TIMEOUT, OPT_CONTEXT, OPT_GENERATION_MAX_AGE, OPT_HOSTNAME,
                                             OPT_IDLE_TIME, OPT_LISTENER_SESSIONS, OPT_MAX_BAD_COMMANDS, OPT_MAX_COMMAND_LENGTH,
-                                            OPT_RECONFIG_MESSAGE, OPT_STARTTLS_INJECTION_POLICY,
-                                            STARTTLS_INJECTION_POLICY_REJECT, opt_list, opt_list_t, opt_number,
+                                            OPT_RECONFIG_MESSAGE, OPT_SERVICE_SESSIONS, OPT_STARTTLS_INJECTION_POLICY,
+                                            STARTTLS_INJECTION_POLICY_REJECT, limit_ref_t, opt_limit, opt_list, opt_list_t, opt_number,
                                             opt_text)
 from pymomentum.core.log.record cimport log_rejection, rejection_t
 from pymomentum.core.loop.loop cimport (COUNT_INBOUND, COUNT_REJECTED, LOOP_DRAINING, LOOP_RUNNING, PLACE_SERVER, loop_at, loop_call,
@@ -195,6 +195,25 @@ cdef bint configured_context(session_t *s) noexcept nogil:
     return True
 
 
+cdef bint count_in(session_t *s) noexcept nogil:
+    """In service_sessions of the scope that declares it, and of those around it."""
+    cdef const limit_ref_t *first = opt_limit(s.values, OPT_SERVICE_SESSIONS)
+    cdef const limit_ref_t *r = first
+    while r != NULL:
+        if not limit_take(r.limit, r.most):
+            count_out(first, r)
+            return False
+        r = r.outer
+    s.counted_in = first
+    return True
+
+
+cdef void count_out(const limit_ref_t *r, const limit_ref_t *end) noexcept nogil:
+    while r != end:
+        limit_give(r.limit)
+        r = r.outer
+
+
 cdef void open_session(session_t *s) noexcept nogil:
     cdef int n = sizeof(s.peer)
     cdef int64_t most
@@ -211,7 +230,10 @@ cdef void open_session(session_t *s) noexcept nogil:
         return
     session_wait(s, opt_number(s.values, OPT_COMMAND_TIMEOUT))
     most = opt_number(s.values, OPT_LISTENER_SESSIONS)
-    s.counted = limit_take(&s.door.sessions, most if most > 0 else <uint64_t>-1)
+    s.counted = limit_take(&s.door.sessions, most if most > 0 else -1)
+    if s.counted and not count_in(s):
+        limit_give(&s.door.sessions)
+        s.counted = False
     if not s.counted:
         s.state = AT_CONCURRENCY
         session_reject(s, 421, b"4.4.5 Service unavailable, concurrency limit reached.")
@@ -236,6 +258,7 @@ cdef void session_free(session_t *s) noexcept nogil:
     s.loop.counters[COUNT_INBOUND] -= 1
     if s.counted:
         limit_give(&s.door.sessions)
+    count_out(s.counted_in, NULL)
     loop_timer_clear(s.loop, &s.timer)
     buf_free(&s.input)
     context_unref(s.context)
