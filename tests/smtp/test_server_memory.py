@@ -18,6 +18,7 @@ STRANGER = "127.0.0.9"          # may not relay
 CONFIG = """
 relay_hosts ( 127.0.0.1 )
 retry_interval = 1
+max_retry_interval = 1
 host_failure_retry = 1
 log_full = drop
 ESMTP_Listener {
