@@ -4,24 +4,23 @@ Formatted on the loop into its scratch buffer, then put into the log's ring.
 In a field `@`, `\\` and control characters are preceded by `\\`.
 """
 from libc.stdint cimport uint64_t
-from libc.stdlib cimport calloc
 
 from pymomentum.core.base.buf cimport buf_add, buf_add_number, buf_add_z, buf_clear, buf_reserve, buf_slice, buf_t
 from pymomentum.core.base.slice cimport slice_make, slice_of, slice_t
-from pymomentum.core.loop.loop cimport PLACE_LOG, loop_t
+from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
+from pymomentum.core.loop.loop cimport LOOP_MAX, loop_t
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_t, message_id_text
 from pymomentum.core.message.message cimport (RECV_ECSTREAM, RECV_ESMTP, RECV_INTERNAL, RECV_REST, RECV_SMTP, RECV_XFER,
                                               address_domain, address_local, ec_message_t)
 from .writer cimport LOG_BOUNCE, LOG_MAIN, LOG_REJECT, log_put
 
 
+cdef buf_t scratches[LOOP_MAX]      # a loop's line in the making
+
+
 cdef inline buf_t *scratch(loop_t *loop) noexcept nogil:
-    cdef buf_t *b = <buf_t*>loop.places[PLACE_LOG]
-    if b == NULL:
-        b = <buf_t*>calloc(1, sizeof(buf_t))
-        loop.places[PLACE_LOG] = b
-    if b != NULL:
-        buf_clear(b)
+    cdef buf_t *b = &scratches[loop.index]
+    buf_clear(b)
     return b
 
 
@@ -76,7 +75,10 @@ cdef const char *method_name(int method) noexcept nogil:
 
 
 cdef int end(loop_t *loop, int which, buf_t *b) noexcept nogil:
-    buf_add(b, b"\n", 1)
+    if buf_add(b, b"\n", 1) != EC_OK:
+        if b.len == 0:
+            return EC_NOMEM
+        b.ptr[b.len - 1] = c'\n'         # cut, but a line
     return log_put(loop, which, buf_slice(b))
 
 

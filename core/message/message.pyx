@@ -10,7 +10,7 @@ from libc.string cimport memcpy, memmove, memset
 
 from pymomentum.core.base.atomic cimport atomic_add32, atomic_add64, atomic_load64
 from pymomentum.core.base.buf cimport buf_add, buf_t
-from pymomentum.core.base.word cimport word_ref, word_unref
+from pymomentum.core.message.word cimport word_ref, word_unref
 from pymomentum.core.base.list cimport list_init
 from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_CORRUPT, EC_NOMEM, EC_OK

@@ -135,6 +135,7 @@ cdef void on_written(uv_write_t *r, int status) noexcept nogil:
     if s.closing:
         return
     if status < 0:
+        s.reset = True
         deliver_eof(s)
         return
     stream_flush(s)

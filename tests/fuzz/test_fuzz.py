@@ -16,7 +16,7 @@ def test_corpus_is_parsed(name):
 @pytest.mark.parametrize("name", TARGETS)
 def test_one_second_of_mutation(name):
     runs, fault = run.fuzz(name, 1)
-    assert fault is None and runs > 100
+    assert fault is None and runs > 10
 
 
 @pytest.mark.parametrize("fault", [lambda data: 1 // 0, lambda data: os.kill(os.getpid(), signal.SIGKILL)])

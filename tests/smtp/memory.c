@@ -10,8 +10,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t);
-
 static volatile unsigned char off, *one_in = &off;
 static int (*holds_gil)(void);
 static __thread unsigned seed;
@@ -37,6 +35,10 @@ static int fails(void *caller) {
 }
 
 #define FAILS() fails(__builtin_return_address(0))
-void *malloc(size_t n) { return FAILS() ? NULL : __libc_malloc(n); }
-void *calloc(size_t n, size_t m) { return FAILS() ? NULL : __libc_calloc(n, m); }
-void *realloc(void *p, size_t n) { return n && FAILS() ? NULL : __libc_realloc(p, n); }
+#define NEXT(type, name) static type next; if (!next) next = (type)dlsym(RTLD_NEXT, name)
+typedef void *(*one_fn)(size_t);
+typedef void *(*many_fn)(size_t, size_t);
+typedef void *(*again_fn)(void *, size_t);
+void *malloc(size_t n) { NEXT(one_fn, "malloc"); return FAILS() ? NULL : next(n); }
+void *calloc(size_t n, size_t m) { NEXT(many_fn, "calloc"); return FAILS() ? NULL : next(n, m); }
+void *realloc(void *p, size_t n) { NEXT(again_fn, "realloc"); return n && FAILS() ? NULL : next(p, n); }

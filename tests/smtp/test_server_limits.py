@@ -198,6 +198,30 @@ def test_client_gone_at_the_dot_is_whole_or_not_at_all(mta):
     assert all(m.data.endswith(b"\r\n\r\nbody\r\n") for m in sink.messages)
 
 
+def test_message_size_is_counted_without_stuffing(mta):
+    """RFC 1870 3: the dots that transparency adds are not the message's."""
+    sink = mta.route()
+    listener(mta, "max_message_size = 5000")
+    head, line = b"From: a@test\r\n\r\n", b"." + b"x" * 7 + b"\r\n"
+    fits = head + line * ((5000 - len(head)) // 10)
+    for data, reply in ((fits, "250 *"), (fits + line, "552 5.3.4 message size limit exceeded"), (fits, "250 *")):
+        with mta.smtp() as c:
+            assert "SIZE 5000" in c.extensions
+            c.send_mail("a@test", "b@example.com", data)
+            c.expect(reply)
+    sink.wait(messages=2)
+    assert all(m.data.endswith(fits) for m in sink.messages)
+
+
+@pytest.mark.parametrize("size, reply", [("5000", "250 *"), ("5001", "552 5.3.4 message size limit exceeded"),
+                                         ("18446744073709551615", "552 5.3.4 *"), ("99999999999999999999", "552 5.3.4 *"),
+                                         ("0", "250 *"), ("-1", "501 *"), ("1" * 21, "501 *"), ("", "501 *")])
+def test_size_that_was_announced_is_judged_at_mail_from(mta, size, reply):
+    listener(mta, "max_message_size = 5000")
+    with mta.smtp() as c:
+        talk(c, (f"MAIL FROM:<a@test> SIZE={size}", reply))
+
+
 def opened(mta, source):
     """A client from that address: it, and its greeting's code."""
     client = mta.smtp(source=source, greet=False)
@@ -221,27 +245,3 @@ def test_service_sessions_count_over_all_addresses_and_per_peer(mta):
     assert sixth == 220
     for client in (other, another, free, late, again):
         client.__exit__(None, None, None)
-
-
-def test_message_size_is_counted_without_stuffing(mta):
-    """RFC 1870 3: the dots that transparency adds are not the message's."""
-    sink = mta.route()
-    listener(mta, "max_message_size = 5000")
-    head, line = b"From: a@test\r\n\r\n", b"." + b"x" * 7 + b"\r\n"
-    fits = head + line * ((5000 - len(head)) // 10)
-    for data, reply in ((fits, "250 *"), (fits + line, "552 5.3.4 message size limit exceeded"), (fits, "250 *")):
-        with mta.smtp() as c:
-            assert "SIZE 5000" in c.extensions
-            c.send_mail("a@test", "b@example.com", data)
-            c.expect(reply)
-    sink.wait(messages=2)
-    assert all(m.data.endswith(fits) for m in sink.messages)
-
-
-@pytest.mark.parametrize("size, reply", [("5000", "250 *"), ("5001", "552 5.3.4 message size limit exceeded"),
-                                         ("18446744073709551615", "552 5.3.4 *"), ("99999999999999999999", "552 5.3.4 *"),
-                                         ("0", "250 *"), ("-1", "501 *"), ("1" * 21, "501 *"), ("", "501 *")])
-def test_size_that_was_announced_is_judged_at_mail_from(mta, size, reply):
-    listener(mta, "max_message_size = 5000")
-    with mta.smtp() as c:
-        talk(c, (f"MAIL FROM:<a@test> SIZE={size}", reply))

@@ -19,6 +19,7 @@ from pymomentum.core.base.slice cimport slice_eq, slice_ieq, slice_of, slice_t
 from pymomentum.core.base.status cimport EC_OK, EC_REFUSED
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.c.openssl cimport SSL_CTX, SSL_get_verify_result
+from pymomentum.core.c.uv cimport UV_ECONNRESET
 from pymomentum.core.config.generation cimport config_binding, config_binding_t, config_current, config_delivery, config_unref
 from pymomentum.core.config.values cimport *
 from pymomentum.core.log.record cimport attempt_t
@@ -367,10 +368,13 @@ cdef void client_quit(client_t *c) noexcept nogil:
 
 cdef void on_connect(stream_t *st, int status) noexcept nogil:
     cdef client_t *c = <client_t*>st
-    if status < 0:
+    if status < 0 and status != UV_ECONNRESET:
         failed_connect(c)
         return
     client_stage(c, STAGE_BANNER, opt_number(c.values, OPT_EHLO_TIMEOUT))
+    if status < 0:                      # it was open, and was reset before we looked
+        client_broken(c, client_broken_text(c))
+        return
     client_expect(c, EXPECT_BANNER, 0, NULL)
     stream_read_start(st)
 

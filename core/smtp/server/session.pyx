@@ -339,7 +339,7 @@ cdef void on_read(stream_t *st, const char *p, size_t n) noexcept nogil:
     cdef session_t *s = <session_t*>st
     cdef size_t used
     if n == 0:
-        if s.committing or (not st.reset and s.parked and (s.input.len or s.state == AT_BODY_ASYNC)):
+        if s.committing or (not st.reset and s.parked and s.state == AT_BODY_ASYNC):
             s.half = True               # it may have closed its side only: replies to what it sent still go out
         else:
             s.gone = True

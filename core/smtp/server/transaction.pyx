@@ -376,12 +376,13 @@ cdef int judge_edited(session_t *s, rcpt_t *r) noexcept nogil:
         if data_scan_feed(&scan, buf_slice(&head), &piece) == EC_OK or data_scan_feed(&scan, rest, &piece) == EC_OK:
             rc = EC_REFUSED             # it would end before its end
         m.env.body_size = head.len + rest.len + (s.large.tail if tail else 0)
-        m.flags = (m.flags & ~<uint32_t>0xff) | flags_of(scan.flags) | (flags_of(s.scan.flags) if tail else 0)
+        m.flags |= flags_of(scan.flags) | (flags_of(s.scan.flags) if tail else 0)
     buf_free(&head)
     return rc
 
 
-cdef int fill_message(session_t *s, rcpt_t *r, spool_meta_t *meta, buf_t *b) noexcept nogil:
+cdef int fill_message(session_t *s, rcpt_t *r, rcpt_t *before, spool_meta_t *meta, buf_t *b) noexcept nogil:
+    """`before`: the last one filled, NULL: none; with the same edits it is sent the same."""
     cdef ec_message_t *m = r.message
     cdef envelope_t e
     cdef const config_binding_t *binding = config_binding(s.generation, m.binding)
@@ -410,6 +411,9 @@ cdef int fill_message(session_t *s, rcpt_t *r, spool_meta_t *meta, buf_t *b) noe
         return EC_LIMIT
     if r.overlay == NULL:
         m.flags |= flags_of(s.scan.flags)
+    elif before != NULL and before.overlay == r.overlay:
+        m.env.body_size = before.message.env.body_size
+        m.flags |= before.message.flags & 0xff
     else:
         rc = judge_edited(s, r)
         if rc != EC_OK:
@@ -479,12 +483,18 @@ cdef void on_large_finished(void *owner, int rc) noexcept nogil:
         refuse(s, 452, b"4.3.1 spool does not take mail now")
     else:
         commit_transaction(s)
+    after_commit(s)
+
+
+cdef void after_commit(session_t *s) noexcept nogil:
+    """On with what came meanwhile."""
     if not s.stream.closing and not s.parked:
         session_resume(s)
 
 
 cdef void commit_transaction(session_t *s) noexcept nogil:
     cdef rcpt_t *r = s.rcpts
+    cdef rcpt_t *before = NULL
     cdef uint32_t n = 0
     cdef uint64_t first
     cdef buf_t b
@@ -506,7 +516,8 @@ cdef void commit_transaction(session_t *s) noexcept nogil:
     while r != NULL and s.metas != NULL and rc == EC_OK:
         if kept(r):
             s.metas[n].seq = first + n
-            rc = fill_message(s, r, &s.metas[n], &b)
+            rc = fill_message(s, r, before, &s.metas[n], &b)
+            before = r
             n += 1
         r = r.next
     buf_free(&b)
@@ -591,5 +602,4 @@ cdef void on_committed(spool_txn_t *t, int rc) noexcept nogil:
         refuse(s, 552, b"5.3.4 message and recipients are larger than the spool takes")
     else:
         refuse(s, 452, b"4.3.1 spool does not take mail now")
-    if not s.stream.closing:
-        session_resume(s)
+    after_commit(s)

@@ -1,5 +1,5 @@
 # Shared words: equal texts are kept once, counted.  Any thread.
-from .slice cimport slice_t
+from pymomentum.core.base.slice cimport slice_t
 
 cdef const char *word_ref(slice_t text) noexcept nogil      # NUL-terminated; NULL: no memory
 cdef void word_unref(const char *word) noexcept nogil       # NULL is none

@@ -7,9 +7,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from pymomentum.core.c.posix cimport pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock
-from .hash cimport hash_del, hash_get, hash_init, hash_put, hash_t
-from .slice cimport slice_make, slice_t
-from .status cimport EC_OK
+from pymomentum.core.base.hash cimport hash_del, hash_get, hash_init, hash_put, hash_t
+from pymomentum.core.base.slice cimport slice_make, slice_t
+from pymomentum.core.base.status cimport EC_OK
 
 cdef struct word_t:
     uint32_t refs
