@@ -21,7 +21,7 @@ from pymomentum.console.registry import Registry
 from pymomentum.core.control import query
 from pymomentum.core.log import writer as logs
 from pymomentum.core.loop import loop as loops
-from pymomentum.core.net import listener
+from pymomentum.core.net import budget, listener
 from pymomentum.core.policy import phases
 from pymomentum.core.queue import bounce, maintainer, memory, restore, swap
 from pymomentum.core.smtp import start as smtp
@@ -115,9 +115,11 @@ class Server:
         for ceiling in (max(hard, min(wanted, most)), hard):
             try:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, ceiling), ceiling))
-                return
+                break
             except (ValueError, OSError):
                 continue
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        budget.set_budget(min(soft, 1 << 30), 64 + min(soft, 1 << 30) // 10)
 
     def open_logs(self):
         ec = self.loaded.module("ec_logger") or {}

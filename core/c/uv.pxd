@@ -59,6 +59,11 @@ cdef extern from "uv.h" nogil:
     int UV_EOF
     int UV_ECANCELED
     int UV_ECONNRESET
+    int UV_EMFILE
+    int UV_ENFILE
+    int UV_ENOBUFS
+    int UV_ENOMEM
+    int UV_EADDRNOTAVAIL
     int UV_TCP_IPV6ONLY
     int uv_loop_init(uv_loop_t*)
     int uv_loop_close(uv_loop_t*)

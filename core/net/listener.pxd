@@ -2,6 +2,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from pymomentum.core.loop.limit cimport limit_t
+from pymomentum.core.base.timewheel cimport timer_entry_t
 from pymomentum.core.c.uv cimport uv_poll_t
 from pymomentum.core.config.generation cimport config_generation_t, config_listen_t
 from pymomentum.core.loop.loop cimport loop_t
@@ -17,6 +18,8 @@ cdef struct listener_t:         # never freed: sessions point to it
     char name[256]              # as the configuration writes it
     limit_t sessions            # for listener_sessions
     uint64_t accepted
+    timer_entry_t timer         # until it accepts again
+    uint64_t told_ms            # when the paniclog heard last that descriptors are short
 
 cdef void listener_start(accept_fn fn) noexcept nogil           # before loops run
 # The listen of the current generation that this socket serves; NULL: it has gone.

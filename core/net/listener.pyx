@@ -8,19 +8,30 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport strncpy
 
 from pymomentum.core.base.slice cimport slice_eq, slice_of
-from pymomentum.core.c.posix cimport posix_close
-from pymomentum.core.c.uv cimport (UV_READABLE, as_handle, uv_close, uv_handle_t, uv_poll_init, uv_poll_start, uv_poll_t)
+from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
+from pymomentum.core.c.posix cimport last_errno, posix_close
+from pymomentum.core.c.uv cimport (UV_READABLE, as_handle, uv_close, uv_handle_t, uv_poll_init, uv_poll_start, uv_poll_stop, uv_poll_t)
 from pymomentum.core.config.generation cimport config_generation_t, config_listen, config_listen_count, config_listen_t
-from pymomentum.core.loop.loop cimport COUNT_INBOUND, loop_at, loop_call, loop_count, loop_t
+from pymomentum.core.log.writer cimport log_panic
+from pymomentum.core.loop.loop cimport COUNT_INBOUND, loop_at, loop_call, loop_count, loop_t, loop_timer_clear, loop_timer_set
 from pymomentum.core.loop.post cimport post_t
+from .budget cimport budget_accepts
 
 cdef extern from "sys/socket.h" nogil:
     int accept4(int, void*, void*, int)
     int SOCK_NONBLOCK
     int SOCK_CLOEXEC
 
+cdef extern from "errno.h" nogil:
+    int EMFILE
+    int ENFILE
+    int ENOBUFS
+    int ENOMEM
+
 cdef enum:
     ACCEPTS = 64                # per wake-up, so that sessions get their turn
+    PAUSE_MS = 250
+    TELL_MS = 60000
 
 cdef struct arrival_t:          # a descriptor on its way to another loop
     post_t post                 # first
@@ -63,14 +74,35 @@ cdef loop_t *least_loaded() noexcept nogil:
     return best
 
 
+cdef void on_pause_over(timer_entry_t *t) noexcept nogil:
+    cdef listener_t *l = NULL
+    l = <listener_t*>(<char*>t - (<char*>&l.timer - <char*>l))
+    uv_poll_start(&l.poll, UV_READABLE, on_ready)
+
+
+cdef void pause(listener_t *l) noexcept nogil:
+    """Nothing can be accepted now: who knocks waits in the backlog, and the loop does not spin."""
+    cdef loop_t *loop = loop_at(0)
+    uv_poll_stop(&l.poll)
+    loop_timer_set(loop, &l.timer, PAUSE_MS)
+    if l.told_ms == 0 or loop.now_ms - l.told_ms > TELL_MS:
+        l.told_ms = loop.now_ms
+        log_panic(loop, b"LISTENER", b"%s: out of file descriptors or memory for more connections (server_max_file_descriptors)", l.name)
+
+
 cdef void on_ready(uv_poll_t *h, int status, int events) noexcept nogil:
     cdef listener_t *l = <listener_t*>h.data
     cdef loop_t *loop
     cdef arrival_t *a
     cdef int i, fd
     for i in range(ACCEPTS):
+        if not budget_accepts():
+            pause(l)
+            return
         fd = accept4(l.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)
         if fd < 0:
+            if last_errno() in (EMFILE, ENFILE, ENOBUFS, ENOMEM):
+                pause(l)
             return
         l.accepted += 1
         loop = least_loaded()
@@ -104,6 +136,7 @@ cdef void on_poll_closed(uv_handle_t *h) noexcept nogil:
 cdef void on_close(post_t *p) noexcept nogil:
     cdef listener_t *l = NULL
     l = <listener_t*>(<char*>p - (<char*>&l.post - <char*>l))
+    loop_timer_clear(loop_at(0), &l.timer)
     uv_close(as_handle(&l.poll), on_poll_closed)
 
 
@@ -128,6 +161,7 @@ def open_listener(str name not None, int fd):
     l = listeners[i]
     strncpy(l.name, b, sizeof(l.name) - 1)
     l.fd = fd
+    timer_init(&l.timer, on_pause_over)
     loop_call(loop_at(0), &l.post, on_open)
     return i
 

@@ -7,9 +7,9 @@ from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
 from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_consume, buf_free, buf_reserve, buf_t
-from pymomentum.core.base.status cimport EC_CLOSED, EC_IO, EC_NOMEM, EC_OK, EC_REFUSED
+from pymomentum.core.base.status cimport EC_CLOSED, EC_IO, EC_LIMIT, EC_NOMEM, EC_OK, EC_REFUSED
 from pymomentum.core.c.openssl cimport *
-from pymomentum.core.c.posix cimport posix_close
+from pymomentum.core.c.posix cimport last_errno, posix_close
 from pymomentum.core.c.uv cimport *
 from pymomentum.core.loop.loop cimport LOOP_READ_BUFFER, loop_awake, loop_t
 
@@ -35,6 +35,9 @@ cdef void on_connected(uv_connect_t *r, int status) noexcept nogil:
         s.on_connect(s, status)
 
 
+cdef extern from "errno.h" nogil:
+    int EADDRNOTAVAIL
+
 cdef extern from *:
     """
     #include <netinet/in.h>
@@ -55,15 +58,18 @@ cdef extern from *:
 
 
 cdef int stream_connect(stream_t *s, const sockaddr *to, const sockaddr *source) noexcept nogil:
-    cdef int fd
+    cdef int fd, rc
     if source != NULL:
         fd = bound_socket(source)
         if fd < 0:
-            return EC_REFUSED
+            return EC_REFUSED if last_errno() == EADDRNOTAVAIL else EC_LIMIT
         if uv_tcp_open(&s.tcp, fd) != 0:
             posix_close(fd)
             return EC_IO
-    if uv_tcp_connect(&s.connect, &s.tcp, to, on_connected) != 0:
+    rc = uv_tcp_connect(&s.connect, &s.tcp, to, on_connected)
+    if rc in (UV_EMFILE, UV_ENFILE, UV_ENOBUFS, UV_EADDRNOTAVAIL, UV_ENOMEM):
+        return EC_LIMIT
+    if rc != 0:
         return EC_IO
     uv_tcp_nodelay(&s.tcp, 1)
     return EC_OK

@@ -107,6 +107,7 @@ cdef void domain_touch(domain_t *d) noexcept nogil                          # ma
 cdef int domain_owner(slice_t name) noexcept nogil                          # index of the loop
 cdef queue_loop_t *queue_loop(loop_t *loop) noexcept nogil
 
+cdef void queue_pause(mail_queue_t *q) noexcept nogil          # no connection for a second: this machine has none to give
 cdef void queue_push_active(mail_queue_t *q, ec_message_t *m, bint front) noexcept nogil
 cdef int queue_push_delayed(mail_queue_t *q, ec_message_t *m) noexcept nogil
 cdef void queue_remove_active(mail_queue_t *q, ec_message_t *m) noexcept nogil

@@ -174,6 +174,12 @@ cdef void domain_touch(domain_t *d) noexcept nogil:
         ql.dirty = d
 
 
+cdef void queue_pause(mail_queue_t *q) noexcept nogil:
+    q.waiting = WAIT_SERVER
+    q.waiting_until_ms = q.domain.loop.now_ms + 1000
+    domain_touch(q.domain)
+
+
 cdef void queue_push_active(mail_queue_t *q, ec_message_t *m, bint front) noexcept nogil:
     if front or m.flags & MSG_PRIORITY:
         list_prepend(&q.active, &m.node)

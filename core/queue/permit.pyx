@@ -17,6 +17,7 @@ from pymomentum.core.config.values cimport (OPT_MAX_OUTBOUND_CONNECTIONS, OPT_RE
                                             OPT_SCOPE_MAX_OUTBOUND_CONNECTIONS, OPT_SERVER_MAX_OUTBOUND_CONNECTIONS,
                                             OPT_SERVER_RESERVE_OUTBOUND_CONNECTIONS, limit_ref_t, opt_limit, opt_number, values_t)
 from pymomentum.core.loop.limit cimport limit_give, limit_take, limit_t
+from pymomentum.core.net.budget cimport budget_most, budget_sockets
 from .domain cimport WAIT_CONNECTIONS, WAIT_NOTHING, WAIT_SCOPE, WAIT_SERVER, mail_queue_t
 from .route cimport route_key_t, route_t
 
@@ -89,6 +90,8 @@ cdef bint hold_server(permit_t *p, mail_queue_t *q, limit_t **full) noexcept nog
     cdef uint64_t now = q.domain.loop.now_ms, interval = <uint64_t>opt_number(g, OPT_RESERVE_MAINTENANCE_INTERVAL) * 1000
     own = opt_number(q.values, OPT_SERVER_MAX_OUTBOUND_CONNECTIONS)
     if not hold(p, binding_limit(q.binding), own if own != most else -1, full):
+        return False
+    if not hold(p, budget_sockets(), budget_most(), full):
         return False
     if hold(p, &server, most, full):
         q.starved_ms = 0

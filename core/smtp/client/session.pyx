@@ -16,13 +16,14 @@ from pymomentum.core.base.cidr cimport sockaddr, sockaddr_storage
 from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.list cimport list_empty, list_init
 from pymomentum.core.base.slice cimport slice_eq, slice_ieq, slice_of, slice_t
-from pymomentum.core.base.status cimport EC_OK, EC_REFUSED
+from pymomentum.core.base.status cimport EC_LIMIT, EC_OK, EC_REFUSED
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.c.openssl cimport SSL_CTX, SSL_get_verify_result
 from pymomentum.core.c.uv cimport UV_ECONNRESET
 from pymomentum.core.config.generation cimport config_binding, config_binding_t, config_current, config_delivery, config_unref
 from pymomentum.core.config.values cimport *
 from pymomentum.core.log.record cimport attempt_t
+from pymomentum.core.log.writer cimport log_panic
 from pymomentum.core.loop.loop cimport (COUNT_OUTBOUND, loop_at, loop_call, loop_count, loop_t, loop_timer_clear,
                                         loop_timer_set)
 from pymomentum.core.loop.post cimport post_t
@@ -30,7 +31,7 @@ from pymomentum.core.message.id cimport message_id_new
 from pymomentum.core.message.message cimport ec_message_t
 from pymomentum.core.net.address cimport address_parse, address_set_port, address_text
 from pymomentum.core.net.stream cimport *
-from pymomentum.core.queue.domain cimport domain_t, mail_queue_t, refusal_t
+from pymomentum.core.queue.domain cimport domain_t, mail_queue_t, queue_pause, refusal_t
 from pymomentum.core.queue.host cimport choice_t, host_answered, host_failed
 from pymomentum.core.queue.lease cimport *
 from pymomentum.core.queue.maintainer cimport maintainer_start
@@ -45,8 +46,10 @@ cdef enum:
     QUIT_MS = 5000              # for the peer's last word
     SPREAD = 8                  # connections of one queue before others go to other loops
     X509_V_OK = 0
+    SHORT_MS = 60000            # between two lines about missing sockets
 
 cdef char own_host[256]
+cdef uint64_t short_ms = 0
 cdef client_fn on_ready
 cdef lease_fn on_granted
 cdef lease_fn on_wake
@@ -179,7 +182,9 @@ cdef void begin(client_t *c) noexcept nogil:
                      <int>source.len, source.ptr)
             client_broken(c, why)
             return
-    if rc != EC_OK:
+    if rc == EC_LIMIT:
+        short_of_sockets(c)
+    elif rc != EC_OK:
         failed_connect(c)
 
 
@@ -191,11 +196,14 @@ cdef struct report_t:
     route_t *route
     uint32_t connect_us
     bint failed
+    bint unable                 # to open a socket: the host has no part in it
     refusal_t why               # failed: empty text where there was no connection
 
 
 cdef void report_here(report_t *r) noexcept nogil:
-    if r.failed:
+    if r.unable:
+        queue_pause(r.lease.queue)
+    elif r.failed:
         host_failed(r.lease.queue.domain, r.route, &r.why if r.why.text[0] else NULL)
     else:
         host_answered(r.lease.queue.domain, r.route, r.connect_us)
@@ -207,6 +215,10 @@ cdef void on_report(post_t *p) noexcept nogil:
 
 
 cdef void report(client_t *c, bint failed, const char *why) noexcept nogil:
+    tell(c, failed, False, why)
+
+
+cdef void tell(client_t *c, bint failed, bint unable, const char *why) noexcept nogil:
     """How the host did; why: what it said or did before it took any mail."""
     cdef report_t here
     cdef report_t *r = &here
@@ -219,6 +231,7 @@ cdef void report(client_t *c, bint failed, const char *why) noexcept nogil:
     r.route = c.route
     r.connect_us = <uint32_t>((clock_mono_ns() - c.connect_ns) // 1000)
     r.failed = failed
+    r.unable = unable
     if why != NULL:
         strncpy(r.why.text, why, sizeof(r.why.text) - 1)
         strncpy(r.why.peer, c.peer_text, sizeof(r.why.peer) - 1)
@@ -265,6 +278,17 @@ cdef void on_gone(lease_t *l) noexcept nogil:
     buf_free(&c.head)
     config_unref(c.generation)
     free(c)
+
+
+cdef void short_of_sockets(client_t *c) noexcept nogil:
+    """No descriptor or no local port is left: the mail waits a second in the active queue."""
+    global short_ms
+    if short_ms == 0 or c.loop.now_ms - short_ms > SHORT_MS:
+        short_ms = c.loop.now_ms
+        log_panic(c.loop, b"CONNECT", b"out of file descriptors or local ports for outbound connections "
+                  b"(server_max_outbound_connections, server_max_file_descriptors)")
+    tell(c, False, True, NULL)
+    client_close(c)
 
 
 cdef void failed_connect(client_t *c) noexcept nogil:

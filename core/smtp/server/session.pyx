@@ -37,6 +37,7 @@ from pymomentum.core.message.id cimport message_id_new
 from pymomentum.core.message.message cimport blob_unref, message_free
 from pymomentum.core.mime.overlay cimport overlay_t, overlay_unref
 from pymomentum.core.net.address cimport address_port_text, address_text
+from pymomentum.core.net.budget cimport budget_sockets
 from pymomentum.core.net.listener cimport listener_conf, listener_start, listener_t
 from pymomentum.core.net.stream cimport (stream_close, stream_finish, stream_flush, stream_init, stream_open, stream_pending,
                                          stream_read_start, stream_read_stop, stream_t, stream_write)
@@ -170,6 +171,7 @@ cdef void session_accept(loop_t *loop, int fd, listener_t *door) noexcept nogil:
     if list_empty(&sl.sessions):
         loop_timer_set(loop, &sl.sweep, SWEEP_MS)
     list_append(&sl.sessions, &s.node)
+    limit_take(budget_sockets(), -1)
     loop.counters[COUNT_INBOUND] += 1
     s.phase.loop = loop
     s.phase.owner = s
@@ -255,6 +257,7 @@ cdef void on_closed(stream_t *st, int status) noexcept nogil:
 cdef void session_free(session_t *s) noexcept nogil:
     session_reset(s)
     list_remove(&s.node)
+    limit_give(budget_sockets())
     s.loop.counters[COUNT_INBOUND] -= 1
     if s.counted:
         limit_give(&s.door.sessions)
