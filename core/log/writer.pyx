@@ -34,9 +34,18 @@ cdef extern from *:
     void va_end(log_va_list) nogil
     int vsnprintf(char*, size_t, const char*, log_va_list) nogil
 
+cdef extern from "sys/mman.h" nogil:
+    int madvise(void*, size_t, int)
+    int MADV_DONTNEED
+
+cdef extern from "stdlib.h" nogil:
+    int posix_memalign(void**, size_t, size_t)
+
 cdef enum:
     BREATH_US = 20000           # between two takes while there is traffic
     NAP_MS = 1000
+    PIECE = 262144              # written at a time
+    PAGE = 4096
 
 cdef log_t *logs[LOG_COUNT]
 
@@ -122,19 +131,27 @@ cdef void write_all(log_t *g, const char *p, uint64_t n) noexcept nogil:
         g.written += wrote
 
 
+cdef void give_back(char *p, uint64_t n) noexcept nogil:
+    """Whole pages that were written need no memory until the ring comes round."""
+    cdef size_t first = (<size_t>p + PAGE - 1) & ~<size_t>(PAGE - 1), last = (<size_t>p + n) & ~<size_t>(PAGE - 1)
+    if last > first:
+        madvise(<void*>first, last - first, MADV_DONTNEED)
+
+
 cdef uint64_t take(log_t *g, ring_t *r) noexcept nogil:
-    cdef uint64_t head = atomic_load64(&r.head)
-    cdef uint64_t n = head - r.tail
-    cdef uint64_t at = r.tail & (r.size - 1)
-    cdef uint64_t first = r.size - at if r.size - at < n else n
+    """All that is there, in pieces, so that there is room again after the first."""
+    cdef uint64_t n = atomic_load64(&r.head) - r.tail, left = n, at, piece
     cdef char gap[128]
     cdef int m
-    if n == 0:
-        return 0
-    write_all(g, r.data + at, first)
-    if n > first:
-        write_all(g, r.data, n - first)
-    atomic_store64(&r.tail, head)
+    while left:
+        at = r.tail & (r.size - 1)
+        piece = left if left < PIECE else <uint64_t>PIECE
+        if piece > r.size - at:
+            piece = r.size - at
+        write_all(g, r.data + at, piece)
+        give_back(r.data + at, piece)           # before the loop may write there again
+        atomic_store64(&r.tail, r.tail + piece)
+        left -= piece
     if r.dropped:
         m = snprintf(gap, sizeof(gap), b"%llu:LOG ring full, %llu lines dropped\n",
                      <unsigned long long>(clock_wall_us() // 1000000), <unsigned long long>r.dropped)
@@ -182,7 +199,7 @@ cdef void *writer_main(void *arg) noexcept nogil:
             beat = clock_mono_ms()
             heartbeat(g)
         if got:
-            if not atomic_load32(&g.stopping):
+            if got < PIECE and not atomic_load32(&g.stopping):
                 usleep(BREATH_US)
             continue
         if atomic_load32(&g.stopping):
@@ -195,7 +212,7 @@ cdef void *writer_main(void *arg) noexcept nogil:
         pthread_mutex_unlock(&g.lock)
 
 
-def open_log(int which, str path not None, *, int mode=0o644, ring=8 << 20, heartbeat=60):
+def open_log(int which, str path not None, *, int mode=0o644, ring=64 << 20, heartbeat=60):
     """Open one log and start its writer; raises OSError with the path.
 
     ring: bytes per loop, rounded up to a power of two; heartbeat: seconds, 0 for none.
@@ -223,8 +240,7 @@ def open_log(int which, str path not None, *, int mode=0o644, ring=8 << 20, hear
     for i in range(LOOP_MAX + 1):
         if i < loop_count() or i == LOOP_MAX:
             g.rings[i].size = size if i < LOOP_MAX else 65536
-            g.rings[i].data = <char*>calloc(1, g.rings[i].size)
-            if g.rings[i].data == NULL:
+            if posix_memalign(<void**>&g.rings[i].data, PAGE, g.rings[i].size) != 0:
                 raise MemoryError
     pthread_mutex_init(&g.lock, NULL)
     cond_init_monotonic(&g.work)

@@ -62,7 +62,7 @@ option("log_full", Enum("tempfail drop", "tempfail"), scopes=GLOBAL,
        doc="What happens when the mainlog cannot keep up: refuse new mail, or drop lines and count them.")
 option("log_hires_timestamp", Boolean(False), scopes=GLOBAL, page="4/config/ref-log-hires-timestamp",
        doc="Log microseconds in the first field.")
-option("log_ring_size", Number(8388608, minimum=65536, maximum=1073741824), unit="bytes", scopes=GLOBAL,
+option("log_ring_size", Number(67108864, minimum=65536, maximum=1073741824), unit="bytes", scopes=GLOBAL,
        dynamic=False,
        doc="Memory for log lines that wait for their file.")
 option("match_cache_life", Number(0), unit="seconds", scopes=GLOBAL, page="4/config/ref-match-cache-life",
