@@ -28,6 +28,9 @@ from pymomentum.core.spool.spool cimport spool_forget_now, spool_main, spool_t, 
 from .bounce cimport bounce_refused
 from .insert cimport queue_insert
 
+cdef extern from "malloc.h" nogil:
+    int malloc_trim(size_t)
+
 cdef enum:
     BATCH = 100                 # disk_queue_drain_rate's default
     AHEAD = 64                  # batches on their way at once
@@ -161,6 +164,7 @@ def restore(held=(), deleted=()):
         while atomic_load32(&under_way):
             usleep(1000)
         config_unref(r.generation)
+        malloc_trim(0)                      # maps and envelopes of all that came by
     remove_orphans({(<uint64_t*>r.large.ptr)[i] for i in range(r.large.len // 8)})
     buf_free(&r.large)
     return given - r.left_out - r.broken

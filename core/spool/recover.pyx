@@ -25,9 +25,14 @@ from .layout cimport *
 from .places cimport place_new
 from .reader cimport record_read
 from .spool cimport SEGMENT_GONE, SEGMENT_SEALED, segment_t, spool_main, spool_t
+from .window cimport window_read, windows_free, windows_t
 
 cdef enum:
     WINDOW = 1 << 20            # read at a time while looking for something valid
+    AHEAD = 16                  # entries fetched before they are needed
+
+cdef extern from *:
+    void prefetch "__builtin_prefetch"(const void*) noexcept nogil
 
 # Open addressing, key 0 free; values live in one array so that they can be sorted.
 cdef struct found_t:
@@ -40,6 +45,11 @@ cdef struct found_t:
     uint8_t type
     uint8_t flags
     uint32_t handle
+
+cdef struct gift_t:             # a message to be given, in the order of the disk
+    uint64_t place              # segment << 32 | offset
+    found_t *meta
+    found_t *body
 
 cdef struct map_t:
     found_t *slots
@@ -64,11 +74,21 @@ cdef struct scan_t:
 cdef buf_t notes                # one line per thing that could not be read
 
 
+cdef inline size_t first_slot(const map_t *m, uint64_t seq) noexcept nogil:
+    return <size_t>slice_mix(seq ^ <uint64_t>0x9e3779b97f4a7c15, <uint64_t>0xa0761d6478bd642f) & (m.size - 1)
+
+
+cdef inline void map_soon(const map_t *m, uint64_t seq) noexcept nogil:
+    """It will be asked for: millions of entries are in no cache."""
+    if m.size:
+        prefetch(&m.slots[first_slot(m, seq)])
+
+
 cdef found_t *map_at(map_t *m, uint64_t seq) noexcept nogil:
     cdef size_t mask = m.size - 1, i
     if m.size == 0:
         return NULL
-    i = <size_t>slice_mix(seq ^ <uint64_t>0x9e3779b97f4a7c15, <uint64_t>0xa0761d6478bd642f) & mask
+    i = first_slot(m, seq)
     while m.slots[i].seq and m.slots[i].seq != seq:
         i = (i + 1) & mask
     return &m.slots[i]
@@ -79,22 +99,32 @@ cdef found_t *map_get(map_t *m, uint64_t seq) noexcept nogil:
     return f if f != NULL and f.seq else NULL
 
 
+cdef bint map_room(map_t *m, size_t n) noexcept nogil:
+    """For n entries in all; False: no memory."""
+    cdef map_t bigger
+    cdef size_t i
+    if n * 4 <= m.size * 3:
+        return True
+    bigger.size = m.size if m.size else 1024
+    while n * 4 > bigger.size * 3:
+        bigger.size *= 2
+    bigger.used = m.used
+    bigger.slots = <found_t*>calloc(bigger.size, sizeof(found_t))
+    if bigger.slots == NULL:
+        return False
+    for i in range(m.size):
+        if m.slots[i].seq:
+            map_at(&bigger, m.slots[i].seq)[0] = m.slots[i]
+    free(m.slots)
+    m[0] = bigger
+    return True
+
+
 cdef found_t *map_put(map_t *m, uint64_t seq) noexcept nogil:
     """The entry of seq, made where it is missing (then its fields are zero); NULL: no memory."""
-    cdef map_t bigger
     cdef found_t *f
-    cdef size_t i
-    if (m.used + 1) * 4 > m.size * 3:
-        bigger.size = m.size * 2 if m.size else 1024
-        bigger.used = m.used
-        bigger.slots = <found_t*>calloc(bigger.size, sizeof(found_t))
-        if bigger.slots == NULL:
-            return NULL
-        for i in range(m.size):
-            if m.slots[i].seq:
-                map_at(&bigger, m.slots[i].seq)[0] = m.slots[i]
-        free(m.slots)
-        m[0] = bigger
+    if not map_room(m, m.used + 1):
+        return NULL
     f = map_at(m, seq)
     if f.seq == 0:
         f.seq = seq
@@ -113,10 +143,16 @@ cdef bint newer(spool_t *s, found_t *old, segment_t *seg) noexcept nogil:
     return s.segments[old.segment].number <= seg.number
 
 
+cdef inline map_t *map_of(scan_t *c, uint8_t type) noexcept nogil:
+    return &c.metas if type == RECORD_META else (&c.states if type == RECORD_STATE else &c.bodies)
+
+
 cdef void take_index(scan_t *c, segment_t *seg, index_entry_t *list_, size_t n) noexcept nogil:
     cdef record_header_t h
     cdef size_t i
     for i in range(n):
+        if i + AHEAD < n:
+            map_soon(map_of(c, list_[i + AHEAD].type), list_[i + AHEAD].seq)
         h.type = list_[i].type
         h.flags = list_[i].flags
         h.seq = list_[i].seq
@@ -152,7 +188,7 @@ cdef void take(scan_t *c, segment_t *seg, uint64_t offset, record_header_t *h, c
             f.segment = where
             f.offset = <uint32_t>offset
     elif h.type == RECORD_META or h.type == RECORD_BODY or h.type == RECORD_LARGE or h.type == RECORD_STATE:
-        m = &c.metas if h.type == RECORD_META else (&c.states if h.type == RECORD_STATE else &c.bodies)
+        m = map_of(c, h.type)
         f = map_put(m, h.seq)
         if f != NULL and f.type:
             if h.type == RECORD_META and s.segments[f.segment].kind != seg.kind:
@@ -344,16 +380,13 @@ cdef void note_without_body(found_t *f, segment_t *seg) noexcept nogil:
 
 
 cdef int by_place(const void *a, const void *b) noexcept nogil:
-    cdef const found_t *x = <const found_t*>a
-    cdef const found_t *y = <const found_t*>b
-    if x.segment != y.segment:
-        return -1 if x.segment < y.segment else 1
-    return (x.offset > y.offset) - (x.offset < y.offset)
+    cdef uint64_t x = (<const gift_t*>a).place, y = (<const gift_t*>b).place
+    return (x > y) - (x < y)
 
 
 cdef long give_all(scan_t *c, recovered_fn fn, void *ctx) noexcept nogil:
     cdef spool_t *s = c.spool
-    cdef found_t *list = <found_t*>malloc((c.metas.used + 1) * sizeof(found_t))
+    cdef gift_t *list = <gift_t*>malloc((c.metas.used + 1) * sizeof(gift_t))
     cdef found_t *f
     cdef found_t *b
     cdef found_t *st
@@ -364,10 +397,16 @@ cdef long give_all(scan_t *c, recovered_fn fn, void *ctx) noexcept nogil:
     cdef buf_t state
     cdef record_header_t h
     cdef recovered_t r
-    if list == NULL:
+    cdef windows_t *windows = <windows_t*>calloc(1, sizeof(windows_t))
+    if list == NULL or windows == NULL:
+        free(list)
+        free(windows)
         c.out_of_memory = True
         return 0
     for i in range(c.metas.size):
+        if i + AHEAD < c.metas.size and c.metas.slots[i + AHEAD].seq:
+            map_soon(&c.tombs, c.metas.slots[i + AHEAD].seq)
+            map_soon(&c.bodies, c.metas.slots[i + AHEAD].ref)
         f = &c.metas.slots[i]
         if f.seq == 0 or map_get(&c.tombs, f.seq) != NULL:
             continue
@@ -384,19 +423,27 @@ cdef long give_all(scan_t *c, recovered_fn fn, void *ctx) noexcept nogil:
             note_without_body(f, seg)
             continue
         b.count += 1
-        list[n] = f[0]
+        list[n].place = <uint64_t>f.segment << 32 | f.offset
+        list[n].meta = f
+        list[n].body = b
         n += 1
-    qsort(list, n, sizeof(found_t), by_place)
+    qsort(list, n, sizeof(gift_t), by_place)
     memset(&meta, 0, sizeof(meta))
     memset(&state, 0, sizeof(state))
     for i in range(n):
-        f = &list[i]
+        if i + AHEAD < n:
+            prefetch(list[i + AHEAD].meta)
+            prefetch(list[i + AHEAD].body)
+        if i + AHEAD // 2 < n:
+            map_soon(&c.states, list[i + AHEAD // 2].meta.seq)
+        f = list[i].meta
+        seg = &s.segments[f.segment]
         buf_clear(&meta)
-        if record_read(s.segments[f.segment].fd, f.offset, s.segments[f.segment].salt, &h, &meta) != EC_OK:
-            note(&s.segments[f.segment], f.offset, b"message cannot be read, lost")
+        if window_read(windows, seg, f.offset, f.length, &h, &meta) != EC_OK:
+            note(seg, f.offset, b"message cannot be read, lost")
             continue
         memset(&r, 0, sizeof(r))
-        b = map_get(&c.bodies, f.ref)
+        b = list[i].body
         if b.handle == 0:
             b.handle = place_new(s, b.segment, b.offset, b.length, b.count)
         r.seq = f.seq
@@ -409,7 +456,7 @@ cdef long give_all(scan_t *c, recovered_fn fn, void *ctx) noexcept nogil:
         r.meta_bytes = slice_make(meta.ptr, meta.len)
         st = map_get(&c.states, f.seq)
         buf_clear(&state)
-        if st != NULL and record_read(s.segments[st.segment].fd, st.offset, s.segments[st.segment].salt, &h, &state) == EC_OK:
+        if st != NULL and window_read(windows, &s.segments[st.segment], st.offset, st.length, &h, &state) == EC_OK:
             r.state = place_new(s, st.segment, st.offset, st.length, 1)
             r.version = st.ref
             r.state_bytes = slice_make(state.ptr, state.len)
@@ -420,6 +467,8 @@ cdef long give_all(scan_t *c, recovered_fn fn, void *ctx) noexcept nogil:
         given += 1
     buf_free(&meta)
     buf_free(&state)
+    windows_free(windows)
+    free(windows)
     free(list)
     return given
 
@@ -428,6 +477,18 @@ cdef int newest_first(const void *a, const void *b) noexcept nogil:
     cdef const segment_t *x = (<segment_t**>a)[0]
     cdef const segment_t *y = (<segment_t**>b)[0]
     return (x.number < y.number) - (x.number > y.number)
+
+
+cdef void expect(scan_t *c, segment_t **list_, uint32_t n) noexcept nogil:
+    """Room in the maps for what the indexes name: a third of it each, by experience."""
+    cdef segment_trailer_t t
+    cdef uint64_t entries = 0
+    cdef uint32_t i
+    for i in range(n):
+        if index_find(list_[i], &t) == EC_OK:
+            entries += t.length // sizeof(index_entry_t)
+    map_room(&c.metas, entries // 3)
+    map_room(&c.bodies, entries // 3)
 
 
 cdef void read_segments(scan_t *c) noexcept nogil:
@@ -445,6 +506,8 @@ cdef void read_segments(scan_t *c) noexcept nogil:
     for i in range(n):
         if list_[i].kind == SEGMENT_HOT and c.newest == NULL:
             c.newest = list_[i]
+    if c.indexes:
+        expect(c, list_, n)
     for i in range(n):
         if not c.indexes or not read_index(c, list_[i]):
             scan_segment(c, list_[i])
