@@ -8,6 +8,7 @@ import importlib
 import mmap
 import os
 import resource
+import select
 import signal
 import socket
 import sys
@@ -18,7 +19,8 @@ from pathlib import Path
 from pymomentum import __version__, config, watch
 from pymomentum.console.listener import Listener
 from pymomentum.console.registry import Registry
-from pymomentum.core.control import query
+from pymomentum.core.control import query, summary
+from pymomentum.core.control.listener import resume_loops
 from pymomentum.core.log import writer as logs
 from pymomentum.core.loop import loop as loops
 from pymomentum.core.net import listener
@@ -42,8 +44,6 @@ class Server:
         self.path = path
         self.without = without          # services left out
         self.loaded = config.load(path)
-        self.started = time.monotonic()
-        self.stats_reset = self.started
         self.stopping = threading.Event()
         self.reload_asked = threading.Event()
         self.fast = False
@@ -61,6 +61,7 @@ class Server:
         self.raise_descriptors(values["server_max_file_descriptors"])
         config.publish(self.loaded)
         loops.create(self.loop_count())
+        summary.start()
         self.share_watch()
         self.open_logs()
         for notice in self.loaded.notices:
@@ -214,16 +215,18 @@ class Server:
     def stop(self):
         """What main does when shutdown was asked for."""
         if self.console:
+            self.console.noticed()
             self.console.stop()
         for number in self.listeners.values():
             listener.close_listener(number)
         self.listeners.clear()
         deadline = time.monotonic() + DRAIN_SECONDS
+        resume_loops()
         session.drain()
         maintainer.drain()
         while time.monotonic() < deadline and not self.fast:
-            counters = query.counters()
-            if not counters["inbound"] and not counters["outbound"]:
+            counters = summary.values()
+            if not counters["InboundConcurrency"] and not counters["OutboundConcurrency"]:
                 break
             time.sleep(0.02)
         loops.stop_all()
@@ -254,7 +257,9 @@ def main(argv=None):
     signal.signal(signal.SIGINT, lambda *_: server.shutdown(fast=server.stopping.is_set()))
     print("ready", flush=True)
     signal.signal(signal.SIGHUP, lambda *_: server.reload_asked.set())
-    while not server.stopping.wait(0.2):
+    while not server.stopping.is_set():
+        if select.select([server.console.stop_fd], [], [], 0.2)[0]:
+            server.shutdown()
         if server.reload_asked.is_set():
             server.reload_asked.clear()
             server.try_reload()

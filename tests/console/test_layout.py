@@ -1,11 +1,14 @@
 """What commands print is laid out as the reference manual's samples are."""
+import json
 import time
+import xml.etree.ElementTree as ElementTree
 
 import pytest
 
 from pymomentum.console import queues
 from pymomentum.console.messages import details_text
 from pymomentum.console.server import panic_text
+from pymomentum.core.control import summary
 
 SUMMARY = """\
 Summary Statistics
@@ -38,11 +41,14 @@ Summary Statistics
         Statistics Last Reset:  89081 seconds
         Uptime:  89083 seconds
 """
-COUNTERS = dict(
-    outbound=2248, inbound=90, active_domains=35711, active=8793, delayed=263175, dns_a=565284, dns_a_timeout=11,
-    dns_aaaa=0, dns_aaaa_timeout=0, dns_mx=243281, dns_mx_timeout=6, dns_txt=39841, dns_txt_timeout=0, dns_pending=116,
-    dns_peak_ms=469, dns_average_ms=0.302, delivered=2102439, failed=2508439, rejected=1, received=4883262,
-    transfail=5, resident_bytes=1, messages=1)
+COUNTERS = {
+    "OutboundConcurrency": 2248, "InboundConcurrency": 90, "ActiveDomains": 35711, "ActiveQueueSize": 8793,
+    "DelayedQueueSize": 263175, "TotalQueueSize": 271968, "DNSAQueries": 565284, "DNSATimeouts": 11, "DNSAAAAQueries": 0,
+    "DNSAAAATimeouts": 0, "DNSMXQueries": 243281, "DNSMXTimeouts": 6, "DNSTXTQueries": 39841, "DNSTXTTimeouts": 0,
+    "PendingDNSQueries": 116, "DNSQueryRate": 9.53, "DNSResponseTimePeak": 469, "DNSResponseTimeAverage": 0.302,
+    "DeliveredMessages": 2102439, "FailedMessages": 2508439, "RejectedMessages": 1, "ReceivedMessages": 4883262,
+    "DeliveryRate": 51.76, "ReceptionRate": 54.82, "StatisticsLastReset": 89081, "Uptime": 89083, "ResidentMessages": 7,
+    "ResidentBytes": 7000, "TransientFailures": 5}
 
 MAILQ = """\
 Group/Binding                                       Domain      AQ      DQ
@@ -134,15 +140,29 @@ def utc(monkeypatch):
 
 
 def test_summary():
-    values = queues.summary_values(COUNTERS, 89081, 89083)
-    values["query_rate"] = 9.53
-    assert queues.summary_text(values) == SUMMARY
+    assert summary.render(COUNTERS, "text") == SUMMARY
 
 
-def test_summary_leaves_out_counters_that_the_engine_does_not_have():
-    counters = {name: value for name, value in COUNTERS.items() if not name.startswith("dns_txt")}
-    text = queues.summary_text(queues.summary_values(counters, 1, 1))
+def test_summary_for_programs():
+    data = json.loads(summary.render(COUNTERS, "json"))
+    assert {name: data[name] for name in COUNTERS} == COUNTERS
+    assert (data["DNSResolver"], data["DNSRateLimiter"]) == ("ares", "disabled")
+    root = ElementTree.fromstring(summary.render(COUNTERS, "xml"))
+    assert root.tag == "ServerSummary" and root.find("ReceivedMessages").text == "4883262"
+    assert [child.tag for child in root] == list(data)
+
+
+def test_summary_leaves_out_what_nothing_has_raised():
+    counters = {name: value for name, value in COUNTERS.items() if not name.startswith("DNSTXT")}
+    text = summary.render(counters, "text")
     assert "TXT" not in text and "DNS MX Queries: 243281\n" in text
+    assert "DNSTXTQueries" not in json.loads(summary.render(counters, "json"))
+
+
+def test_summary_shows_how_far_the_spool_is_read():
+    text = summary.render({**COUNTERS, "DiskQueueProgress": (12, 2900)}, "text")
+    assert "        Disk Queue Progress:     12/  2900 segments\n" in text
+    assert json.loads(summary.render({"DiskQueueProgress": (12, 29)}, "json"))["DiskQueueProgress"] == "    12/    29"
 
 
 def test_mailq(registry, engine):
