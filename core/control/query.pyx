@@ -262,7 +262,7 @@ cdef progress_t list_users(question_t *q) noexcept nogil:
 
 
 cdef object users(bytes name, list hosts):
-    """Who else uses the hosts, put into them: the first by name, and how many more there are."""
+    """Who else uses the hosts, put into them: a few by name, and how many more there are."""
     cdef question_t q
     cdef list names = [host["name"].encode("utf-8", "surrogateescape") for host in hosts[:HOSTS]]
     cdef list found = [[] for _ in names]

@@ -7,6 +7,18 @@ from pymomentum.errors import ConsoleError
 SHOWN_DOMAINS = 20          # mailq without --limit
 SHOWN_MESSAGES = 100        # showqueue without a limit
 
+# What a queue waits for, by the engine's short word.
+WAITS = {
+    "dns": "the hosts are looked up",
+    "max_outbound_connections": "max_outbound_connections are open",
+    "server_max_outbound_connections": "server_max_outbound_connections are open",
+    "scope_max_outbound_connections": "scope_max_outbound_connections are open",
+    "outbound_throttle_connections": "outbound_throttle_connections lets no more connect",
+    "outbound_throttle_messages": "outbound_throttle_messages lets no more mail out",
+    "no valid hosts": "every host failed",
+    "suspended": "suspend_delivery is set",
+}
+
 
 @command("summary", "[with-mobile]")
 def summary(call):
@@ -130,6 +142,19 @@ def address_line(address):
     return line if failed is None else f"{line} {failed:.2f}s since failure"
 
 
+def also_lines(host):
+    """Name other domains with mail for this host."""
+    lines = [f"{'':16}(also used by {also['domain']} pref {also['preference']})" for also in host["also"]]
+    return lines + [f"{'':16}(also used by {host['further']} more)"] * bool(host["further"])
+
+
+def wait_line(wait):
+    line = f"        {wait['binding']}: {WAITS.get(wait['reason'], wait['reason'])}"
+    if wait["until"]:
+        line += f", until {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(wait['until']))} (in {wait['until_s']:.0f} s)"
+    return line
+
+
 def domain_text(domain):
     name, mx = domain["name"], domain["mx"]
     if mx:
@@ -139,6 +164,7 @@ def domain_text(domain):
     for host in mx:
         lines.append(f"  [{host['preference']} {host['name']} TTL:{host['ttl']}]")
         lines += map(address_line, host["addresses"])
+        lines += also_lines(host)
     if domain["failures"]:
         lines.append(f"Domain has had {domain['failures']} consecutive connection failures")
     lines += ["Queue:",
@@ -148,8 +174,7 @@ def domain_text(domain):
               f"{'Failures:':<11}{domain['failed']:>10}"]
     if domain["waiting"]:
         lines.append("Waiting:")
-        lines += [f"        {wait['binding']}: {wait['reason']}"
-                  + (f" for {wait['until_s']:.0f} seconds" if wait["until_s"] else "") for wait in domain["waiting"]]
+        lines += map(wait_line, domain["waiting"])
     lines.append(f"Active Connections: {len(domain['connections'])}")
     lines += [f"[{n:2}] FD:{c['fd']:7}  IP:{c['address']:>16}  State: {c['state']} ({c['elapsed_ms']:.2f}ms)"
               for n, c in enumerate(domain["connections"], 1)]

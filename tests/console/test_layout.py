@@ -79,8 +79,12 @@ Domain 'hotmail.com' has 2 MXs and a TTL of 1902 seconds
   [5 mx1.hotmail.com TTL:1902]
  *      [65.54.254.129] IPv4 (0.00ms con 10259.03ms dlv) 54.27s since failure
         [65.54.252.99] IPv4 (743.66ms con 11976.77ms dlv)
+                (also used by email.msn.com pref 5)
+                (also used by msn.com pref 5)
   [5 mx2.hotmail.com TTL:1902]
  =>     [65.54.254.145] IPv4 (77.34ms con 9957.49ms dlv)
+                (also used by email.msn.com pref 5)
+                (also used by 4711 more)
 Domain has had 1 consecutive connection failures
 Queue:
         Active:        212
@@ -116,12 +120,14 @@ HOTMAIL = {
     "name": "hotmail.com", "ttl": 1902, "status": "ok", "failures": 1, "active": 212, "delayed": 190,
     "delivered": 10715, "failed": 612, "waiting": [],
     "mx": [
-        {"preference": 5, "name": "mx1.hotmail.com", "ttl": 1902, "addresses": [
+        {"preference": 5, "name": "mx1.hotmail.com", "ttl": 1902, "further": 0,
+         "also": [{"domain": "email.msn.com", "preference": 5}, {"domain": "msn.com", "preference": 5}], "addresses": [
             {"address": "65.54.254.129", "family": 4, "connect_ms": 0, "deliver_ms": 10259.03, "failed_s": 54.27,
              "next": False},
             {"address": "65.54.252.99", "family": 4, "connect_ms": 743.66, "deliver_ms": 11976.77,
              "failed_s": None, "next": False}]},
-        {"preference": 5, "name": "mx2.hotmail.com", "ttl": 1902, "addresses": [
+        {"preference": 5, "name": "mx2.hotmail.com", "ttl": 1902, "further": 4711,
+         "also": [{"domain": "email.msn.com", "preference": 5}], "addresses": [
             {"address": "65.54.254.145", "family": 4, "connect_ms": 77.34, "deliver_ms": 9957.49,
              "failed_s": None, "next": True}]}],
     "connections": [
@@ -205,10 +211,12 @@ def test_domain(registry, engine):
 
 
 def test_domain_says_what_it_waits_for():
-    waiting = [{"binding": "b1", "reason": "throttle", "until_s": 12.2}]
-    text = queues.domain_text({**HOTMAIL, "mx": [], "status": "no such domain", "waiting": waiting})
-    assert "Domain 'hotmail.com' has no MXs: no such domain\n" in text
-    assert "Waiting:\n        b1: throttle for 12 seconds\n" in text
+    waiting = [{"binding": "b1", "reason": "outbound_throttle_messages", "until_s": 12.2, "until": 1070188297},
+               {"binding": "default", "reason": "suspended", "until_s": 0, "until": None}]
+    text = queues.domain_text({**HOTMAIL, "mx": [], "status": "does not exist", "waiting": waiting})
+    assert "Domain 'hotmail.com' has no MXs: does not exist\n" in text
+    assert ("Waiting:\n        b1: outbound_throttle_messages lets no more mail out, until 2003-11-30 10:31:37 (in 12 s)\n"
+            "        default: suspend_delivery is set\n") in text
 
 
 def test_showqueue(registry, engine):
