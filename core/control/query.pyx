@@ -613,7 +613,9 @@ def message(str id not None):
     """Details of a queued message, or None; raises ValueError where `id` is none."""
     found = find(id, False)
     if found is not None:
-        found["via"] = "internal" if found.get("method") == RECV_INTERNAL else f"SMTP {found.get('peer', 'unknown')}"
+        peer = found.get("peer", "unknown")
+        family = "" if peer == "unknown" else " (IPv6)" if ":" in peer else " (IPv4)"
+        found["via"] = "internal" if found.get("method") == RECV_INTERNAL else f"SMTP {peer}{family}"
     return found
 
 

@@ -297,7 +297,14 @@ def test_ec_console(console, engine):
     done = ec_console("run/none", "pid")
     assert (done.stderr, done.returncode) == ("ec_console: cannot connect to run/none: No such file or directory\n", 2)
     assert ec_console("run/2025", stdin="pid\n\npid\n").stdout == f"{os.getpid()}\n" * 2
-    assert ec_console("run/2025", stdin="nope\npid\n").returncode == 1
+    done = ec_console("run/2025", stdin="# comment\nnope\npid\n")
+    assert (done.stdout, done.stderr, done.returncode) == (f"{os.getpid()}\n", 'unknown command "nope"; try "help"\n', 1)
+    assert ec_console("--json", "--", "run/2025", stdin="pid\npid\n").stdout == f'{{"pid": {os.getpid()}}}\n' * 2
+    page = ec_console("--man").stdout
+    assert [line for line in page.splitlines() if line.isupper()] == [
+        "NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "AT THE PROMPT", "FILES", "EXIT STATUS"]
+    assert page == ec_console("--help").stdout == ec_console("-h").stdout
+    assert ec_console("--version").stdout.startswith("ec_console (PyMomentum) ")
     assert ec_console().returncode == 2
     assert ec_console("--frob", "run/2025").returncode == 2
 

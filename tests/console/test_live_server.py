@@ -143,7 +143,7 @@ def test_message_details_and_body(mta):
     details = mta.details(ids[0])
     assert details["Message"] == ids[0] and details["Message Type"] == "full message"
     assert (details["Sender"], details["Recipient"], details["Code"], details["Retries"]) == ("a@test", "r0@example.com", "452 4.2.2 full", "1")
-    assert details["Received Via"] == "SMTP 127.0.0.1"
+    assert details["Received Via"] == "SMTP 127.0.0.1 (IPv4)"
     assert mta.console(f"message details body {ids[0]}").endswith("Subject: test\r\n\r\ntest\r\n")
     assert mta.details("00/00-00000-00000000") is None
     with pytest.raises(AssertionError):
