@@ -35,6 +35,7 @@ from pymomentum.quarantine import Quarantine
 
 LOG_FILES = ("mainlog", "bouncelog", "rejectlog", "paniclog")
 DRAIN_SECONDS = 30
+SERVICES = ("esmtp", "ecstream", "control", "queue")
 
 
 class Server:
@@ -43,7 +44,7 @@ class Server:
     def __init__(self, path, without=()):
         self.path = path
         self.without = without          # services left out
-        self.loaded = config.load(path)
+        self.loaded = self.load()
         self.stopping = threading.Event()
         self.reload_asked = threading.Event()
         self.fast = False
@@ -52,6 +53,14 @@ class Server:
         self.hostname = self.loaded.globals["hostname"] or socket.gethostname()
         self.console = None
         self.watch = None
+
+    def load(self):
+        """Read the configuration; where the queue is left out nothing is delivered, whatever it says."""
+        loaded = config.load(self.path)
+        if "queue" in self.without:
+            hold_back(loaded.root)
+            loaded.root.values["suspend_delivery"] = True
+        return loaded
 
     # ---- start ----------------------------------------------------------------
 
@@ -134,13 +143,21 @@ class Server:
         """Mail of an earlier run comes back while new mail is taken."""
         quarantine = Quarantine(self.loaded.globals["spoolbase"])
         held = sorted(quarantine.held)
-        count = restore.restore(held, quarantine.deleted)
+        segments, began = spool.stats()["recover_total"], time.monotonic()
+        if segments:
+            logs.panic("SPOOL", f"reading {segments} segment{'s' * (segments > 1)} of an earlier run")
+        summary.read_spool(True)
+        try:
+            count = restore.restore(held, quarantine.deleted)
+        finally:
+            summary.read_spool(False)
         for sequence in sorted(quarantine.deleted):
             quarantine.release(sequence)
         for line in recover.report():
             logs.panic("SPOOL", line)
-        if count or held:
-            logs.panic("SPOOL", f"{count} messages queued from the spool, {len(held)} quarantined")
+        if segments or held:
+            logs.panic("SPOOL", f"{count} messages queued from the spool, {len(held)} quarantined, "
+                                f"in {time.monotonic() - began:.1f} s")
 
     def share_watch(self):
         """Heartbeats where the supervisor reads them."""
@@ -160,11 +177,14 @@ class Server:
             self.console.listen(self.listens("control_listener"))
 
     def listens(self, kind):
+        """Addresses of a kind of listener; none where its service is left out."""
+        if kind.removesuffix("_listener") in self.without:
+            return []
         return [listen for listen in self.loaded.listens if listen.kind == kind]
 
     def open_listeners(self):
         """Bind what the configuration names and is not bound yet, close what it names no more."""
-        wanted = {} if "esmtp" in self.without else {listen.name: listen for listen in self.listens("esmtp_listener")}
+        wanted = {listen.name: listen for listen in self.listens("esmtp_listener")}
         for name in set(self.listeners) - set(wanted):
             listener.close_listener(self.listeners.pop(name))
         for name, listen in wanted.items():
@@ -188,7 +208,7 @@ class Server:
 
     def reload(self):
         """Read the configuration again; on any error the old one goes on serving."""
-        loaded = config.load(self.path)
+        loaded = self.load()
         number = config.publish(loaded)
         self.loaded = loaded
         maintainer.refresh()
@@ -239,11 +259,19 @@ class Server:
         logs.close_logs()
 
 
+def hold_back(scope):
+    """No stanza says anything about suspend_delivery."""
+    scope.values.pop("suspend_delivery", None)
+    for inner in scope.children.values():
+        hold_back(inner)
+
+
 def main(argv=None):
     """Run the server until it is told to stop; exit code 1 with one line where it cannot start."""
     parser = argparse.ArgumentParser(prog="ecelerity-server", description="The mail server process.")
     parser.add_argument("-c", dest="path", default="conf/default/ecelerity.conf", help="configuration file")
-    parser.add_argument("-n", dest="without", action="append", default=[], help="a service to leave out")
+    parser.add_argument("-n", dest="without", action="append", default=[], choices=SERVICES,
+                        help="a service to leave out")
     options = parser.parse_args(argv)
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR2)       # the watchdog asks for stacks

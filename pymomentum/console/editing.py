@@ -4,6 +4,8 @@ Both keep the history in one file, a line each, and complete commands with TAB.
 """
 import codecs
 import os
+import select
+import signal
 import sys
 
 LIBRARY = "libedit.so.2"
@@ -60,6 +62,7 @@ class LibEdit:
         self.lines = read_history(path)
         self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.interrupted = False
+        self.wake, self.waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.shown = b""                # the prompt, as long as libedit may look at it
         self.files = [self.libc.fdopen(os.dup(fd), mode) for fd, mode in ((0, b"r"), (1, b"w"), (2, b"w"))]
         self.line = self.lib.el_init(b"ec_console", *self.files)
@@ -95,18 +98,21 @@ class LibEdit:
         self.lib.history(self.history, self.event, H_ENTER, self.ffi.new("char[]", line.encode("utf-8", "surrogateescape")))
 
     def on_key(self, line, out):
-        """Read a character; libedit's own way would miss the first ^C."""
+        """Read a character, or the end of the line where ^C was typed: libedit's own way would miss the first."""
         try:
-            while byte := os.read(0, 1):
+            while True:
+                if self.wake in select.select([0, self.wake], [], [])[0]:
+                    os.read(self.wake, 512)
+                    self.interrupted = True
+                    return -1
+                byte = os.read(0, 1)
+                if not byte:
+                    return 0
                 if text := self.decoder.decode(byte):
                     out[0] = text[0]
                     return 1
-        except KeyboardInterrupt:
-            self.interrupted = True
-            return -1
         except OSError:
             return -1
-        return 0
 
     def on_complete(self, line, key):
         info = self.lib.el_line(line)
@@ -127,7 +133,13 @@ class LibEdit:
         self.shown = self.ffi.new("char[]", prompt.encode())
         self.lib.el_resize(self.line)
         self.interrupted = False
-        got = self.lib.el_gets(self.line, count)
+        handler = signal.signal(signal.SIGINT, lambda *_: None)     # the pipe tells
+        waker = signal.set_wakeup_fd(self.waker, warn_on_full_buffer=False)
+        try:
+            got = self.lib.el_gets(self.line, count)
+        finally:
+            signal.set_wakeup_fd(waker)
+            signal.signal(signal.SIGINT, handler)
         if self.interrupted:
             self.lib.el_reset(self.line)
             raise KeyboardInterrupt
@@ -145,6 +157,8 @@ class LibEdit:
         self.lib.history_end(self.history)
         for file in self.files:
             self.libc.fclose(file)
+        os.close(self.wake)
+        os.close(self.waker)
         write_history(self.path, self.lines)
 
 

@@ -41,6 +41,7 @@ class Terminal:
             os.execve(sys.executable, [sys.executable, "-c", PROGRAM, kind, *(arguments or ("run/2025",))], env)
 
     def type(self, text):
+        time.sleep(0.1)                 # the prompt is there a moment before the keys are read one by one
         os.write(self.fd, text.encode())
 
     def expect(self, pattern, seconds=10):
@@ -131,6 +132,7 @@ def test_words_beyond_ascii_are_sent_whole(console):
     terminal.expect(PROMPT)
     terminal.type("domän €\r")
     terminal.expect('unknown command "domän €"')
+    terminal.expect(PROMPT)
     terminal.type("\x04")
     assert terminal.end() == 0
 

@@ -184,6 +184,27 @@ def test_summary_adds_up(mta):
     assert (v["ReceivedMessages"], v["DeliveredMessages"], v["DelayedQueueSize"]) == (0, 0, 3)
 
 
+def test_the_console_says_how_far_the_spool_is_read(mta):
+    sink, ids = deferring(mta)
+    assert "Disk Queue Progress" not in mta.console("summary")
+    mta.stop()
+    gate = mta.folder / "read"
+    mta.env["EC_READ"] = str(gate)
+    mta.extensions.append("tests.harness.slowstart")
+    mta.start()
+    found = re.search(r"\n        Disk Queue Progress:      0/ +(\d+) segments\n", mta.console("summary"))
+    segments = int(found[1])
+    assert segments and mta.data("summary")["DiskQueueProgress"] == f"     0/{segments:6}"
+    assert [line for line in mta.paniclog() if "reading" in line] == [
+        f"SPOOL reading {segments} segment{'s' * (segments > 1)} of an earlier run"]
+    gate.touch()
+    until(lambda: "Disk Queue Progress" not in mta.console("summary"), what="end of reading")
+    assert mta.data("summary")["DiskQueueProgress"].split("/")[1] == f"{segments:6}"
+    assert mta.counters()["TotalQueueSize"] == 3
+    until(lambda: any(re.fullmatch(r"SPOOL 3 messages queued from the spool, 0 quarantined, in [\d.]+ s", line)
+                      for line in mta.paniclog()), what="line in the paniclog")
+
+
 def test_logs_are_opened_anew(mta):
     mta.route()
     mta.send()
