@@ -605,7 +605,7 @@ cdef client_t *oldest(console_t *c) noexcept nogil:
 
 
 cdef class Console:
-    """The thread, its sockets and its clients; stop it before it goes."""
+    """The thread, its sockets and its clients."""
 
     cdef console_t *c
 
@@ -632,6 +632,8 @@ cdef class Console:
         cdef int i, form
         if self.c == NULL:
             return
+        if self.c.running:
+            self.end()
         for i in range(CLIENTS):
             if self.c.client[i].state != FREE:
                 let_go(&self.c.client[i])
@@ -770,8 +772,7 @@ cdef class Console:
             self.c.noticed = True
             leave(self.c)
 
-    def stop(self):
-        """End the thread and shut all clients; those that are held go when they are given back."""
+    cdef void end(self):
         cdef int i
         with nogil:
             enter(self.c)
@@ -788,6 +789,10 @@ cdef class Console:
                     if self.c.client[i].state != HELD:
                         let_go(&self.c.client[i])
             pthread_mutex_unlock(&self.c.lock)
+
+    def stop(self):
+        """End the thread and shut all clients; those that are held go when they are given back."""
+        self.end()
 
 
 def resume_loops():

@@ -9,12 +9,13 @@ import json
 import time
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free
 from libc.string cimport memset
 
-from pymomentum.core.base.buf cimport buf_add, buf_add_number, buf_free, buf_t
+from pymomentum.core.base.buf cimport buf_add, buf_add_number, buf_free, buf_slice, buf_t
 from pymomentum.core.base.hash cimport hash_t
 from pymomentum.core.base.list cimport list_node_t
-from pymomentum.core.base.slice cimport slice_eq, slice_make, slice_of, slice_of_bytes, slice_t
+from pymomentum.core.base.slice cimport slice_bytes, slice_eq, slice_make, slice_of, slice_of_bytes, slice_t
 from pymomentum.core.base.status cimport EC_OK
 from pymomentum.core.c.posix cimport (cond_init_monotonic, pthread_cond_destroy, pthread_cond_signal, pthread_cond_t,
                                       pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
@@ -25,12 +26,15 @@ from pymomentum.core.dns.mx cimport MX_FAILED, MX_NONE, MX_NULL, MX_NXDOMAIN, MX
 from pymomentum.core.loop.loop cimport *
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_parse, message_id_t, message_id_text
-from pymomentum.core.message.message cimport RECV_INTERNAL, blob_slice, ec_message_t
+from pymomentum.core.message.message cimport RECV_INTERNAL, blob_slice, ec_message_t, meta_decode
 from pymomentum.core.queue.domain cimport *
 from pymomentum.core.queue.host cimport queue_port
 from pymomentum.core.queue.route cimport route_find, route_t
 from pymomentum.core.queue.swap cimport swap_in
 from pymomentum.core.smtp.client.session cimport client_t, stage_name
+from pymomentum.core.spool.layout cimport record_header_t
+from pymomentum.core.spool.reader cimport spool_read
+from pymomentum.core.spool.spool cimport spool_main
 from . import summary
 from .json cimport json_comma, json_key, json_more, json_number, json_string, json_text
 
@@ -423,7 +427,8 @@ cdef void show_message(buf_t *b, ec_message_t *m) noexcept nogil:
         json_text(b, b"peer", m.env.peer)
         json_number(b, b"method", m.env.method)
     else:
-        json_number(b, b"swapped", 1)
+        json_number(b, b"seq", <int64_t>m.seq)
+        json_number(b, b"meta", m.meta)
 
 
 cdef void one_row(question_t *q, const char *where, mail_queue_t *mq, ec_message_t *m) noexcept nogil:
@@ -486,6 +491,28 @@ cdef progress_t list_messages(question_t *q) noexcept nogil:
     return DONE
 
 
+cdef object addresses(uint32_t meta, uint64_t seq):
+    """Sender and recipient as the spool has them; empty where the message went meanwhile."""
+    cdef ec_message_t m
+    cdef record_header_t h
+    cdef buf_t b
+    cdef int rc
+    memset(&m, 0, sizeof(m))
+    memset(&b, 0, sizeof(b))
+    with nogil:
+        rc = spool_read(spool_main(), meta, seq, &h, &b)
+        if rc == EC_OK:
+            rc = meta_decode(buf_slice(&b), &m)
+    buf_free(&b)
+    if rc != EC_OK:
+        return "", ""
+    try:
+        return (slice_bytes(m.env.mailfrom).decode("utf-8", "surrogateescape"),
+                slice_bytes(m.env.rcptto).decode("utf-8", "surrogateescape"))
+    finally:
+        free(m.env)
+
+
 def queue(str name not None, binding=None, limit=100, offset=0):
     """Messages queued for a domain; sender and recipient of swapped-out mail are read back from the spool."""
     cdef question_t q
@@ -502,10 +529,8 @@ def queue(str name not None, binding=None, limit=100, offset=0):
         if not page:
             break
         for row in page:
-            if row.pop("swapped", 0):
-                full = find(row["id"], False, b) or {}
-                row["sender"] = full.get("sender", "")
-                row["recipient"] = full.get("recipient", "")
+            if "meta" in row:
+                row["sender"], row["recipient"] = addresses(row.pop("meta"), row.pop("seq"))
         rows += page
     return rows
 
@@ -532,12 +557,9 @@ cdef ec_message_t *find_in(domain_t *d, message_id_t id) noexcept nogil:
 
 
 cdef ec_message_t *find_message(question_t *q) noexcept nogil:
-    """In the domain that is named, or in all; NULL: not there, or not yet where q.cursor is not 0."""
+    """NULL: not there, or not yet where q.cursor is not 0."""
     cdef domain_t *d
     cdef ec_message_t *m
-    if q.name.len:
-        d = domain_get(q.loop, q.name)
-        return find_in(d, q.id) if d != NULL else NULL
     while q.messages > 0:
         d = next_domain(q)
         if d == NULL:
@@ -592,16 +614,13 @@ cdef progress_t one_message(question_t *q) noexcept nogil:
     return LATER
 
 
-cdef object find(str id, bint body, bytes domain=b""):
+cdef object find(str id, bint body):
     cdef question_t q
     cdef bytes b = id.encode("utf-8", "surrogateescape")
     for i in range(loop_count()):
         memset(&q, 0, sizeof(q))
         if message_id_parse(slice_of_bytes(b), &q.id) != EC_OK:
             raise ValueError(f"not a message id: {id}")
-        q.name = slice_of_bytes(domain)
-        if domain and i != domain_owner(q.name):
-            continue
         q.body = body
         found = ask(&q, i, one_message)
         if found is not None:

@@ -52,7 +52,11 @@ class Listener:
                 self.console.change(self.endpoints[name].number, listen.setting("timeout"))
             else:
                 endpoint = self.endpoints[name] = Endpoint(listen)
-                endpoint.number = self.console.open(endpoint.socket.fileno(), listen.setting("timeout"))
+                try:
+                    endpoint.number = self.console.open(endpoint.socket.fileno(), listen.setting("timeout"))
+                except ValueError as e:
+                    self.endpoints.pop(name).close()
+                    raise ConsoleError(f"cannot listen on {name}: {e}") from None
 
     def stop(self):
         """Close all sockets, those of clients too."""

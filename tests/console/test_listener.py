@@ -270,6 +270,17 @@ def test_socket_files(console, registry, server):
     assert Path("run/2025").read_text() == "precious"
 
 
+def test_more_addresses_than_there_is_room_for_are_told(registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "many.conf").write_text("".join(f'Control_Listener {{ Listen "run/{i}" {{ }} }}\n' for i in range(65)))
+    running = Listener(registry)
+    with pytest.raises(ConsoleError, match="cannot listen on run/64: more than 64 addresses"):
+        running.start(control(load("many.conf")))
+    assert not (tmp_path / "run" / "64").exists()
+    running.listen([])
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 @pytest.mark.parametrize("endpoint, expected", [
     ("/tmp/2025", (socket.AF_UNIX, "/tmp/2025")),
     ("var/run/2025", (socket.AF_UNIX, "var/run/2025")),

@@ -154,6 +154,9 @@ def test_details_do_not_change_the_queue(mta):
     """Reading back swapped-out mail leaves it where it was."""
     mta.config("drop_body_after_trans_fail = 0\nretry_interval = 4")
     sink, ids = deferring(mta)
+    rows = mta.data("showqueue example.com")["Messages"]        # addresses are read from the spool
+    assert sorted((row["sender"], row["recipient"]) for row in rows) == [("a@test", f"r{i}@example.com") for i in range(3)]
+    assert not any("size" in row or "meta" in row for row in rows)
     for _ in range(3):
         for id in ids:
             assert mta.details(id)["Retries"] == "1"
