@@ -8,6 +8,7 @@ import importlib
 import mmap
 import os
 import resource
+import select
 import signal
 import socket
 import sys
@@ -18,7 +19,8 @@ from pathlib import Path
 from pymomentum import __version__, config, watch
 from pymomentum.console.listener import Listener
 from pymomentum.console.registry import Registry
-from pymomentum.core.control import query
+from pymomentum.core.control import query, summary
+from pymomentum.core.control.listener import resume_loops
 from pymomentum.core.log import writer as logs
 from pymomentum.core.loop import loop as loops
 from pymomentum.core.net import budget, listener
@@ -33,6 +35,7 @@ from pymomentum.quarantine import Quarantine
 
 LOG_FILES = ("mainlog", "bouncelog", "rejectlog", "paniclog")
 DRAIN_SECONDS = 30
+SERVICES = ("esmtp", "ecstream", "control", "queue")
 
 
 class Server:
@@ -41,9 +44,7 @@ class Server:
     def __init__(self, path, without=()):
         self.path = path
         self.without = without          # services left out
-        self.loaded = config.load(path)
-        self.started = time.monotonic()
-        self.stats_reset = self.started
+        self.loaded = self.load()
         self.stopping = threading.Event()
         self.reload_asked = threading.Event()
         self.fast = False
@@ -53,6 +54,14 @@ class Server:
         self.console = None
         self.watch = None
 
+    def load(self):
+        """Read the configuration; where the queue is left out nothing is delivered, whatever it says."""
+        loaded = config.load(self.path)
+        if "queue" in self.without:
+            hold_back(loaded.root)
+            loaded.root.values["suspend_delivery"] = True
+        return loaded
+
     # ---- start ----------------------------------------------------------------
 
     def start(self):
@@ -61,6 +70,7 @@ class Server:
         self.raise_descriptors(values["server_max_file_descriptors"])
         config.publish(self.loaded)
         loops.create(self.loop_count())
+        summary.start()
         self.share_watch()
         self.open_logs()
         for notice in self.loaded.notices:
@@ -135,13 +145,21 @@ class Server:
         """Mail of an earlier run comes back while new mail is taken."""
         quarantine = Quarantine(self.loaded.globals["spoolbase"])
         held = sorted(quarantine.held)
-        count = restore.restore(held, quarantine.deleted)
+        segments, began = spool.stats()["recover_total"], time.monotonic()
+        if segments:
+            logs.panic("SPOOL", f"reading {segments} segment{'s' * (segments > 1)} of an earlier run")
+        summary.read_spool(True)
+        try:
+            count = restore.restore(held, quarantine.deleted)
+        finally:
+            summary.read_spool(False)
         for sequence in sorted(quarantine.deleted):
             quarantine.release(sequence)
         for line in recover.report():
             logs.panic("SPOOL", line)
-        if count or held:
-            logs.panic("SPOOL", f"{count} messages queued from the spool, {len(held)} quarantined")
+        if segments or held:
+            logs.panic("SPOOL", f"{count} messages queued from the spool, {len(held)} quarantined, "
+                                f"in {time.monotonic() - began:.1f} s")
 
     def share_watch(self):
         """Heartbeats where the supervisor reads them."""
@@ -161,11 +179,14 @@ class Server:
             self.console.listen(self.listens("control_listener"))
 
     def listens(self, kind):
+        """Addresses of a kind of listener; none where its service is left out."""
+        if kind.removesuffix("_listener") in self.without:
+            return []
         return [listen for listen in self.loaded.listens if listen.kind == kind]
 
     def open_listeners(self):
         """Bind what the configuration names and is not bound yet, close what it names no more."""
-        wanted = {} if "esmtp" in self.without else {listen.name: listen for listen in self.listens("esmtp_listener")}
+        wanted = {listen.name: listen for listen in self.listens("esmtp_listener")}
         for name in set(self.listeners) - set(wanted):
             listener.close_listener(self.listeners.pop(name))
         for name, listen in wanted.items():
@@ -189,7 +210,7 @@ class Server:
 
     def reload(self):
         """Read the configuration again; on any error the old one goes on serving."""
-        loaded = config.load(self.path)
+        loaded = self.load()
         number = config.publish(loaded)
         self.loaded = loaded
         maintainer.refresh()
@@ -216,16 +237,18 @@ class Server:
     def stop(self):
         """What main does when shutdown was asked for."""
         if self.console:
+            self.console.noticed()
             self.console.stop()
         for number in self.listeners.values():
             listener.close_listener(number)
         self.listeners.clear()
         deadline = time.monotonic() + DRAIN_SECONDS
+        resume_loops()
         session.drain()
         maintainer.drain()
         while time.monotonic() < deadline and not self.fast:
-            counters = query.counters()
-            if not counters["inbound"] and not counters["outbound"]:
+            counters = summary.values()
+            if not counters["InboundConcurrency"] and not counters["OutboundConcurrency"]:
                 break
             time.sleep(0.02)
         loops.stop_all()
@@ -238,11 +261,19 @@ class Server:
         logs.close_logs()
 
 
+def hold_back(scope):
+    """No stanza says anything about suspend_delivery."""
+    scope.values.pop("suspend_delivery", None)
+    for inner in scope.children.values():
+        hold_back(inner)
+
+
 def main(argv=None):
     """Run the server until it is told to stop; exit code 1 with one line where it cannot start."""
     parser = argparse.ArgumentParser(prog="ecelerity-server", description="The mail server process.")
     parser.add_argument("-c", dest="path", default="conf/default/ecelerity.conf", help="configuration file")
-    parser.add_argument("-n", dest="without", action="append", default=[], help="a service to leave out")
+    parser.add_argument("-n", dest="without", action="append", default=[], choices=SERVICES,
+                        help="a service to leave out")
     options = parser.parse_args(argv)
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR2)       # the watchdog asks for stacks
@@ -256,7 +287,9 @@ def main(argv=None):
     signal.signal(signal.SIGINT, lambda *_: server.shutdown(fast=server.stopping.is_set()))
     print("ready", flush=True)
     signal.signal(signal.SIGHUP, lambda *_: server.reload_asked.set())
-    while not server.stopping.wait(0.2):
+    while not server.stopping.is_set():
+        if select.select([server.console.stop_fd], [], [], 0.2)[0]:
+            server.shutdown()
         if server.reload_asked.is_set():
             server.reload_asked.clear()
             server.try_reload()

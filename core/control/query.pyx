@@ -1,17 +1,21 @@
 """Questions to the loops, for console, REST and tests.
 
 A question is posted to a loop, which formats its answer as JSON; the asking
-thread waits without the GIL.  Work on the loop is bounded by `limit`.
+thread waits without the GIL.  A walk over all domain records is cut up: a
+bounded part of it per iteration, mail flows in between.  A single queue is
+walked in one go, from the nearer end.
 """
 import json
+import time
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free
 from libc.string cimport memset
 
-from pymomentum.core.base.buf cimport buf_add, buf_add_number, buf_free, buf_t
-from pymomentum.core.base.hash cimport hash_next
+from pymomentum.core.base.buf cimport buf_add, buf_add_number, buf_free, buf_slice, buf_t
+from pymomentum.core.base.hash cimport hash_t
 from pymomentum.core.base.list cimport list_node_t
-from pymomentum.core.base.slice cimport slice_eq, slice_make, slice_of, slice_of_bytes, slice_t
+from pymomentum.core.base.slice cimport slice_bytes, slice_eq, slice_make, slice_of, slice_of_bytes, slice_t
 from pymomentum.core.base.status cimport EC_OK
 from pymomentum.core.c.posix cimport (cond_init_monotonic, pthread_cond_destroy, pthread_cond_signal, pthread_cond_t,
                                       pthread_cond_wait, pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock,
@@ -22,12 +26,17 @@ from pymomentum.core.dns.mx cimport MX_FAILED, MX_NONE, MX_NULL, MX_NXDOMAIN, MX
 from pymomentum.core.loop.loop cimport *
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_parse, message_id_t, message_id_text
-from pymomentum.core.message.message cimport (RECV_INTERNAL, blob_slice, ec_message_t, message_count, resident_bytes)
+from pymomentum.core.message.message cimport RECV_INTERNAL, blob_slice, ec_message_t, meta_decode
 from pymomentum.core.queue.domain cimport *
 from pymomentum.core.queue.host cimport queue_port
 from pymomentum.core.queue.route cimport route_find, route_t
 from pymomentum.core.queue.swap cimport swap_in
 from pymomentum.core.smtp.client.session cimport client_t, stage_name
+from pymomentum.core.spool.layout cimport record_header_t
+from pymomentum.core.spool.reader cimport spool_read
+from pymomentum.core.spool.spool cimport spool_main
+from . import summary
+from .json cimport json_comma, json_key, json_more, json_number, json_string, json_text
 
 cdef extern from *:
     """
@@ -37,7 +46,19 @@ cdef extern from *:
     """
     void query_ntop(int family, const unsigned char *bytes, char *out, size_t n) noexcept nogil
 
-ctypedef void (*answer_fn)(question_t *q) noexcept nogil
+cdef enum:
+    SLOTS = 2048                # of a table of domains, looked at per iteration
+    MESSAGES = 20000            # looked at per iteration, and then to the end of a queue
+    HOSTS = 32                  # of a domain whose other users are looked for
+    SIBLINGS = 10               # of them named, of each host
+    PAGE = 1000                 # messages listed per question
+
+cdef enum progress_t:
+    DONE
+    MORE                        # to be called again in the next iteration
+    LATER                       # whoever is waited for calls finish
+
+ctypedef progress_t (*answer_fn)(question_t *q) noexcept nogil
 
 cdef struct question_t:
     post_t post                 # first
@@ -52,67 +73,18 @@ cdef struct question_t:
     message_id_t id
     uint64_t limit
     uint64_t offset
-    ec_message_t *held          # its envelope is being read back
     bint body
+    size_t cursor               # of a walk over the domains: slots still to be looked at
+    size_t table                # how many there were when it began
+    int slots                   # left of this iteration
+    int64_t messages
+    uint32_t hosts              # whose users are looked for
+    slice_t host[HOSTS]
+    uint32_t users[HOSTS]
 
 cdef const char *WAITS[WAIT_COUNT]
 WAITS[:] = [b"", b"dns", b"max_outbound_connections", b"server_max_outbound_connections", b"scope_max_outbound_connections",
             b"outbound_throttle_connections", b"outbound_throttle_messages", b"no valid hosts", b"suspended"]
-
-
-# ---- JSON --------------------------------------------------------------------------
-
-cdef void js(buf_t *b, slice_t s) noexcept nogil:
-    """A string; bytes beyond ASCII are escaped one by one."""
-    cdef const char *hex_ = b"0123456789abcdef"
-    cdef size_t i
-    cdef unsigned char c
-    cdef char u[6]
-    buf_add(b, b'"', 1)
-    for i in range(s.len):
-        c = <unsigned char>s.ptr[i]
-        if c == c'"' or c == c'\\':
-            u[0] = c'\\'
-            u[1] = <char>c
-            buf_add(b, u, 2)
-        elif c < 32 or c > 126:
-            u[0] = c'\\'
-            u[1] = c'u'
-            u[2] = c'0'
-            u[3] = c'0'
-            u[4] = hex_[c >> 4]
-            u[5] = hex_[c & 15]
-            buf_add(b, u, 6)
-        else:
-            buf_add(b, <char*>&c, 1)
-    buf_add(b, b'"', 1)
-
-
-cdef void key(buf_t *b, const char *name) noexcept nogil:
-    if b.len and b.ptr[b.len - 1] != c'{':
-        buf_add(b, b",", 1)
-    js(b, slice_of(name))
-    buf_add(b, b":", 1)
-
-
-cdef void num(buf_t *b, const char *name, int64_t v) noexcept nogil:
-    key(b, name)
-    buf_add_number(b, v)
-
-
-cdef void txt(buf_t *b, const char *name, slice_t s) noexcept nogil:
-    key(b, name)
-    js(b, s)
-
-
-cdef void comma(buf_t *b) noexcept nogil:
-    if b.len and b.ptr[b.len - 1] != c'[':
-        buf_add(b, b",", 1)
-
-
-cdef void more(buf_t *b, uint64_t v) noexcept nogil:
-    buf_add(b, b",", 1)
-    buf_add_number(b, v)
 
 
 # ---- asking ------------------------------------------------------------------------
@@ -126,8 +98,13 @@ cdef void finish(question_t *q) noexcept nogil:
 
 cdef void on_question(post_t *p) noexcept nogil:
     cdef question_t *q = <question_t*>p
-    q.fn(q)
-    if q.held == NULL:
+    cdef progress_t progress
+    q.slots = SLOTS
+    q.messages = MESSAGES
+    progress = q.fn(q)
+    if progress == MORE:
+        loop_call(q.loop, p, on_question)
+    elif progress == DONE:
         finish(q)
 
 
@@ -153,33 +130,6 @@ cdef object ask(question_t *q, int index, answer_fn fn):
         buf_free(&q.out)
 
 
-# ---- counters ----------------------------------------------------------------------
-
-def counters():
-    """Everything that is counted, by name; DNS times in milliseconds."""
-    cdef int64_t sums[COUNT_COUNT]
-    cdef int64_t peak = 0
-    cdef int i, k
-    for k in range(COUNT_COUNT):
-        sums[k] = 0
-        for i in range(loop_count()):
-            sums[k] += loop_at(i).counters[k]
-    for i in range(loop_count()):
-        peak = max(peak, loop_at(i).counters[COUNT_DNS_PEAK_US])
-    answers = sums[COUNT_DNS_ANSWERS]
-    return {
-        "outbound": sums[COUNT_OUTBOUND], "inbound": sums[COUNT_INBOUND], "active_domains": sums[COUNT_DOMAINS],
-        "active": sums[COUNT_ACTIVE], "delayed": sums[COUNT_DELAYED], "received": sums[COUNT_RECEIVED],
-        "rejected": sums[COUNT_REJECTED], "delivered": sums[COUNT_DELIVERED], "failed": sums[COUNT_FAILED],
-        "transfail": sums[COUNT_TRANSFAIL], "dns_a": sums[COUNT_DNS_A], "dns_a_timeout": sums[COUNT_DNS_A_TIMEOUT],
-        "dns_aaaa": sums[COUNT_DNS_AAAA], "dns_aaaa_timeout": sums[COUNT_DNS_AAAA_TIMEOUT], "dns_mx": sums[COUNT_DNS_MX],
-        "dns_mx_timeout": sums[COUNT_DNS_MX_TIMEOUT], "dns_txt": sums[COUNT_DNS_TXT],
-        "dns_txt_timeout": sums[COUNT_DNS_TXT_TIMEOUT], "dns_pending": sums[COUNT_DNS_PENDING], "dns_peak_ms": peak / 1000,
-        "dns_average_ms": sums[COUNT_DNS_TIME_US] / answers / 1000 if answers else 0,
-        "resident_bytes": resident_bytes(), "messages": message_count(),
-    }
-
-
 # ---- domains -----------------------------------------------------------------------
 
 cdef void sum_domain(domain_t *d, uint64_t *c, uint64_t *a, uint64_t *del_, uint64_t *sent, uint64_t *failed) noexcept nogil:
@@ -194,74 +144,148 @@ cdef void sum_domain(domain_t *d, uint64_t *c, uint64_t *a, uint64_t *del_, uint
         q = q.next
 
 
-cdef void list_domains(question_t *q) noexcept nogil:
-    cdef size_t cursor = 0
+cdef domain_t *next_domain(question_t *q) noexcept nogil:
+    """NULL: enough for this iteration, and all where q.cursor is 0.
+
+    Records that move when another is removed move to lower slots: walking down, none is missed, and
+    one may come twice.  A table that has grown meanwhile is walked anew.
+    """
+    cdef hash_t *h = &queue_loop(q.loop).domains
+    if q.table != h.size:
+        q.table = q.cursor = h.size
+    while q.cursor and q.slots:
+        q.cursor -= 1
+        q.slots -= 1
+        if h.slots[q.cursor].key.ptr != NULL:
+            return <domain_t*>h.slots[q.cursor].value
+    return NULL
+
+
+cdef progress_t list_domains(question_t *q) noexcept nogil:
     cdef domain_t *d
     cdef uint64_t c, a, delayed, sent, failed
-    buf_add(&q.out, b"[", 1)
+    if q.out.len == 0:
+        buf_add(&q.out, b"[", 1)
     while True:
-        d = <domain_t*>hash_next(&queue_loop(q.loop).domains, &cursor)
+        d = next_domain(q)
         if d == NULL:
             break
         sum_domain(d, &c, &a, &delayed, &sent, &failed)
-        comma(&q.out)
+        json_comma(&q.out)
         buf_add(&q.out, b"[", 1)
-        js(&q.out, d.name)
-        more(&q.out, c)
-        more(&q.out, a)
-        more(&q.out, delayed)
-        more(&q.out, sent)
+        json_string(&q.out, d.name)
+        json_more(&q.out, c)
+        json_more(&q.out, a)
+        json_more(&q.out, delayed)
+        json_more(&q.out, sent)
         buf_add(&q.out, b"]", 1)
-    buf_add(&q.out, b"]", 1)
+    if q.cursor == 0:
+        buf_add(&q.out, b"]", 1)
+    return MORE if q.cursor else DONE
 
 
 def domains():
     """(name, connections, active, delayed, sent) of every domain record."""
     cdef question_t q
-    found = []
+    found = {}
     for i in range(loop_count()):
         memset(&q, 0, sizeof(q))
-        found += [tuple(row) for row in ask(&q, i, list_domains)]
-    return sorted(found)
+        found.update((row[0], tuple(row)) for row in ask(&q, i, list_domains))
+    return sorted(found.values())
 
 
-cdef void list_queues(question_t *q) noexcept nogil:
-    cdef size_t cursor = 0
+cdef progress_t list_queues(question_t *q) noexcept nogil:
     cdef domain_t *d
     cdef mail_queue_t *mq
     cdef const config_binding_t *b
     cdef config_generation_t *g = config_current()
-    buf_add(&q.out, b"[", 1)
+    if q.out.len == 0:
+        buf_add(&q.out, b"[", 1)
     while True:
-        d = <domain_t*>hash_next(&queue_loop(q.loop).domains, &cursor)
+        d = next_domain(q)
         if d == NULL:
             break
         mq = d.queues
         while mq != NULL:
             b = config_binding(g, mq.binding)
-            comma(&q.out)
+            json_comma(&q.out)
             buf_add(&q.out, b"[", 1)
-            js(&q.out, b.group if b != NULL else slice_of(b"default"))
+            json_string(&q.out, b.group if b != NULL else slice_of(b"default"))
             buf_add(&q.out, b",", 1)
-            js(&q.out, b.name if b != NULL else slice_of(b"default"))
+            json_string(&q.out, b.name if b != NULL else slice_of(b"default"))
             buf_add(&q.out, b",", 1)
-            js(&q.out, d.name)
-            more(&q.out, mq.active_count)
-            more(&q.out, mq.delayed.len)
+            json_string(&q.out, d.name)
+            json_more(&q.out, mq.active_count)
+            json_more(&q.out, mq.delayed.len)
             buf_add(&q.out, b"]", 1)
             mq = mq.next
-    buf_add(&q.out, b"]", 1)
     config_unref(g)
+    if q.cursor == 0:
+        buf_add(&q.out, b"]", 1)
+    return MORE if q.cursor else DONE
 
 
 def mailq():
     """(group, binding, domain, active, delayed) of every queue."""
     cdef question_t q
-    found = []
+    found = {}
     for i in range(loop_count()):
         memset(&q, 0, sizeof(q))
-        found += [tuple(row) for row in ask(&q, i, list_queues)]
-    return sorted(found)
+        found.update((tuple(row[:3]), tuple(row)) for row in ask(&q, i, list_queues))
+    return sorted(found.values())
+
+
+cdef progress_t list_users(question_t *q) noexcept nogil:
+    """[index of the host, domain, preference] of other domains with these hosts; the first few, the others are counted."""
+    cdef domain_t *d
+    cdef uint32_t i, k
+    if q.out.len == 0:
+        buf_add(&q.out, b"[", 1)
+    while True:
+        d = next_domain(q)
+        if d == NULL:
+            break
+        if d.mx == NULL or slice_eq(d.name, q.name):
+            continue
+        for i in range(d.mx.hosts):
+            for k in range(q.hosts):
+                if not slice_eq(d.mx.host[i].name, q.host[k]):
+                    continue
+                q.users[k] += 1
+                if q.users[k] <= SIBLINGS:
+                    json_comma(&q.out)
+                    buf_add(&q.out, b"[", 1)
+                    buf_add_number(&q.out, k)
+                    buf_add(&q.out, b",", 1)
+                    json_string(&q.out, d.name)
+                    json_more(&q.out, d.mx.host[i].preference)
+                    buf_add(&q.out, b"]", 1)
+    if q.cursor == 0:
+        buf_add(&q.out, b"]", 1)
+    return MORE if q.cursor else DONE
+
+
+cdef object users(bytes name, list hosts):
+    """Who else uses the hosts, put into them: a few by name, and how many more there are."""
+    cdef question_t q
+    cdef list names = [host["name"].encode("utf-8", "surrogateescape") for host in hosts[:HOSTS]]
+    cdef list found = [[] for _ in names]
+    cdef list counts = [0] * len(names)
+    cdef uint32_t k
+    for i in range(loop_count()):
+        memset(&q, 0, sizeof(q))
+        q.name = slice_of_bytes(name)
+        q.hosts = len(names)
+        for k in range(q.hosts):
+            q.host[k] = slice_of_bytes(names[k])
+        for k, domain, preference in ask(&q, i, list_users):
+            found[k].append((domain, preference))
+        for k in range(q.hosts):
+            counts[k] += q.users[k]
+    for host, rows, n in zip(hosts, found, counts):
+        rows = sorted(set(rows))[:SIBLINGS]
+        host["also"] = [{"domain": domain, "preference": preference} for domain, preference in rows]
+        host["further"] = n - len(rows)
 
 
 cdef void show_addresses(question_t *q, domain_t *d, const mx_host_t *h) noexcept nogil:
@@ -272,18 +296,18 @@ cdef void show_addresses(question_t *q, domain_t *d, const mx_host_t *h) noexcep
     for i in range(h.first, h.first + h.count):
         a = &d.mx.address[i]
         query_ntop(a.family, a.bytes, text, sizeof(text))
-        comma(&q.out)
+        json_comma(&q.out)
         buf_add(&q.out, b"{", 1)
-        txt(&q.out, b"address", slice_of(text))
-        num(&q.out, b"family", a.family)
+        json_text(&q.out, b"address", slice_of(text))
+        json_number(&q.out, b"family", a.family)
         r = route_find(d.loop, d.queues.binding, a, queue_port(d.queues)) if d.queues != NULL else NULL
-        num(&q.out, b"connect_us", r.connect_us if r != NULL else 0)
-        num(&q.out, b"deliver_us", r.deliver_us if r != NULL else 0)
-        num(&q.out, b"failed_ms", d.loop.now_ms - r.failed_ms if r != NULL and r.failed_ms else -1)
+        json_number(&q.out, b"connect_us", r.connect_us if r != NULL else 0)
+        json_number(&q.out, b"deliver_us", r.deliver_us if r != NULL else 0)
+        json_number(&q.out, b"failed_ms", d.loop.now_ms - r.failed_ms if r != NULL and r.failed_ms else -1)
         buf_add(&q.out, b"}", 1)
 
 
-cdef void show_domain(question_t *q) noexcept nogil:
+cdef progress_t show_domain(question_t *q) noexcept nogil:
     cdef domain_t *d = domain_get(q.loop, q.name)
     cdef mail_queue_t *mq
     cdef uint64_t c, a, delayed, sent, failed
@@ -293,61 +317,62 @@ cdef void show_domain(question_t *q) noexcept nogil:
     cdef client_t *client = NULL
     cdef int fd = -1
     if d == NULL:
-        return
+        return DONE
     sum_domain(d, &c, &a, &delayed, &sent, &failed)
     buf_add(&q.out, b"{", 1)
-    txt(&q.out, b"name", d.name)
-    num(&q.out, b"status", d.mx.status if d.mx != NULL else -1)
-    num(&q.out, b"ttl", <int64_t>(d.mx_until_ms - d.loop.now_ms) // 1000 if d.mx_until_ms > d.loop.now_ms else 0)
-    num(&q.out, b"failures", d.failures)
-    num(&q.out, b"active", a)
-    num(&q.out, b"delayed", delayed)
-    num(&q.out, b"delivered", sent)
-    num(&q.out, b"failed", failed)
-    num(&q.out, b"messages", d.messages)
-    key(&q.out, b"mx")
+    json_text(&q.out, b"name", d.name)
+    json_number(&q.out, b"status", d.mx.status if d.mx != NULL else -1)
+    json_number(&q.out, b"ttl", <int64_t>(d.mx_until_ms - d.loop.now_ms) // 1000 if d.mx_until_ms > d.loop.now_ms else 0)
+    json_number(&q.out, b"failures", d.failures)
+    json_number(&q.out, b"active", a)
+    json_number(&q.out, b"delayed", delayed)
+    json_number(&q.out, b"delivered", sent)
+    json_number(&q.out, b"failed", failed)
+    json_number(&q.out, b"messages", d.messages)
+    json_key(&q.out, b"mx")
     buf_add(&q.out, b"[", 1)
     if d.mx != NULL:
         for i in range(d.mx.hosts):
-            comma(&q.out)
+            json_comma(&q.out)
             buf_add(&q.out, b"{", 1)
-            num(&q.out, b"preference", d.mx.host[i].preference)
-            txt(&q.out, b"name", d.mx.host[i].name)
-            key(&q.out, b"addresses")
+            json_number(&q.out, b"preference", d.mx.host[i].preference)
+            json_text(&q.out, b"name", d.mx.host[i].name)
+            json_key(&q.out, b"addresses")
             buf_add(&q.out, b"[", 1)
             show_addresses(q, d, &d.mx.host[i])
             buf_add(&q.out, b"]}", 2)
     buf_add(&q.out, b"]", 1)
-    key(&q.out, b"connections")
+    json_key(&q.out, b"connections")
     buf_add(&q.out, b"[", 1)
     node = d.connections.next
     while node != &d.connections:
         client = <client_t*>(<char*>node - client_node_at())
         fd = -1
         uv_fileno(as_handle(&client.stream.tcp), &fd)
-        comma(&q.out)
+        json_comma(&q.out)
         buf_add(&q.out, b"{", 1)
-        num(&q.out, b"fd", fd)
-        txt(&q.out, b"address", slice_of(client.peer_text))
-        txt(&q.out, b"state", slice_of(stage_name(client.stage)))
-        num(&q.out, b"elapsed_ms", d.loop.now_ms - client.since_ms if d.loop.now_ms > client.since_ms else 0)
+        json_number(&q.out, b"fd", fd)
+        json_text(&q.out, b"address", slice_of(client.peer_text))
+        json_text(&q.out, b"state", slice_of(stage_name(client.stage)))
+        json_number(&q.out, b"elapsed_ms", d.loop.now_ms - client.since_ms if d.loop.now_ms > client.since_ms else 0)
         buf_add(&q.out, b"}", 1)
         node = node.next
     buf_add(&q.out, b"]", 1)
-    key(&q.out, b"waiting")
+    json_key(&q.out, b"waiting")
     buf_add(&q.out, b"[", 1)
     mq = d.queues
     while mq != NULL:
         if mq.waiting:
-            comma(&q.out)
+            json_comma(&q.out)
             buf_add(&q.out, b"{", 1)
             b = config_binding(d.generation, mq.binding)
-            txt(&q.out, b"binding", b.name if b != NULL else slice_of(b"default"))
-            txt(&q.out, b"reason", slice_of(WAITS[mq.waiting]))
-            num(&q.out, b"until_ms", mq.waiting_until_ms - d.loop.now_ms if mq.waiting_until_ms > d.loop.now_ms else 0)
+            json_text(&q.out, b"binding", b.name if b != NULL else slice_of(b"default"))
+            json_text(&q.out, b"reason", slice_of(WAITS[mq.waiting]))
+            json_number(&q.out, b"until_ms", mq.waiting_until_ms - d.loop.now_ms if mq.waiting_until_ms > d.loop.now_ms else 0)
             buf_add(&q.out, b"}", 1)
         mq = mq.next
     buf_add(&q.out, b"]}", 2)
+    return DONE
 
 
 cdef inline size_t client_node_at() noexcept nogil:
@@ -358,7 +383,7 @@ cdef inline size_t client_node_at() noexcept nogil:
 def domain(str name not None):
     """One domain record as a dict, or None where there is none."""
     cdef question_t q
-    cdef bytes b = name.lower().encode()
+    cdef bytes b = name.lower().encode("utf-8", "surrogateescape")
     memset(&q, 0, sizeof(q))
     q.name = slice_of_bytes(b)
     raw = ask(&q, domain_owner(q.name), show_domain)
@@ -366,6 +391,7 @@ def domain(str name not None):
         return None
     status = {-1: "", MX_OK: "ok", MX_NULL: "null MX", MX_NXDOMAIN: "does not exist", MX_NONE: "no MX or A", MX_FAILED: "lookup failed"}
     raw["status"] = status.get(raw["status"], "")
+    users(b, raw["mx"])
     for host in raw["mx"]:
         host["ttl"] = raw["ttl"]
         for a in host["addresses"]:
@@ -377,8 +403,10 @@ def domain(str name not None):
     fit = [a for host in raw["mx"] for a in host["addresses"] if a["failed_s"] is None]
     if fit:
         fit[0]["next"] = True
+    now = time.time()
     for w in raw["waiting"]:
         w["until_s"] = w.pop("until_ms") / 1000
+        w["until"] = int(now + w["until_s"]) if w["until_s"] else None
     return raw
 
 
@@ -387,106 +415,160 @@ def domain(str name not None):
 cdef void show_message(buf_t *b, ec_message_t *m) noexcept nogil:
     cdef char id[MESSAGE_ID_TEXT]
     message_id_text(m.id, id)
-    txt(b, b"id", slice_make(id, MESSAGE_ID_TEXT))
-    num(b, b"created", m.created_us // 1000000)
-    num(b, b"next_attempt", m.next_attempt)
-    num(b, b"retries", m.retries)
-    txt(b, b"code", slice_of(m.code) if m.code != NULL else slice_make(NULL, 0))
+    json_text(b, b"id", slice_make(id, MESSAGE_ID_TEXT))
+    json_number(b, b"created", m.created_us // 1000000)
+    json_number(b, b"next_attempt", m.next_attempt)
+    json_number(b, b"retries", m.retries)
+    json_text(b, b"code", slice_of(m.code) if m.code != NULL else slice_make(NULL, 0))
     if m.env != NULL:
-        num(b, b"size", m.env.body_size)
-        txt(b, b"sender", m.env.mailfrom)
-        txt(b, b"recipient", m.env.rcptto)
-        txt(b, b"peer", m.env.peer)
-        num(b, b"method", m.env.method)
+        json_number(b, b"size", m.env.body_size)
+        json_text(b, b"sender", m.env.mailfrom)
+        json_text(b, b"recipient", m.env.rcptto)
+        json_text(b, b"peer", m.env.peer)
+        json_number(b, b"method", m.env.method)
     else:
-        num(b, b"swapped", 1)
+        json_number(b, b"seq", <int64_t>m.seq)
+        json_number(b, b"meta", m.meta)
 
 
 cdef void one_row(question_t *q, const char *where, mail_queue_t *mq, ec_message_t *m) noexcept nogil:
-    cdef const config_binding_t *b
-    if q.offset:
-        q.offset -= 1
-        return
-    if q.limit == 0:
-        return
+    cdef const config_binding_t *b = config_binding(mq.domain.generation, mq.binding)
     q.limit -= 1
-    b = config_binding(mq.domain.generation, mq.binding)
-    comma(&q.out)
+    json_comma(&q.out)
     buf_add(&q.out, b"{", 1)
-    txt(&q.out, b"where", slice_of(where))
-    txt(&q.out, b"binding", b.name if b != NULL else slice_of(b"default"))
+    json_text(&q.out, b"where", slice_of(where))
+    json_text(&q.out, b"binding", b.name if b != NULL else slice_of(b"default"))
     show_message(&q.out, m)
     buf_add(&q.out, b"}", 1)
 
 
-cdef void list_messages(question_t *q) noexcept nogil:
+cdef list_node_t *nth_active(mail_queue_t *mq, uint64_t n) noexcept nogil:
+    """Of those there are, from the nearer end."""
+    cdef list_node_t *node = &mq.active
+    cdef uint64_t i
+    if n < mq.active_count // 2:
+        for i in range(n + 1):
+            node = node.next
+    else:
+        for i in range(mq.active_count - n):
+            node = node.prev
+    return node
+
+
+cdef progress_t list_messages(question_t *q) noexcept nogil:
     cdef domain_t *d = domain_get(q.loop, q.name)
     cdef mail_queue_t *mq
     cdef list_node_t *node
     cdef const config_binding_t *b
     cdef size_t i
     if d == NULL:
-        return
+        return DONE
     buf_add(&q.out, b"[", 1)
     mq = d.queues
-    while mq != NULL:
+    while mq != NULL and q.limit:
         b = config_binding(d.generation, mq.binding)
-        if q.binding.len == 0 or (b != NULL and slice_eq(b.name, q.binding)):
-            node = mq.active.next
+        if q.binding.len and (b == NULL or not slice_eq(b.name, q.binding)):
+            mq = mq.next
+            continue
+        if q.offset >= mq.active_count:
+            q.offset -= mq.active_count
+        else:
+            node = nth_active(mq, q.offset)
+            q.offset = 0
             while node != &mq.active and q.limit:
                 one_row(q, b"active", mq, <ec_message_t*>node)
                 node = node.next
-            for i in range(mq.delayed.len):
+        if q.offset >= mq.delayed.len:
+            q.offset -= mq.delayed.len
+        else:
+            for i in range(q.offset, mq.delayed.len):
                 if q.limit == 0:
                     break
                 one_row(q, b"delayed", mq, <ec_message_t*>mq.delayed.slots[i].item)
+            q.offset = 0
         mq = mq.next
     buf_add(&q.out, b"]", 1)
+    return DONE
 
 
-def queue(str name not None, binding=None, int limit=100, int offset=0):
+cdef object addresses(uint32_t meta, uint64_t seq):
+    """Sender and recipient as the spool has them; empty where the message went meanwhile."""
+    cdef ec_message_t m
+    cdef record_header_t h
+    cdef buf_t b
+    cdef int rc
+    memset(&m, 0, sizeof(m))
+    memset(&b, 0, sizeof(b))
+    with nogil:
+        rc = spool_read(spool_main(), meta, seq, &h, &b)
+        if rc == EC_OK:
+            rc = meta_decode(buf_slice(&b), &m)
+    buf_free(&b)
+    if rc != EC_OK:
+        return "", ""
+    try:
+        return (slice_bytes(m.env.mailfrom).decode("utf-8", "surrogateescape"),
+                slice_bytes(m.env.rcptto).decode("utf-8", "surrogateescape"))
+    finally:
+        free(m.env)
+
+
+def queue(str name not None, binding=None, limit=100, offset=0):
     """Messages queued for a domain; sender and recipient of swapped-out mail are read back from the spool."""
     cdef question_t q
-    cdef bytes b = name.lower().encode()
-    cdef bytes bb = (binding or "").encode()
-    memset(&q, 0, sizeof(q))
-    q.name = slice_of_bytes(b)
-    q.binding = slice_of_bytes(bb)
-    q.limit = limit
-    q.offset = offset
-    rows = ask(&q, domain_owner(q.name), list_messages) or []
-    for row in rows:
-        if row.pop("swapped", 0):
-            full = message(row["id"]) or {}
-            row["sender"] = full.get("sender", "")
-            row["recipient"] = full.get("recipient", "")
+    cdef bytes b = name.lower().encode("utf-8", "surrogateescape")
+    cdef bytes bb = (binding or "").encode("utf-8", "surrogateescape")
+    rows = []
+    while len(rows) < limit:
+        memset(&q, 0, sizeof(q))
+        q.name = slice_of_bytes(b)
+        q.binding = slice_of_bytes(bb)
+        q.limit = min(PAGE, limit - len(rows))
+        q.offset = offset + len(rows)
+        page = ask(&q, domain_owner(q.name), list_messages)
+        if not page:
+            break
+        for row in page:
+            if "meta" in row:
+                row["sender"], row["recipient"] = addresses(row.pop("meta"), row.pop("seq"))
+        rows += page
     return rows
 
 
-cdef ec_message_t *find_message(loop_t *loop, message_id_t id) noexcept nogil:
-    """Of those in queues; what is being delivered is not seen."""
-    cdef size_t cursor = 0, i
-    cdef domain_t *d
-    cdef mail_queue_t *mq
+cdef ec_message_t *find_in(domain_t *d, message_id_t id) noexcept nogil:
+    """Of those in its queues; what is being delivered is not seen."""
+    cdef mail_queue_t *mq = d.queues
     cdef list_node_t *node
     cdef ec_message_t *m
-    while True:
-        d = <domain_t*>hash_next(&queue_loop(loop).domains, &cursor)
+    cdef size_t i
+    while mq != NULL:
+        node = mq.active.next
+        while node != &mq.active:
+            m = <ec_message_t*>node
+            if m.id.slot == id.slot and m.id.counter == id.counter and m.id.pid == id.pid:
+                return m
+            node = node.next
+        for i in range(mq.delayed.len):
+            m = <ec_message_t*>mq.delayed.slots[i].item
+            if m.id.slot == id.slot and m.id.counter == id.counter and m.id.pid == id.pid:
+                return m
+        mq = mq.next
+    return NULL
+
+
+cdef ec_message_t *find_message(question_t *q) noexcept nogil:
+    """NULL: not there, or not yet where q.cursor is not 0."""
+    cdef domain_t *d
+    cdef ec_message_t *m
+    while q.messages > 0:
+        d = next_domain(q)
         if d == NULL:
             return NULL
-        mq = d.queues
-        while mq != NULL:
-            node = mq.active.next
-            while node != &mq.active:
-                m = <ec_message_t*>node
-                if m.id.slot == id.slot and m.id.counter == id.counter and m.id.pid == id.pid:
-                    return m
-                node = node.next
-            for i in range(mq.delayed.len):
-                m = <ec_message_t*>mq.delayed.slots[i].item
-                if m.id.slot == id.slot and m.id.counter == id.counter and m.id.pid == id.pid:
-                    return m
-            mq = mq.next
+        m = find_in(d, q.id)
+        if m != NULL:
+            return m
+        q.messages -= d.messages
+    return NULL
 
 
 cdef void give_message(question_t *q, ec_message_t *m) noexcept nogil:
@@ -515,26 +597,26 @@ cdef void on_read_back(ec_message_t *m, void *ctx, int rc) noexcept nogil:
     finish(q)
 
 
-cdef void one_message(question_t *q) noexcept nogil:
-    cdef ec_message_t *m = find_message(q.loop, q.id)
+cdef progress_t one_message(question_t *q) noexcept nogil:
+    cdef ec_message_t *m = find_message(q)
     cdef mail_queue_t *mq
     if m == NULL:
-        return
+        return MORE if q.cursor else DONE
     if m.env != NULL and (not q.body or m.blob != NULL):
         give_message(q, m)
-        return
+        return DONE
     mq = queue_of(m)
     if m.next_attempt:
         queue_remove_delayed(mq, m)
     else:
         queue_remove_active(mq, m)
-    q.held = m
     swap_in(q.loop, m, q.body, on_read_back, q)
+    return LATER
 
 
 cdef object find(str id, bint body):
     cdef question_t q
-    cdef bytes b = id.encode()
+    cdef bytes b = id.encode("utf-8", "surrogateescape")
     for i in range(loop_count()):
         memset(&q, 0, sizeof(q))
         if message_id_parse(slice_of_bytes(b), &q.id) != EC_OK:
@@ -550,7 +632,9 @@ def message(str id not None):
     """Details of a queued message, or None; raises ValueError where `id` is none."""
     found = find(id, False)
     if found is not None:
-        found["via"] = "internal" if found.get("method") == RECV_INTERNAL else f"SMTP {found.get('peer', 'unknown')}"
+        peer = found.get("peer", "unknown")
+        family = "" if peer == "unknown" else " (IPv6)" if ":" in peer else " (IPv4)"
+        found["via"] = "internal" if found.get("method") == RECV_INTERNAL else f"SMTP {peer}{family}"
     return found
 
 

@@ -5,11 +5,12 @@ counted.  A META payload is a fixed part and tagged strings; unknown tags are
 skipped, a higher version is refused.
 """
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memmove, memset
 
 from pymomentum.core.base.atomic cimport atomic_add32, atomic_add64, atomic_load64
 from pymomentum.core.base.buf cimport buf_add, buf_t
+from pymomentum.core.message.slab cimport slab_free, slab_new
 from pymomentum.core.message.word cimport word_ref, word_unref
 from pymomentum.core.base.list cimport list_init
 from pymomentum.core.base.slice cimport slice_make, slice_t
@@ -140,7 +141,7 @@ cdef void blob_unref(blob_t *b) noexcept nogil:
 
 
 cdef ec_message_t *message_new() noexcept nogil:
-    cdef ec_message_t *m = <ec_message_t*>calloc(1, sizeof(ec_message_t))
+    cdef ec_message_t *m = <ec_message_t*>slab_new()
     if m != NULL:
         list_init(&m.node)
         atomic_add64(&messages, 1)
@@ -157,7 +158,7 @@ cdef void message_swap_out(ec_message_t *m) noexcept nogil:
 cdef void message_free(ec_message_t *m) noexcept nogil:
     message_swap_out(m)
     word_unref(m.code)
-    free(m)
+    slab_free(m)
     atomic_add64(&messages, -1)
 
 

@@ -1,12 +1,43 @@
 r"""ec_console - talk to a running server
 
-    ec_console [--json] [user@]ENDPOINT [COMMAND...]
+NAME
+    ec_console - ask a running server, and administer it
 
-ENDPOINT is a path or HOST:PORT of a Control_Listener.  With a command it is
-carried out and the exit code is 0, 1 where the command failed, or 2 where there
-is nobody to ask.  Without one, commands are read: from a terminal with history
-and completion (TAB), else one per line.  At the prompt, \pager switches paging by
-$PAGER on and off; exit, quit and ^D leave.
+SYNOPSIS
+    ec_console [--json] [--] [user@]ENDPOINT [COMMAND...]
+    ec_console --man | --help | --version
+
+DESCRIPTION
+    ENDPOINT is where a Control_Listener listens: the path of a unix socket, PORT, HOST:PORT or [IPV6]:PORT.  The
+    server knows who asks from the system; a user before the @ is accepted and not needed.
+
+    With a COMMAND its answer is printed.  Without one, commands are read from standard input: one per line, blank
+    lines and lines that begin with # are skipped, all are carried out even if one fails.  From a terminal they are
+    read at a prompt, with history and completion.
+
+    The command "help" lists the commands, "help COMMAND" tells more about one.  "xml COMMAND" asks for XML.
+
+OPTIONS
+    --json            print data as one line of JSON per command
+    --man, --help, -h print this page
+    --version, -V     print the version
+
+AT THE PROMPT
+    TAB               complete the command, or list those that begin like this
+    \pager            page what is longer than the window by $PAGER, or do so no more
+    exit, quit, ^D    leave
+    ^C                forget the line, or the rest of an answer
+    Other keys are those of libedit, in emacs mode: ^A ^E ^B ^F move, ^P ^N walk the history, ^R searches it, ^K ^U ^W
+    cut, ^Y pastes.  ~/.editrc, or the file that EDITRC names, binds others ("ec_console:bind -v" for vi).  The name of
+    completion for bind is ec-complete.  Without libedit, readline is used.
+
+FILES
+    ~/.ec_console_history   the last 1,000 lines
+
+EXIT STATUS
+    0  every command was carried out
+    1  a command failed; why is on standard error
+    2  wrong usage, or there is nobody to ask
 """
 import json
 import os
@@ -18,10 +49,10 @@ import time
 
 from pymomentum import __version__
 from pymomentum.console.client import Client
+from pymomentum.console.editing import editor
 from pymomentum.errors import ConsoleError
 
 HISTORY = "~/.ec_console_history"
-HISTORY_LINES = 1000
 CONTROLS = {c: "?" for c in [*range(0x20), *range(0x7f, 0xa0)] if c not in (0x09, 0x0a)}
 
 
@@ -33,6 +64,11 @@ def main(arguments=None):
         if option in ("-h", "--help", "--man"):
             print(__doc__, end="")
             return 0
+        if option in ("-V", "--version"):
+            print(f"ec_console (PyMomentum) {__version__}")
+            return 0
+        if option == "--":
+            break
         if option != "--json":
             return misuse(f"unknown option {option}")
         as_json = True
@@ -111,7 +147,7 @@ def read_lines(client, as_json):
     """Carry out commands from a file; 1 where one of them failed."""
     failed = 0
     for line in sys.stdin:
-        if line.strip():
+        if line.strip() and not line.lstrip().startswith("#"):
             failed |= show(client, line.strip(), as_json)
     return failed
 
@@ -119,14 +155,14 @@ def read_lines(client, as_json):
 def converse(client, as_json):
     """Read commands at a prompt."""
     names = [row["name"] for row in client.ask("help", json=True)[0]["Command"]]
-    history = prepare_editing(sorted([*names, r"\pager", "exit", "quit"]))
+    lines = editor(sorted([*names, r"\pager", "exit", "quit"]), os.path.expanduser(HISTORY))
     banner = f"  PyMomentum {__version__} console: {client.endpoint}  "
-    print(f"+{'-' * len(banner)}+\n|{banner}|\n+{'-' * len(banner)}+")
+    print(f"+{'-' * len(banner)}+\n|{banner}|\n+{'-' * len(banner)}+", flush=True)
     pager = False
     try:
         while True:
             try:
-                line = input(f"{time.strftime('%H:%M:%S')} {client.endpoint}> ").strip()
+                line = lines.read(f"{time.strftime('%H:%M:%S')} {client.endpoint}> ")
             except EOFError:
                 print()
                 return 0
@@ -137,7 +173,7 @@ def converse(client, as_json):
                 return 0
             if line == r"\pager":
                 pager = not pager
-                print(f"pager {'on' if pager else 'off'}")
+                print(f"pager {'on' if pager else 'off'}", flush=True)
             elif line:
                 try:
                     show(client, line, as_json, Paged() if pager else None)
@@ -147,30 +183,7 @@ def converse(client, as_json):
                     client.close()      # the rest of its answer is not wanted
                     print()
     finally:
-        history()
-
-
-def prepare_editing(names):
-    """Set up history and completion; answers the function that saves the history."""
-    import readline
-    path = os.path.expanduser(HISTORY)
-    try:
-        readline.read_history_file(path)
-    except OSError:
-        pass
-    readline.set_history_length(HISTORY_LINES)
-    readline.set_completer_delims("")           # the whole line is completed: commands have spaces
-    readline.set_completer(lambda said, n: ([name for name in names if name.startswith(said)] + [None])[n])
-    libedit = "libedit" in (readline.__doc__ or "")
-    readline.parse_and_bind("bind ^I rl_complete" if libedit else "tab: complete")
-
-    def save():
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-            readline.write_history_file(path)
-        except OSError:
-            pass
-    return save
+        lines.close()
 
 
 if __name__ == "__main__":

@@ -3,10 +3,14 @@
     ec_ctl start|stop|restart|status
 
 Environment, which the file /opt/msys/ecelerity/etc/environment may set:
+  BINDIR      where the folder rc.includes is; default: /opt/msys/ecelerity/bin
   CONFFILE    the configuration; default: ecelerity.conf along the search path
   CONTROL     the console's unix socket; default: the first of the configuration
   TRY         patience: TRY + (TRY-1) + ... + 1 seconds; default 10, that is 55 s
   EXTRA_ARGS  further arguments of ecelerity
+rc.includes may hold shell scripts, which a shell includes in the order of their names: start.PURPOSE before the
+server is started, stop.PURPOSE once it has stopped.  What they export the server has in its environment; one that
+calls exit ends the start.
 status ends with 0 where the server runs and with 3 where it does not.
 """
 import os
@@ -25,6 +29,8 @@ from pymomentum.pidfile import running
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = "/opt/msys/ecelerity/etc/environment"
+BINDIR = "/opt/msys/ecelerity/bin"
+OURS = ("CONFFILE", "CONTROL", "TRY", "EXTRA_ARGS")     # also taken from scripts that do not export them
 TRY = 10
 PAUSE = 0.1
 FAST = 15               # seconds for a fast stop
@@ -35,6 +41,10 @@ class Control:
     """What the environment and the configuration say."""
 
     def __init__(self, env):
+        self.set(env)
+
+    def set(self, env):
+        """Read what the environment names."""
         self.env = env
         self.config = env.get("CONFFILE") or "ecelerity.conf"
         loaded = load(self.config, env=env)
@@ -50,6 +60,7 @@ class Control:
         pid = running(self.pidfile)
         if pid:
             return say(f"ecelerity is already running (pid {pid})")
+        self.set(included("start", self.env))
         path = os.pathsep.join(filter(None, [str(ROOT), self.env.get("PYTHONPATH")]))
         command = [sys.executable, "-P", "-m", "pymomentum.commands.ecelerity", "-c", self.config,
                    *shlex.split(self.env.get("EXTRA_ARGS", ""))]
@@ -86,6 +97,7 @@ class Control:
             deadline = time.monotonic() + patience
             while time.monotonic() < deadline:
                 if running(self.pidfile) != pid:
+                    included("stop", self.env)
                     return say("ecelerity stopped")
                 time.sleep(PAUSE)
         return fail(f"ecelerity (pid {pid}) does not stop")
@@ -99,6 +111,25 @@ class Control:
             say("ecelerity is not running")
             return 3
         return say(f"ecelerity is running (pid {pid})")
+
+
+def included(verb, env):
+    """Have a shell include the scripts rc.includes/VERB.*; answers the environment that they leave."""
+    scripts = sorted(Path(env.get("BINDIR") or BINDIR, "rc.includes").glob(f"{verb}.*"))
+    scripts = [str(script.absolute()) for script in scripts if script.is_file()]
+    if not scripts:
+        return env
+    lines = ["exec 3>&1 1>&2"]              # what they print is for people, 3 is for us
+    for script in scripts:
+        lines += [f"echo {shlex.quote(script)} >&3", f". {shlex.quote(script)}"]
+    lines += [f'[ -z "${{{name}+set}}" ] || export {name}' for name in OURS]
+    lines += ["echo >&3", "env -0 >&3"]
+    shell = subprocess.run(["sh", "-c", "\n".join(lines)], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    said, code = os.fsdecode(shell.stdout), shell.returncode
+    begun, ended, left = said.partition("\n\n")
+    if code or not ended:
+        raise MomentumError(f"{begun.strip().splitlines()[-1] if begun.strip() else scripts[0]} ended with exit code {code}")
+    return dict(entry.split("=", 1) for entry in left.split("\0") if "=" in entry)
 
 
 def say(text):

@@ -20,7 +20,7 @@ from pymomentum.supervisor import Supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
 WATCHDOG = 60
-SERVICES = ("esmtp", "ecstream", "queue")
+SERVICES = ("esmtp", "ecstream", "control", "queue")
 
 
 def options_of(arguments):
@@ -30,8 +30,8 @@ def options_of(arguments):
     parser.add_argument("-d", action="store_true", dest="foreground",
                         help="stay in the foreground, with stdout and stderr")
     parser.add_argument("-n", metavar="SERVICE", dest="without", action="append", default=[], choices=SERVICES,
-                        help="leave a service out: esmtp or ecstream")
-    parser.add_argument("-s", action="store_true", help="accepted for old scripts; without effect")
+                        help="leave a service out: esmtp, ecstream or control is not listened for, with queue nothing is delivered")
+    parser.add_argument("-s", action="store_true", dest="old", help="accepted for old scripts; without effect")
     return parser.parse_args(arguments)
 
 
@@ -55,8 +55,8 @@ def main(arguments=None):
 
 
 def start(options):
-    if "queue" in options.without:
-        raise MomentumError("delivery cannot be left out by -n queue in this version")
+    if options.old:
+        print("ecelerity: -s has no effect: nothing is known that it should change", file=sys.stderr)
     loaded = load(options.config)
     watchdog = watchdog_seconds()
     pidfile = hold_pidfile(loaded)

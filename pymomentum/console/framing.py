@@ -21,10 +21,20 @@ class FramingError(ConsoleError):
     """The other side does not speak this."""
 
 
+def pack(value):
+    """Write one frame."""
+    data = json.dumps(value).encode()
+    return HEAD.pack(len(data)) + data
+
+
 def send(sock, value):
     """Send one frame; the socket's timeout is for all of it."""
-    data = json.dumps(value).encode()
-    sock.sendall(HEAD.pack(len(data)) + data)
+    sock.sendall(pack(value))
+
+
+def answer(text, data, status):
+    """Write a response that fits into one frame."""
+    return pack({"text": text, "data": data, "status": status, "last": True})
 
 
 def send_answer(sock, text, data, status):
@@ -32,7 +42,7 @@ def send_answer(sock, text, data, status):
     while len(text) > PIECE:
         send(sock, {"text": text[:PIECE], "data": None, "status": 0, "last": False})
         text = text[PIECE:]
-    send(sock, {"text": text, "data": data, "status": status, "last": True})
+    sock.sendall(answer(text, data, status))
 
 
 def receive(sock, limit, timeout=None):
@@ -44,8 +54,13 @@ def receive(sock, limit, timeout=None):
     [length] = HEAD.unpack(head)
     if length > limit:
         raise FramingError(f"a frame of {length} bytes; at most {limit} are taken")
+    return parse(read(sock, length, deadline))
+
+
+def parse(data):
+    """Read what is in a frame; raises FramingError where it is not a dictionary."""
     try:
-        value = json.loads(read(sock, length, deadline))
+        value = json.loads(data)
     except (ValueError, RecursionError):
         raise FramingError("a frame that is not JSON") from None
     if not isinstance(value, dict):

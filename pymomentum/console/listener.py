@@ -1,25 +1,24 @@
-"""The control listener: sockets of ec_console, a thread for accepting and one per client.
+"""The control listener: sockets of ec_console, and the commands that Python answers.
 
-Only root and the user the server runs as may speak.  A unix socket tells who
-connects; for a TCP connection from this machine the kernel's table does, and
-from elsewhere nobody comes in.  No loop of the engine is involved, so the
-console answers when they are busy.
+core/control/listener accepts, sees who is there and answers by itself what must
+come even while a module keeps the GIL.  Only root and the user the server runs as
+may speak: a unix socket tells who connects; for a TCP connection from this
+machine the kernel's table does, and from elsewhere nobody comes in.  Here the
+sockets are bound, and every other request has a thread of its own.
 """
 import os
-import selectors
 import socket
 import stat
-import struct
-import sys
 import threading
 from ipaddress import ip_address
 
 from pymomentum.console import framing
+from pymomentum.core.control.listener import Console
 from pymomentum.errors import ConsoleError
 
 MAX_CLIENTS = 32
 BACKLOG = 16
-ESTABLISHED = "01"
+PREPARED = ("pid", "version", "shutdown")       # answers that never change
 
 
 class Listener:
@@ -27,19 +26,18 @@ class Listener:
 
     def __init__(self, registry, max_clients=MAX_CLIENTS):
         self.registry = registry
-        self.max_clients = max_clients
         self.endpoints = {}             # as written -> Endpoint
-        self.clients = set()            # sockets
-        self.lock = threading.Lock()
-        self.selector = selectors.DefaultSelector()
-        self.wake, waker = os.pipe()
-        self.waker = os.fdopen(waker, "wb", buffering=0)
-        self.selector.register(self.wake, selectors.EVENT_READ)
-        self.thread = threading.Thread(target=self.accept_all, name="console", daemon=True)
+        self.console = Console(max_clients)
+        for name in PREPARED:
+            answers = [registry.run(name), registry.run(name, json=True), registry.run(name, xml=True)]
+            self.console.prepare(name, [framing.answer(a.text, a.data, a.status) for a in answers],
+                                 [name == "shutdown" and a.status == 0 for a in answers])
+        self.thread = threading.Thread(target=self.dispatch, name="console commands", daemon=True)
 
     def start(self, listens):
         """Open the addresses and begin to accept; raises ConsoleError with the first that cannot be had."""
         self.listen(listens)
+        self.console.start()
         self.thread.start()
 
     def listen(self, listens):
@@ -47,72 +45,61 @@ class Listener:
         wanted = {listen.name: listen for listen in listens}
         for name in self.endpoints.keys() - wanted.keys():
             endpoint = self.endpoints.pop(name)
-            self.selector.unregister(endpoint.socket)
+            self.console.close(endpoint.number)
             endpoint.close()
         for name, listen in wanted.items():
             if name in self.endpoints:
-                self.endpoints[name].timeout = listen.setting("timeout")
+                self.console.change(self.endpoints[name].number, listen.setting("timeout"))
             else:
                 endpoint = self.endpoints[name] = Endpoint(listen)
-                self.selector.register(endpoint.socket, selectors.EVENT_READ, endpoint)
+                try:
+                    endpoint.number = self.console.open(endpoint.socket.fileno(), listen.setting("timeout"))
+                except ValueError as e:
+                    self.endpoints.pop(name).close()
+                    raise ConsoleError(f"cannot listen on {name}: {e}") from None
 
     def stop(self):
         """Close all sockets, those of clients too."""
-        self.waker.close()
+        self.console.stop()
         if self.thread.is_alive():
             self.thread.join()
         for endpoint in self.endpoints.values():
             endpoint.close()
         self.endpoints.clear()
-        with self.lock:
-            for client in self.clients:
-                try:
-                    client.shutdown(socket.SHUT_RDWR)
-                except OSError:         # it went first
-                    pass
-        self.selector.close()
-        os.close(self.wake)
 
-    def accept_all(self):
-        while True:
-            for key, _ in self.selector.select():
-                if key.fd == self.wake:
-                    return
-                self.accept(key.data)
+    @property
+    def stop_fd(self):
+        """Readable once a client has asked for the end of the server."""
+        return self.console.stop_fd
 
-    def accept(self, endpoint):
-        try:
-            client, _ = endpoint.socket.accept()
-        except OSError:                 # gone again, or the listen was closed meanwhile
-            return
-        with self.lock:
-            full = len(self.clients) >= self.max_clients
-            if not full:
-                self.clients.add(client)
-        if full:
-            refuse(client, f"there are {self.max_clients} console clients already")
-            return
-        try:
-            threading.Thread(target=self.serve, args=(client, endpoint), name="console client", daemon=True).start()
-        except RuntimeError:
-            self.forget(client)
+    def noticed(self):
+        """Somebody sees to the end of the server: the listener need not begin with it."""
+        self.console.noticed()
 
-    def serve(self, client, endpoint):
-        try:
-            client.settimeout(endpoint.timeout or None)
-            if peer_uid(client) not in (0, os.getuid()):
-                return refuse(client, "Not authorized: the console is for root and the user of the server")
-            while True:
-                request = framing.receive(client, framing.MAX_REQUEST, endpoint.timeout)
-                if request is None:
-                    return None
-                self.answer(client, request)
-        except framing.FramingError as e:
-            refuse(client, str(e))
-        except OSError:                 # silent for too long, or gone
-            pass
-        finally:
-            self.forget(client)
+    def dispatch(self):
+        while (taken := self.console.take()) is not None:
+            number, fd, request, timeout = taken
+            client = socket.socket(fileno=fd)
+            try:
+                threading.Thread(target=self.serve, args=(number, client, request, timeout), name="console client",
+                                 daemon=True).start()
+            except RuntimeError:
+                client.close()
+                self.console.give_back(number, False)
+
+    def serve(self, number, client, request, timeout):
+        keep = False
+        with client:
+            try:
+                client.settimeout(timeout or None)
+                self.answer(client, framing.parse(request))
+                keep = True
+            except framing.FramingError as e:
+                refuse(client, str(e))
+            except OSError:             # it reads too slowly, or is gone
+                pass
+            finally:
+                self.console.give_back(number, keep)
 
     def answer(self, client, request):
         command = request.get("command")
@@ -125,11 +112,6 @@ class Listener:
             if answer.after:
                 answer.after()
 
-    def forget(self, client):
-        with self.lock:
-            self.clients.discard(client)
-            client.close()
-
 
 class Endpoint:
     """One address that clients connect to."""
@@ -137,7 +119,7 @@ class Endpoint:
     def __init__(self, listen):
         self.name = listen.name
         self.path = listen.path
-        self.timeout = listen.setting("timeout")
+        self.number = None              # in the core's listener
         self.inode = None
         try:
             self.socket = self.unix(listen.setting("file_mode")) if self.path else tcp(listen.host, listen.port)
@@ -193,36 +175,9 @@ def remove_stale(path):
 
 
 def refuse(client, reason):
-    """Say why, and close."""
+    """Tell a client why it is not served."""
     try:
-        client.settimeout(1)
         framing.send_answer(client, reason + "\n", None, 1)
         client.shutdown(socket.SHUT_WR)
-        client.recv(framing.MAX_REQUEST, socket.MSG_DONTWAIT)       # what is left unread turns the close into a reset
     except OSError:
         pass
-    finally:
-        client.close()
-
-
-def peer_uid(client):
-    """Answer the uid of the user at the other end, or None where it is another machine."""
-    if client.family == socket.AF_UNIX:
-        credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        return struct.unpack("3i", credentials)[1]
-    table = "/proc/net/tcp" if client.family == socket.AF_INET else "/proc/net/tcp6"
-    ends = [kernel_name(*client.getpeername()[:2]), kernel_name(*client.getsockname()[:2]), ESTABLISHED]
-    with open(table) as lines:
-        for line in lines:
-            fields = line.split()
-            # a socket in any other state may have lost its owner, and then says 0
-            if fields[1:4] == ends:
-                return int(fields[7])
-    return None
-
-
-def kernel_name(host, port):
-    """Write an address as /proc/net/tcp does: words of the machine's byte order."""
-    packed = ip_address(host.partition("%")[0]).packed
-    words = (int.from_bytes(packed[i:i + 4], sys.byteorder) for i in range(0, len(packed), 4))
-    return "".join(f"{word:08X}" for word in words) + f":{port:04X}"

@@ -4,89 +4,35 @@ import time
 from pymomentum.console.registry import Answer, Options, command
 from pymomentum.errors import ConsoleError
 
-NOW = ("outbound", "inbound", "active_domains", "active", "delayed", "dns_pending", "resident_bytes", "messages",
-       "dns_peak_ms", "dns_average_ms")
 SHOWN_DOMAINS = 20          # mailq without --limit
 SHOWN_MESSAGES = 100        # showqueue without a limit
 
-# What summary prints: (label, key of the data, counter, width); only counters that the engine has.
-SUMMARY = (
-    ("Outbound Concurrency", "OutboundConcurrency", "outbound", 7),
-    ("Inbound Concurrency", "InboundConcurrency", "inbound", 7),
-    ("Active Domains", "ActiveDomains", "active_domains", 7),
-    ("Active Queue Size", "ActiveQueueSize", "active", 6),
-    ("Delayed Queue Size", "DelayedQueueSize", "delayed", 6),
-    ("Total Queue Size", "TotalQueueSize", "total", 6),
-    ("DNS Resolver", "DNSResolver", "resolver", 0),
-    ("DNS A Queries", "DNSAQueries", "dns_a", 0),
-    ("DNS A Timeouts", "DNSATimeouts", "dns_a_timeout", 0),
-    ("DNS AAAA Queries", "DNSAAAAQueries", "dns_aaaa", 0),
-    ("DNS AAAA Timeouts", "DNSAAAATimeouts", "dns_aaaa_timeout", 0),
-    ("DNS MX Queries", "DNSMXQueries", "dns_mx", 0),
-    ("DNS MX Timeouts", "DNSMXTimeouts", "dns_mx_timeout", 0),
-    ("DNS TXT Queries", "DNSTXTQueries", "dns_txt", 0),
-    ("DNS TXT Timeouts", "DNSTXTTimeouts", "dns_txt_timeout", 0),
-    ("Pending DNS Queries", "PendingDNSQueries", "dns_pending", 0),
-    ("Query Rate", "DNSQueryRate", "query_rate", "6.2f queries/second"),
-    ("DNS Response Time Peak", "DNSResponseTimePeak", "dns_peak_ms", "4.0f ms"),
-    ("DNS Response Time Average", "DNSResponseTimeAverage", "dns_average_ms", "6.3f ms"),
-    ("DNS Rate Limiter", "DNSRateLimiter", "rate_limiter", 0),
-    ("Successfully Delivered Messages", "DeliveredMessages", "delivered", 6),
-    ("Failed Messages", "FailedMessages", "failed", 6),
-    ("Rejected Messages", "RejectedMessages", "rejected", 6),
-    ("Received Messages", "ReceivedMessages", "received", 6),
-    ("Delivery Rate", "DeliveryRate", "delivery_rate", "6.2f messages/second"),
-    ("Reception Rate", "ReceptionRate", "reception_rate", "6.2f messages/second"),
-    ("Statistics Last Reset", "StatisticsLastReset", "since_reset", "6d seconds"),
-    ("Uptime", "Uptime", "uptime", "6d seconds"),
-)
-FURTHER = (("ResidentMessages", "messages"), ("ResidentBytes", "resident_bytes"),     # in the data only
-           ("TransientFailures", "transfail"))
+# What a queue waits for, by the engine's short word.
+WAITS = {
+    "dns": "the hosts are looked up",
+    "max_outbound_connections": "max_outbound_connections are open",
+    "server_max_outbound_connections": "server_max_outbound_connections are open",
+    "scope_max_outbound_connections": "scope_max_outbound_connections are open",
+    "outbound_throttle_connections": "outbound_throttle_connections lets no more connect",
+    "outbound_throttle_messages": "outbound_throttle_messages lets no more mail out",
+    "no valid hosts": "every host failed",
+    "suspended": "suspend_delivery is set",
+}
 
 
-def summary_values(counters, since_reset, uptime):
-    """Add what follows from the counters."""
-    period = max(since_reset, 1e-3)
-    queries = sum(counters.get(name, 0) for name in ("dns_a", "dns_aaaa", "dns_mx", "dns_txt"))
-    return {
-        **counters, "total": counters["active"] + counters["delayed"], "resolver": "ares", "rate_limiter": "disabled",
-        "query_rate": queries / period,
-        "delivery_rate": (counters["delivered"] + counters["failed"]) / period,
-        "reception_rate": counters["received"] / period,
-        "since_reset": int(since_reset), "uptime": int(uptime),
-    }
-
-
-def summary_text(values):
-    lines = ["Summary Statistics"]
-    for label, _, name, form in SUMMARY:
-        if name not in values:
-            continue
-        value = values[name]
-        if isinstance(form, str):
-            number, _, unit = form.partition(" ")
-            lines.append(f"        {label}: {value:{number}} {unit}")
-        else:
-            lines.append(f"        {label}: {value:>{form}}")
-    return "\n".join(lines) + "\n"
-
-
-@command("summary")
+@command("summary", "[with-mobile]")
 def summary(call):
     """show counters and rates of the whole server"""
-    call.expect(0, 0)
-    now = time.monotonic()
-    values = summary_values(call.statistics.counters(), now - call.server.stats_reset, now - call.server.started)
-    data = {key: values[name] for _, key, name, _ in SUMMARY if name in values}
-    data |= {key: values[name] for key, name in FURTHER if name in values}
-    return Answer(summary_text(values), data, "ServerSummary")
+    if [word.lower() for word in call.expect(0, 1)] not in ([], ["with-mobile"]):
+        raise call.usage()              # there are no mobile queues to add
+    return Answer(call.engine.summary.text(), call.engine.summary.values(), "ServerSummary")
 
 
 @command("summary reset")
 def summary_reset(call):
     """count and average from now on"""
     call.expect(0, 0)
-    call.statistics.reset([name for name in call.engine.counters() if name not in NOW], time.monotonic())
+    call.engine.summary.reset()
     return Answer("statistics cleared.\n")
 
 
@@ -196,6 +142,19 @@ def address_line(address):
     return line if failed is None else f"{line} {failed:.2f}s since failure"
 
 
+def also_lines(host):
+    """Name other domains with mail for this host."""
+    lines = [f"{'':16}(also used by {also['domain']} pref {also['preference']})" for also in host["also"]]
+    return lines + [f"{'':16}(also used by {host['further']} more)"] * bool(host["further"])
+
+
+def wait_line(wait):
+    line = f"        {wait['binding']}: {WAITS.get(wait['reason'], wait['reason'])}"
+    if wait["until"]:
+        line += f", until {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(wait['until']))} (in {wait['until_s']:.0f} s)"
+    return line
+
+
 def domain_text(domain):
     name, mx = domain["name"], domain["mx"]
     if mx:
@@ -205,6 +164,7 @@ def domain_text(domain):
     for host in mx:
         lines.append(f"  [{host['preference']} {host['name']} TTL:{host['ttl']}]")
         lines += map(address_line, host["addresses"])
+        lines += also_lines(host)
     if domain["failures"]:
         lines.append(f"Domain has had {domain['failures']} consecutive connection failures")
     lines += ["Queue:",
@@ -214,8 +174,7 @@ def domain_text(domain):
               f"{'Failures:':<11}{domain['failed']:>10}"]
     if domain["waiting"]:
         lines.append("Waiting:")
-        lines += [f"        {wait['binding']}: {wait['reason']}"
-                  + (f" for {wait['until_s']:.0f} seconds" if wait["until_s"] else "") for wait in domain["waiting"]]
+        lines += map(wait_line, domain["waiting"])
     lines.append(f"Active Connections: {len(domain['connections'])}")
     lines += [f"[{n:2}] FD:{c['fd']:7}  IP:{c['address']:>16}  State: {c['state']} ({c['elapsed_ms']:.2f}ms)"
               for n, c in enumerate(domain["connections"], 1)]

@@ -54,7 +54,7 @@ class Answer:
 class Call:
     """One command line at work."""
 
-    __slots__ = ("registry", "command", "args", "server", "engine", "statistics")
+    __slots__ = ("registry", "command", "args", "server", "engine")
 
     def __init__(self, registry, command, args):
         self.registry = registry
@@ -62,7 +62,6 @@ class Call:
         self.args = args                # words after the command's name
         self.server = registry.server
         self.engine = registry.engine
-        self.statistics = registry.statistics
 
     def usage(self):
         return ConsoleError(f"usage: {self.command.synopsis}")
@@ -90,35 +89,16 @@ class Options(argparse.ArgumentParser):
         raise self.call.usage()
 
 
-class Statistics:
-    """Counters since start, or since somebody reset them."""
-
-    def __init__(self, server, engine):
-        self.server = server
-        self.engine = engine
-        self.base = {}
-
-    def reset(self, names, now):
-        """Count the named ones from here."""
-        counters = self.engine.counters()
-        self.base = {name: counters[name] for name in names if name in counters}
-        self.server.stats_reset = now
-
-    def counters(self):
-        return {name: value - self.base.get(name, 0) for name, value in self.engine.counters().items()}
-
-
 class Registry:
     """The commands of one server.
 
-    server: has shutdown(fast=False), reload(), reopen_logs(), started, stats_reset, hostname, loaded.
-    engine: the queries of pymomentum.core.control.query.
+    server: has shutdown(fast=False), reload(), reopen_logs(), loaded.
+    engine: pymomentum.core.control.query.
     """
 
     def __init__(self, server, engine):
         self.server = server
         self.engine = engine
-        self.statistics = Statistics(server, engine)
         for topic in TOPICS:
             import_module(f"pymomentum.console.{topic}")
         self.commands = {command.name: command for command in BUILT_IN}

@@ -34,6 +34,7 @@ class Queued(Row):
                 accept = source(server.port, SESSIONS, count, SIZE, "-p", "-d", domains)
                 wait_count(lambda: server.count("DelayedQueueSize"), count, "messages wait")
                 wait_count(lambda: -server.count("ResidentBytes"), 0, "bytes of bodies are in memory")
+                time.sleep(3)                   # what is free goes back to the system
                 memory = server.memory()[0] - idle
                 figures = {"accept": count / accept, "memory": memory / 1e6, "bytes": memory / count}
                 server.kill()

@@ -1,5 +1,4 @@
 """Fixtures of the console tests."""
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -13,8 +12,6 @@ class Server:
 
     def __init__(self, loaded):
         self.loaded = loaded
-        self.started = self.stats_reset = time.monotonic()
-        self.hostname = "mta.test"
         self.asked = []
 
     def shutdown(self, fast=False):

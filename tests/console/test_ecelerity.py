@@ -165,3 +165,72 @@ def test_a_port_in_use_is_told_at_once(site):
             assert "Traceback" not in done.stderr
         assert site.ctl("start") == (1, "ec_ctl: ecelerity did not start")
         assert not (site.folder / "run" / "pid").exists()
+
+
+def scripts(site, **texts):
+    folder = site.folder / "bin" / "rc.includes"
+    folder.mkdir(parents=True)
+    for name, text in texts.items():
+        (folder / name.replace("_", ".", 1)).write_text(text)
+
+
+def test_ec_ctl_includes_the_scripts_of_rc_includes(site):
+    scripts(site, start_a="SPOOL=spool\nexport SITE=\"a place\"\necho from a\nfalse\n",
+            start_b="echo $SPOOL $SITE >b.out; TRY=20; export LATER='two\nlines'; EXTRA_ARGS='-n queue'\n",
+            startless="echo never >never.out\n", stop_c="echo stopped for $SITE >c.out\n")
+    bindir = str(site.folder / "bin")
+    done = site.command("ec_ctl", "start", BINDIR=bindir)
+    assert done.returncode == 0 and "from a\n" in done.stderr
+    assert (site.folder / "b.out").read_text() == "spool a place\n"
+    environ = Path(f"/proc/{site.pid()}/environ").read_bytes().split(b"\0")
+    assert {b"SITE=a place", b"LATER=two\nlines", b"TRY=20"} <= set(environ)
+    (site.folder / "b.out").unlink()
+    assert site.command("ec_ctl", "start", BINDIR=bindir).returncode == 0       # it runs: nothing is to be done
+    assert not (site.folder / "b.out").exists()
+    done = site.command("ec_ctl", "stop", BINDIR=bindir, SITE="good")
+    assert done.returncode == 0 and (site.folder / "c.out").read_text() == "stopped for good\n"
+    assert not (site.folder / "never.out").exists()
+
+
+def test_a_script_may_forbid_the_start(site):
+    scripts(site, start_mount="echo Spool filesystem not mounted, aborting.\nexit 3\n", start_z="echo never >never.out\n")
+    done = site.command("ec_ctl", "start", BINDIR=str(site.folder / "bin"))
+    assert done.returncode == 1
+    assert done.stderr == ("Spool filesystem not mounted, aborting.\n"
+                           f"ec_ctl: {site.folder}/bin/rc.includes/start.mount ended with exit code 3\n")
+    assert not (site.folder / "never.out").exists() and site.ctl("status")[0] == 3
+
+
+@pytest.mark.parametrize("service, listens", [("esmtp", [False, True]), ("control", [True, False]), ("ecstream", [True, True])])
+def test_a_service_is_left_out(site, service, listens):
+    server = subprocess.Popen([sys.executable, "-m", "pymomentum.commands.ecelerity", "-c", "ecelerity.conf", "-d", "-s", "-n", service],
+                              cwd=site.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              env={**os.environ, "PYTHONPATH": str(ROOT)})
+    try:
+        assert server.stdout.readline() == "ready\n"
+        with socket.socket() as smtp, socket.socket(socket.AF_UNIX) as console:
+            assert [smtp.connect_ex(("127.0.0.1", site.port)) == 0,
+                    console.connect_ex(str(site.folder / "run" / "2025")) == 0] == listens
+    finally:
+        server.terminate()
+        _, said = server.communicate(timeout=30)
+    assert server.returncode == 0 and said == "ecelerity: -s has no effect: nothing is known that it should change\n"
+
+
+def test_without_the_queue_nothing_is_delivered(site):
+    site.write("Domain example.com { suspend_delivery = false }")
+    done = site.command("ec_ctl", "start", EXTRA_ARGS="-n queue")
+    assert done.returncode == 0
+    with SMTPClient("127.0.0.1", site.port) as smtp:
+        smtp.send_mail("a@test", "b@example.com")
+        smtp.expect("250 2.0.0 OK *")
+    for _ in range(2):
+        assert " suspend_delivery is set\n" in site.ask("domain " + site.ask("mailq")[0].splitlines()[2].split()[1])[0]
+        assert site.ask("config reload")[1] == 0
+    assert site.ask("mailq")[0].endswith("       1       0\n")
+
+
+def test_an_unknown_service_is_an_error(site):
+    done = site.command("ecelerity", "-n", "smpt")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("ecelerity: error: argument -n: invalid choice: 'smpt' (choose from 'esmtp', ")

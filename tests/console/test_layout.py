@@ -1,11 +1,14 @@
 """What commands print is laid out as the reference manual's samples are."""
+import json
 import time
+import xml.etree.ElementTree as ElementTree
 
 import pytest
 
 from pymomentum.console import queues
 from pymomentum.console.messages import details_text
 from pymomentum.console.server import panic_text
+from pymomentum.core.control import summary
 
 SUMMARY = """\
 Summary Statistics
@@ -38,11 +41,14 @@ Summary Statistics
         Statistics Last Reset:  89081 seconds
         Uptime:  89083 seconds
 """
-COUNTERS = dict(
-    outbound=2248, inbound=90, active_domains=35711, active=8793, delayed=263175, dns_a=565284, dns_a_timeout=11,
-    dns_aaaa=0, dns_aaaa_timeout=0, dns_mx=243281, dns_mx_timeout=6, dns_txt=39841, dns_txt_timeout=0, dns_pending=116,
-    dns_peak_ms=469, dns_average_ms=0.302, delivered=2102439, failed=2508439, rejected=1, received=4883262,
-    transfail=5, resident_bytes=1, messages=1)
+COUNTERS = {
+    "OutboundConcurrency": 2248, "InboundConcurrency": 90, "ActiveDomains": 35711, "ActiveQueueSize": 8793,
+    "DelayedQueueSize": 263175, "TotalQueueSize": 271968, "DNSAQueries": 565284, "DNSATimeouts": 11, "DNSAAAAQueries": 0,
+    "DNSAAAATimeouts": 0, "DNSMXQueries": 243281, "DNSMXTimeouts": 6, "DNSTXTQueries": 39841, "DNSTXTTimeouts": 0,
+    "PendingDNSQueries": 116, "DNSQueryRate": 9.53, "DNSResponseTimePeak": 469, "DNSResponseTimeAverage": 0.302,
+    "DeliveredMessages": 2102439, "FailedMessages": 2508439, "RejectedMessages": 1, "ReceivedMessages": 4883262,
+    "DeliveryRate": 51.76, "ReceptionRate": 54.82, "StatisticsLastReset": 89081, "Uptime": 89083, "ResidentMessages": 7,
+    "ResidentBytes": 7000, "TransientFailures": 5}
 
 MAILQ = """\
 Group/Binding                                       Domain      AQ      DQ
@@ -73,8 +79,12 @@ Domain 'hotmail.com' has 2 MXs and a TTL of 1902 seconds
   [5 mx1.hotmail.com TTL:1902]
  *      [65.54.254.129] IPv4 (0.00ms con 10259.03ms dlv) 54.27s since failure
         [65.54.252.99] IPv4 (743.66ms con 11976.77ms dlv)
+                (also used by email.msn.com pref 5)
+                (also used by msn.com pref 5)
   [5 mx2.hotmail.com TTL:1902]
  =>     [65.54.254.145] IPv4 (77.34ms con 9957.49ms dlv)
+                (also used by email.msn.com pref 5)
+                (also used by 4711 more)
 Domain has had 1 consecutive connection failures
 Queue:
         Active:        212
@@ -110,12 +120,14 @@ HOTMAIL = {
     "name": "hotmail.com", "ttl": 1902, "status": "ok", "failures": 1, "active": 212, "delayed": 190,
     "delivered": 10715, "failed": 612, "waiting": [],
     "mx": [
-        {"preference": 5, "name": "mx1.hotmail.com", "ttl": 1902, "addresses": [
+        {"preference": 5, "name": "mx1.hotmail.com", "ttl": 1902, "further": 0,
+         "also": [{"domain": "email.msn.com", "preference": 5}, {"domain": "msn.com", "preference": 5}], "addresses": [
             {"address": "65.54.254.129", "family": 4, "connect_ms": 0, "deliver_ms": 10259.03, "failed_s": 54.27,
              "next": False},
             {"address": "65.54.252.99", "family": 4, "connect_ms": 743.66, "deliver_ms": 11976.77,
              "failed_s": None, "next": False}]},
-        {"preference": 5, "name": "mx2.hotmail.com", "ttl": 1902, "addresses": [
+        {"preference": 5, "name": "mx2.hotmail.com", "ttl": 1902, "further": 4711,
+         "also": [{"domain": "email.msn.com", "preference": 5}], "addresses": [
             {"address": "65.54.254.145", "family": 4, "connect_ms": 77.34, "deliver_ms": 9957.49,
              "failed_s": None, "next": True}]}],
     "connections": [
@@ -134,15 +146,29 @@ def utc(monkeypatch):
 
 
 def test_summary():
-    values = queues.summary_values(COUNTERS, 89081, 89083)
-    values["query_rate"] = 9.53
-    assert queues.summary_text(values) == SUMMARY
+    assert summary.render(COUNTERS, "text") == SUMMARY
 
 
-def test_summary_leaves_out_counters_that_the_engine_does_not_have():
-    counters = {name: value for name, value in COUNTERS.items() if not name.startswith("dns_txt")}
-    text = queues.summary_text(queues.summary_values(counters, 1, 1))
+def test_summary_for_programs():
+    data = json.loads(summary.render(COUNTERS, "json"))
+    assert {name: data[name] for name in COUNTERS} == COUNTERS
+    assert (data["DNSResolver"], data["DNSRateLimiter"]) == ("ares", "disabled")
+    root = ElementTree.fromstring(summary.render(COUNTERS, "xml"))
+    assert root.tag == "ServerSummary" and root.find("ReceivedMessages").text == "4883262"
+    assert [child.tag for child in root] == list(data)
+
+
+def test_summary_leaves_out_what_nothing_has_raised():
+    counters = {name: value for name, value in COUNTERS.items() if not name.startswith("DNSTXT")}
+    text = summary.render(counters, "text")
     assert "TXT" not in text and "DNS MX Queries: 243281\n" in text
+    assert "DNSTXTQueries" not in json.loads(summary.render(counters, "json"))
+
+
+def test_summary_shows_how_far_the_spool_is_read():
+    text = summary.render({**COUNTERS, "DiskQueueProgress": (12, 2900)}, "text")
+    assert "        Disk Queue Progress:     12/  2900 segments\n" in text
+    assert json.loads(summary.render({"DiskQueueProgress": (12, 29)}, "json"))["DiskQueueProgress"] == "    12/    29"
 
 
 def test_mailq(registry, engine):
@@ -185,10 +211,12 @@ def test_domain(registry, engine):
 
 
 def test_domain_says_what_it_waits_for():
-    waiting = [{"binding": "b1", "reason": "throttle", "until_s": 12.2}]
-    text = queues.domain_text({**HOTMAIL, "mx": [], "status": "no such domain", "waiting": waiting})
-    assert "Domain 'hotmail.com' has no MXs: no such domain\n" in text
-    assert "Waiting:\n        b1: throttle for 12 seconds\n" in text
+    waiting = [{"binding": "b1", "reason": "outbound_throttle_messages", "until_s": 12.2, "until": 1070188297},
+               {"binding": "default", "reason": "suspended", "until_s": 0, "until": None}]
+    text = queues.domain_text({**HOTMAIL, "mx": [], "status": "does not exist", "waiting": waiting})
+    assert "Domain 'hotmail.com' has no MXs: does not exist\n" in text
+    assert ("Waiting:\n        b1: outbound_throttle_messages lets no more mail out, until 2003-11-30 10:31:37 (in 12 s)\n"
+            "        default: suspend_delivery is set\n") in text
 
 
 def test_showqueue(registry, engine):

@@ -1,18 +1,25 @@
 """The control listener over real sockets."""
+import contextlib
+import json
 import os
+import re
+import select
 import socket
 import stat
 import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from pymomentum.config import load
-from pymomentum.console import framing, listener
+from pymomentum.console import framing
 from pymomentum.console.client import Client, parse
 from pymomentum.console.listener import Listener
+from pymomentum.core.control import summary
+from pymomentum.core.control.listener import may_come
 from pymomentum.errors import ConsoleError
 from tests.harness.wait import until
 
@@ -24,7 +31,8 @@ def control(loaded):
 
 
 @pytest.fixture
-def console(registry, server):
+def console(registry, server, engine):
+    engine.summary = summary
     running = Listener(registry, max_clients=3)
     running.start(control(server.loaded))
     yield running
@@ -36,7 +44,8 @@ def raw(data):
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(5)
         sock.connect("run/2025")
-        sock.sendall(data)
+        with contextlib.suppress(BrokenPipeError):      # why it closed is there to read
+            sock.sendall(data)
         received = b""
         while piece := sock.recv(65536):
             received += piece
@@ -72,51 +81,151 @@ def test_refuses_what_is_no_request(console, data, said):
     assert said in raw(data)
 
 
+def clients(console):
+    return console.console.clients()
+
+
 def test_a_client_that_stops_in_a_frame_is_let_go(console, server):
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect("run/2025")
         sock.sendall(struct.pack("!I", 100) + b"{")
-        until(lambda: console.clients, what="client")
-    until(lambda: not console.clients, what="end of the client")
+        until(lambda: clients(console), what="client")
+        sock.shutdown(socket.SHUT_WR)
+        assert b"closed inside a frame" in sock.recv(1000)
+    until(lambda: not clients(console), what="end of the client")
 
 
 def test_a_silent_client_is_closed_after_the_timeout(console, server):
-    console.endpoints["run/2025"].timeout = 0.2
+    console.console.change(console.endpoints["run/2025"].number, 0.2)
     assert raw(b"") == b""
     assert raw(struct.pack("!I", 100) + b"{") == b""
 
 
 def test_too_many_clients_are_told(console):
-    clients = [Client("run/2025") for _ in range(3)]
-    for client in clients:
+    several = [Client("run/2025") for _ in range(3)]
+    for client in several:
         client.connect()
-    until(lambda: len(console.clients) == 3, what="third client")
+    until(lambda: clients(console) == 3, what="third client")
     assert b"there are 3 console clients already" in raw(b"")
-    clients[0].close()
-    until(lambda: len(console.clients) == 2, what="place")
+    several[0].close()
+    until(lambda: clients(console) == 2, what="place")
     with Client("run/2025") as client:
         assert client.ask("pid")[1] == 0
-    for client in clients:
+    for client in several:
         client.close()
 
 
 def test_an_idle_connection_is_made_again(console):
     with Client("run/2025") as client:
         assert client.ask("pid")[1] == 0
-        with console.lock:
-            [theirs] = console.clients
-            theirs.shutdown(socket.SHUT_RDWR)
-        until(lambda: not console.clients, what="end of the client")
+        console.console.cut()
+        until(lambda: not clients(console), what="end of the client")
         assert client.ask("pid")[1] == 0
 
 
-def test_other_users_are_refused_before_any_command(console, monkeypatch):
-    monkeypatch.setattr(listener, "peer_uid", lambda client: 4711)
-    for _ in range(20):
+def frame(**request):
+    data = json.dumps(request).encode()
+    return struct.pack("!I", len(data)) + data
+
+
+@pytest.mark.parametrize("request_", [
+    {"command": "pid"}, {"command": " Pid\t"}, {"command": "pid", "json": None, "xml": False},       # answered by the core
+    {"command": '"pid"'}, {"command": "p\\id"}, {"command": "pid", "more": [1, {}]}, {"json": False, "command": "\u0070id"}])
+def test_both_sides_answer_alike(console, request_):
+    """The core knows simple requests, Python the others; nobody can tell."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect("run/2025")
+        for piece in (frame(**request_)[:5], frame(**request_)[5:]):
+            sock.sendall(piece)
+        assert framing.receive(sock, 1000) == {"text": f"{os.getpid()}\n", "data": None, "status": 0, "last": True}
+
+
+@pytest.mark.parametrize("line", ["summary", "summary --json", "xml summary", "pid --json", "xml pid", "version", "xml version",
+                                  "version --json", "xml shutdown", "--json xml pid", "pid pid", "xml", "--json", ""])
+def test_the_core_answers_as_the_registry_does(console, registry, line):
+    def steady(answer):
+        return re.sub(r"(Last ?Reset|Uptime)\W+\d+", "", json.dumps(answer))
+    expected = registry.run(line)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect("run/2025")
+        sock.sendall(frame(command=line, json=False, xml=False))
+        answer = framing.receive(sock, 100000)
+    assert steady([answer["text"], answer["data"], answer["status"]]) == steady([expected.text, expected.data, expected.status])
+
+
+def test_requests_in_a_row_are_answered_in_their_order(console):
+    lines = ["pid", "help pid", "pid --json", "nope", "version"] * 20
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(10)
+        sock.connect("run/2025")
+        sock.sendall(b"".join(frame(command=line) for line in lines))
+        answers = [framing.receive(sock, 1000) for _ in lines]
+    assert [a["text"][:7] for a in answers] == [f"{os.getpid()}\n"[:7], "pid  sh", "", "unknown", "Eceleri"] * 20
+
+
+def test_a_client_that_does_not_read_holds_up_nobody(console):
+    console.console.change(console.endpoints["run/2025"].number, 1)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect("run/2025")
+        sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            for _ in range(10000):
+                sock.send(frame(command="summary"))
         with Client("run/2025") as client:
-            assert client.ask("pid") == ("Not authorized: the console is for root and the user of the server\n", 1)
-        until(lambda: not console.clients, what="end of the client")
-    assert b"Not authorized" in raw(b"")
+            assert client.ask("pid")[1] == 0
+        until(lambda: not clients(console), what="end of the client that does not read")
+
+
+def test_shutdown_is_said_by_a_descriptor(console, server):
+    def asked():
+        return select.select([console.stop_fd], [], [], 0)[0] != []
+    with Client("run/2025") as client:
+        assert client.ask("xml shutdown") == ("shutdown has no XML form\n", 1)
+        assert not asked() and server.asked == []
+        assert client.ask("shutdown") == ("shutting down.\n", 0)
+    until(asked, what="word to the server")
+
+
+def as_stranger(connect):
+    """What a process of another user reads."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.setuid(65534)
+            with connect() as sock:
+                os.write(writer, sock.recv(1000))
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as stream:
+        said = stream.read()
+    os.waitpid(child, 0)
+    return said
+
+
+def test_other_users_are_refused_before_any_command(registry, tmp_path, monkeypatch):
+    """Only root can become somebody else to see it; others look at the rule alone."""
+    monkeypatch.chdir(tmp_path)
+    port = free_port(socket.AF_INET, "127.0.0.1")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o711)
+        (tmp_path / "open.conf").write_text(
+            f'Control_Listener {{ Listen "{folder}/2025" {{ file_mode = 0666 }} Listen "127.0.0.1:{port}" {{ }} }}')
+        running = Listener(registry)
+        running.start(control(load("open.conf")))
+        try:
+            if os.getuid() == 0:
+                def unix():
+                    sock = socket.socket(socket.AF_UNIX)
+                    sock.connect(f"{folder}/2025")
+                    return sock
+                for connect in (unix, lambda: socket.create_connection(("127.0.0.1", port))):
+                    assert b"Not authorized: the console is for root and the user of the server" in as_stranger(connect)
+            until(lambda: not clients(running), what="end of the client")
+            assert [may_come(uid) for uid in (0, os.getuid(), 4711, -1)] == [True, True, False, False]
+        finally:
+            running.stop()
 
 
 def free_port(family, host):
@@ -139,12 +248,7 @@ def test_tcp_clients_of_this_machine_are_known_by_the_kernel(registry, tmp_path,
     try:
         with Client("admin@" + endpoint) as client:
             assert client.ask("pid")[1] == 0
-        until(lambda: not running.clients, what="end of the client")
-        with socket.socket(family) as ours:
-            ours.connect((host, int(endpoint.rpartition(":")[2])))
-            until(lambda: running.clients, what="client")
-            [theirs] = running.clients
-            assert listener.peer_uid(theirs) == os.getuid()
+        until(lambda: not clients(running), what="end of the client")
     finally:
         running.stop()
 
@@ -164,6 +268,17 @@ def test_socket_files(console, registry, server):
     with pytest.raises(ConsoleError, match="not a socket"):
         console.listen(control(server.loaded))
     assert Path("run/2025").read_text() == "precious"
+
+
+def test_more_addresses_than_there_is_room_for_are_told(registry, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "many.conf").write_text("".join(f'Control_Listener {{ Listen "run/{i}" {{ }} }}\n' for i in range(65)))
+    running = Listener(registry)
+    with pytest.raises(ConsoleError, match="cannot listen on run/64: more than 64 addresses"):
+        running.start(control(load("many.conf")))
+    assert not (tmp_path / "run" / "64").exists()
+    running.listen([])
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 @pytest.mark.parametrize("endpoint, expected", [
@@ -193,7 +308,14 @@ def test_ec_console(console, engine):
     done = ec_console("run/none", "pid")
     assert (done.stderr, done.returncode) == ("ec_console: cannot connect to run/none: No such file or directory\n", 2)
     assert ec_console("run/2025", stdin="pid\n\npid\n").stdout == f"{os.getpid()}\n" * 2
-    assert ec_console("run/2025", stdin="nope\npid\n").returncode == 1
+    done = ec_console("run/2025", stdin="# comment\nnope\npid\n")
+    assert (done.stdout, done.stderr, done.returncode) == (f"{os.getpid()}\n", 'unknown command "nope"; try "help"\n', 1)
+    assert ec_console("--json", "--", "run/2025", stdin="pid\npid\n").stdout == f'{{"pid": {os.getpid()}}}\n' * 2
+    page = ec_console("--man").stdout
+    assert [line for line in page.splitlines() if line.isupper()] == [
+        "NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "AT THE PROMPT", "FILES", "EXIT STATUS"]
+    assert page == ec_console("--help").stdout == ec_console("-h").stdout
+    assert ec_console("--version").stdout.startswith("ec_console (PyMomentum) ")
     assert ec_console().returncode == 2
     assert ec_console("--frob", "run/2025").returncode == 2
 

@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -51,12 +52,98 @@ def test_domain_shows_hosts_and_queues(mta):
     assert "unknown.test" not in mta.console("domain all")
 
 
+@pytest.mark.variants
+def test_domain_names_those_that_share_its_host(mta):
+    zones = {"mx.example.com": {"A": ["127.0.0.2"]}}
+    names = [f"d{i:02}.example.com" for i in range(14)]
+    for i, name in enumerate(names):
+        zones[name] = {"MX": [(10 + i, "mx.example.com")]}
+    mta.dns(zones)
+    mta.sink(rcpt="452 4.2.2 full")
+    mta.send("a@test", [f"r@{name}" for name in names])
+    until(lambda: mta.counters()["DelayedQueueSize"] == len(names))
+    lines = mta.console("domain d00.example.com").splitlines()
+    *some, rest = [line.strip() for line in lines if "also used" in line]
+    others = [f"(also used by {name} pref {10 + i})" for i, name in enumerate(names) if i]
+    assert len(some) == 10 and sorted(set(some) & set(others)) == some and rest == "(also used by 3 more)"
+    [host] = mta.data("domain d05.example.com")["mx"]
+    assert len(host["also"]) == 10 and host["further"] == 3 and "d05.example.com" not in str(host["also"])
+
+
+@pytest.mark.parametrize("mta", [{"loops": 3}], indirect=True)
+def test_many_domains_are_listed_piece_by_piece(mta):
+    """More than are looked at in one iteration of a loop, while the table grows."""
+    mta.config("suspend_delivery = true")
+    names = [f"d{i:04}.test" for i in range(3000)]
+    ids = [mta.send("a@test", [f"r@{name}" for name in names[i:i + 100]]) for i in range(0, 1500, 100)]
+    listing = threading.Thread(target=lambda: [mta.data("mailq") for _ in range(20)])
+    listing.start()
+    ids += [mta.send("a@test", [f"r@{name}" for name in names[i:i + 100]]) for i in range(1500, 3000, 100)]
+    listing.join()
+    assert [row["Name"] for row in mta.data("active 0")["DomainSummary"]] == names
+    assert mta.data("domain all")["Total"]["Active"] == 3000
+    assert sorted(row["domain"] for row in mta.data("mailq -l 5000")["QueueSummary"]) == names
+    for name in names[::500]:
+        [row] = mta.data(f"showqueue {name}")["Messages"]
+        assert mta.data(f"message details {row['id']}")["recipient"] == f"r@{name}"
+
+
+def test_showqueue_pages_from_either_end(mta):
+    mta.config("suspend_delivery = true")
+    mta.send("a@test", [f"r{i}@example.com" for i in range(40)])
+    whole = [row["recipient"] for row in mta.data("showqueue example.com")["Messages"]]
+    assert sorted(whole) == sorted(f"r{i}@example.com" for i in range(40))
+    for offset in (0, 1, 19, 20, 21, 39, 40, 1000):
+        page = mta.data(f"showqueue example.com 3,{offset}")["Messages"]
+        assert [row["recipient"] for row in page] == whole[offset:offset + 3]
+
+
+def test_domain_shows_failures_and_times(mta):
+    sink = mta.route()
+    mta.send()
+    mta.wait_log("D")
+    [address] = mta.data("domain example.com")["mx"][0]["addresses"]
+    assert address["connect_ms"] > 0 and address["deliver_ms"] > 0 and address["failed_s"] is None and address["next"]
+    sink.stop()
+    mta.sinks.remove(sink)
+    mta.config("host_failure_retry = 60")
+    mta.send()
+    until(lambda: mta.data("domain example.com")["failures"] > 0, what="failure")
+    text = mta.console("domain example.com")
+    assert re.search(r"\nDomain has had \d+ consecutive connection failures\n", text)
+    assert re.search(r"\n \* +\[127\.0\.0\.2\] IPv4 \([\d.]+ms con [\d.]+ms dlv\) [\d.]+s since failure\n", text)
+
+
+def test_domain_says_in_words_what_it_waits_for(mta):
+    mta.config('outbound_throttle_messages = "1/3600"')
+    mta.route()
+    for _ in range(3):
+        mta.send()
+    mta.wait_log("D")
+    until(lambda: mta.data("domain example.com")["waiting"], what="queue that waits")
+    text = mta.console("domain example.com")
+    assert re.search(r"Waiting:\n        default: outbound_throttle_messages lets no more mail out, until 20\d\d-\d\d-\d\d "
+                     r"\d\d:\d\d:\d\d \(in \d+ s\)\n", text), text
+    [wait] = mta.data("domain example.com")["waiting"]
+    assert wait["reason"] == "outbound_throttle_messages" and abs(wait["until"] - time.time() - wait["until_s"]) < 2
+    assert wait["until_s"] > 1000
+
+
+def test_words_beyond_ascii_come_as_they_are(mta):
+    mta.route(rcpt=lambda path: "452 4.2.2 Postfach übervoll \udcff €")
+    id = mta.send()
+    mta.wait_log("T")
+    until(lambda: mta.counters()["DelayedQueueSize"] == 1)
+    assert "Code: 452 4.2.2 Postfach übervoll \udcff €\n" in mta.console(f"message details {id}")
+    assert mta.data(f"message details {id}")["code"] == "452 4.2.2 Postfach übervoll \udcff €"
+
+
 def test_message_details_and_body(mta):
     sink, ids = deferring(mta, 1)
     details = mta.details(ids[0])
     assert details["Message"] == ids[0] and details["Message Type"] == "full message"
     assert (details["Sender"], details["Recipient"], details["Code"], details["Retries"]) == ("a@test", "r0@example.com", "452 4.2.2 full", "1")
-    assert details["Received Via"] == "SMTP 127.0.0.1"
+    assert details["Received Via"] == "SMTP 127.0.0.1 (IPv4)"
     assert mta.console(f"message details body {ids[0]}").endswith("Subject: test\r\n\r\ntest\r\n")
     assert mta.details("00/00-00000-00000000") is None
     with pytest.raises(AssertionError):
@@ -67,6 +154,9 @@ def test_details_do_not_change_the_queue(mta):
     """Reading back swapped-out mail leaves it where it was."""
     mta.config("drop_body_after_trans_fail = 0\nretry_interval = 4")
     sink, ids = deferring(mta)
+    rows = mta.data("showqueue example.com")["Messages"]        # addresses are read from the spool
+    assert sorted((row["sender"], row["recipient"]) for row in rows) == [("a@test", f"r{i}@example.com") for i in range(3)]
+    assert not any("size" in row or "meta" in row for row in rows)
     for _ in range(3):
         for id in ids:
             assert mta.details(id)["Retries"] == "1"
@@ -89,9 +179,33 @@ def test_summary_adds_up(mta):
     assert v["ReceivedMessages"] == v["DeliveredMessages"] + v["FailedMessages"] + v["TotalQueueSize"]
     assert v["ActiveQueueSize"] == 0 and v["InboundConcurrency"] == 0
     assert "Received Messages:      9" in mta.console("summary")
+    assert v["DNSResponseTimePeak"] > 0 and v["DNSResponseTimeAverage"] > 0 and v["DNSMXQueries"] == 1
+    assert "DNSTXTQueries" not in v and "TXT" not in mta.console("summary")
     assert mta.console("summary reset") == "statistics cleared.\n"
     v = mta.counters()
+    assert (v["DNSResponseTimePeak"], v["DNSResponseTimeAverage"], v["DNSMXQueries"], v["StatisticsLastReset"]) == (0, 0, 0, 0)
     assert (v["ReceivedMessages"], v["DeliveredMessages"], v["DelayedQueueSize"]) == (0, 0, 3)
+
+
+def test_the_console_says_how_far_the_spool_is_read(mta):
+    sink, ids = deferring(mta)
+    assert "Disk Queue Progress" not in mta.console("summary")
+    mta.stop()
+    gate = mta.folder / "read"
+    mta.env["EC_READ"] = str(gate)
+    mta.extensions.append("tests.harness.slowstart")
+    mta.start()
+    found = re.search(r"\n        Disk Queue Progress:      0/ +(\d+) segments\n", mta.console("summary"))
+    segments = int(found[1])
+    assert segments and mta.data("summary")["DiskQueueProgress"] == f"     0/{segments:6}"
+    assert [line for line in mta.paniclog() if "reading" in line] == [
+        f"SPOOL reading {segments} segment{'s' * (segments > 1)} of an earlier run"]
+    gate.touch()
+    until(lambda: "Disk Queue Progress" not in mta.console("summary"), what="end of reading")
+    assert mta.data("summary")["DiskQueueProgress"].split("/")[1] == f"{segments:6}"
+    assert mta.counters()["TotalQueueSize"] == 3
+    until(lambda: any(re.fullmatch(r"SPOOL 3 messages queued from the spool, 0 quarantined, in [\d.]+ s", line)
+                      for line in mta.paniclog()), what="line in the paniclog")
 
 
 def test_logs_are_opened_anew(mta):

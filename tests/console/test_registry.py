@@ -74,18 +74,6 @@ def test_failed_reload_shows_every_mistake(registry, server):
     assert (answer.text, answer.status) == ("a.conf: no such option\nb.conf: too large\n", 1)
 
 
-def test_summary_reset_counts_from_now(registry, engine, server):
-    counters = {"active": 7, "delayed": 0, "received": 100, "delivered": 90, "failed": 3, "outbound": 5}
-    engine.counters = lambda: dict(counters)
-    before = server.stats_reset
-    assert registry.run("summary reset").text == "statistics cleared.\n"
-    assert server.stats_reset > before
-    counters["received"] += 2
-    data = registry.run("summary", json=True).data
-    assert (data["ReceivedMessages"], data["DeliveredMessages"], data["ActiveQueueSize"],
-            data["OutboundConcurrency"]) == (2, 0, 7, 5)
-
-
 def test_json_may_be_asked_for_in_the_line(registry):
     answer = registry.run("pid --json")
     assert (answer.text, answer.data) == ("", {"pid": os.getpid()})

@@ -47,7 +47,8 @@ STANZAS = {
     "ec_logger": "ec_logger { mainlog = $folder/mainlog rejectlog = $folder/rejectlog paniclog = $folder/paniclog }\n",
     "bounce_logger": "bounce_logger { bouncelog = $folder/bouncelog }\n",
 }
-NOTICES = ("CONFIG *", "SPOOL * messages queued from the spool, *")     # paniclog lines of a healthy server
+# paniclog lines of a healthy server
+NOTICES = ("CONFIG *", "SPOOL reading * of an earlier run", "SPOOL * messages queued from the spool, *")
 FIELDS = {
     "R": "time id batch conn kind rcpt_local rcpt_domain from_local from_domain peer bytes method group binding",
     "D": "time id batch conn kind domain bytes group binding retries seconds peer",
