@@ -20,7 +20,6 @@ from pymomentum import __version__, config, watch
 from pymomentum.console.listener import Listener
 from pymomentum.console.registry import Registry
 from pymomentum.core.control import query, summary
-from pymomentum.core.control.listener import resume_loops
 from pymomentum.core.log import writer as logs
 from pymomentum.core.loop import loop as loops
 from pymomentum.core.net import budget, listener
@@ -48,6 +47,7 @@ class Server:
         self.stopping = threading.Event()
         self.reload_asked = threading.Event()
         self.fast = False
+        self.changing = threading.Lock()        # of configuration and listeners
         self.listeners = {}
         self.threads = []
         self.hostname = self.loaded.globals["hostname"] or socket.gethostname()
@@ -210,13 +210,14 @@ class Server:
 
     def reload(self):
         """Read the configuration again; on any error the old one goes on serving."""
-        loaded = self.load()
-        number = config.publish(loaded)
-        self.loaded = loaded
-        maintainer.refresh()
-        self.open_listeners()
-        self.open_console()
-        return number
+        with self.changing:
+            loaded = self.load()
+            number = config.publish(loaded)
+            self.loaded = loaded
+            maintainer.refresh()
+            self.open_listeners()
+            self.open_console()
+            return number
 
     def try_reload(self):
         """SIGHUP: errors go to the paniclog."""
@@ -243,7 +244,6 @@ class Server:
             listener.close_listener(number)
         self.listeners.clear()
         deadline = time.monotonic() + DRAIN_SECONDS
-        resume_loops()
         session.drain()
         maintainer.drain()
         while time.monotonic() < deadline and not self.fast:

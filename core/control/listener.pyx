@@ -12,7 +12,6 @@ from libc.stdio cimport FILE, fclose, fgets, fopen, snprintf, sscanf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset, strcmp, strlen
 
-from pymomentum.core.base.atomic cimport atomic_cas32
 from pymomentum.core.base.buf cimport buf_add, buf_add_slice, buf_add_z, buf_consume, buf_free, buf_slice, buf_t
 from pymomentum.core.base.cidr cimport sockaddr_storage
 from pymomentum.core.base.clock cimport clock_mono_ms
@@ -23,7 +22,8 @@ from pymomentum.core.c.posix cimport (EAGAIN, EINTR, cond_init_monotonic, last_e
                                       pthread_cond_wait, pthread_create, pthread_join, pthread_mutex_destroy,
                                       pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock,
                                       pthread_self, pthread_setname_np, pthread_t)
-from pymomentum.core.loop.loop cimport LOOP_DRAINING, LOOP_RUNNING, loop_at, loop_count
+from pymomentum.core.queue.maintainer cimport queues_drain
+from pymomentum.core.smtp.server.session cimport sessions_drain
 from .json cimport json_number, json_text
 from .summary cimport SUMMARY_FORMS, SUMMARY_JSON, SUMMARY_TEXT, SUMMARY_XML, summary_t, summary_take, summary_write
 
@@ -490,11 +490,10 @@ cdef void on_arrival(console_t *c, endpoint_t *e) noexcept nogil:
 # ---- the thread --------------------------------------------------------------------
 
 cdef void drain_alone(console_t *c) noexcept nogil:
-    """Python has not noticed: loops take no mail and no connection any more, and nothing is leased."""
-    cdef int i
+    """Python has not noticed: idle sessions are told, loops take no mail any more, and nothing is leased."""
     if c.stop_ms and not c.noticed and clock_mono_ms() >= c.stop_ms + NOTICE_MS:
-        for i in range(loop_count()):
-            atomic_cas32(&loop_at(i).state, LOOP_RUNNING, LOOP_DRAINING)
+        sessions_drain()
+        queues_drain()
 
 
 cdef int patience(console_t *c, uint64_t now) noexcept nogil:
@@ -793,13 +792,6 @@ cdef class Console:
     def stop(self):
         """End the thread and shut all clients; those that are held go when they are given back."""
         self.end()
-
-
-def resume_loops():
-    """Let loops that drain run: before the sessions are told, where drain_alone was quicker than Python."""
-    cdef int i
-    for i in range(loop_count()):
-        atomic_cas32(&loop_at(i).state, LOOP_DRAINING, LOOP_RUNNING)
 
 
 def may_come(uid):

@@ -584,14 +584,12 @@ cdef void give_message(question_t *q, ec_message_t *m) noexcept nogil:
 
 
 cdef void on_read_back(ec_message_t *m, void *ctx, int rc) noexcept nogil:
-    """The message went back to its queue's end with what was read."""
+    """The message goes back to its queue with what was read."""
     cdef question_t *q = <question_t*>ctx
     cdef mail_queue_t *mq = queue_of(m)
     if rc == EC_OK:
         give_message(q, m)
-    if m.next_attempt:
-        queue_push_delayed(mq, m)
-    else:
+    if m.next_attempt == 0 or queue_push_delayed(mq, m) != EC_OK:
         queue_push_active(mq, m, True)
     domain_touch(mq.domain)
     finish(q)

@@ -16,7 +16,8 @@ cdef struct ring_t:             # bytes of whole lines; one loop puts, the write
     char *data
     uint64_t size               # power of two
     uint64_t head               # written so far; atomic, the loop's
-    uint64_t tail               # taken so far; atomic, the writer's
+    uint64_t tail               # free again up to here, a page's begin; atomic, the writer's
+    uint64_t taken              # written to the file so far; the writer's
     uint64_t dropped            # lines that found it full
 
 cdef struct log_t:

@@ -131,27 +131,28 @@ cdef void write_all(log_t *g, const char *p, uint64_t n) noexcept nogil:
         g.written += wrote
 
 
-cdef void give_back(char *p, uint64_t n) noexcept nogil:
-    """Whole pages that were written need no memory until the ring comes round."""
-    cdef size_t first = (<size_t>p + PAGE - 1) & ~<size_t>(PAGE - 1), last = (<size_t>p + n) & ~<size_t>(PAGE - 1)
-    if last > first:
-        madvise(<void*>first, last - first, MADV_DONTNEED)
+cdef void give_back(ring_t *r) noexcept nogil:
+    """Whole pages that were written need no memory until the ring comes round; then the loop may write there again."""
+    cdef uint64_t keep = r.taken & ~<uint64_t>(PAGE - 1)
+    if keep > r.tail:
+        madvise(r.data + (r.tail & (r.size - 1)), keep - r.tail, MADV_DONTNEED)
+        atomic_store64(&r.tail, keep)
 
 
 cdef uint64_t take(log_t *g, ring_t *r) noexcept nogil:
     """All that is there, in pieces, so that there is room again after the first."""
-    cdef uint64_t n = atomic_load64(&r.head) - r.tail, left = n, at, piece
+    cdef uint64_t n = atomic_load64(&r.head) - r.taken, left = n, at, piece
     cdef char gap[128]
     cdef int m
     while left:
-        at = r.tail & (r.size - 1)
+        at = r.taken & (r.size - 1)
         piece = left if left < PIECE else <uint64_t>PIECE
         if piece > r.size - at:
             piece = r.size - at
         write_all(g, r.data + at, piece)
-        give_back(r.data + at, piece)           # before the loop may write there again
-        atomic_store64(&r.tail, r.tail + piece)
+        r.taken += piece
         left -= piece
+        give_back(r)
     if r.dropped:
         m = snprintf(gap, sizeof(gap), b"%llu:LOG ring full, %llu lines dropped\n",
                      <unsigned long long>(clock_wall_us() // 1000000), <unsigned long long>r.dropped)

@@ -46,6 +46,7 @@ cdef struct mail_queue_t:       # of one binding in one domain
     uint64_t starved_ms         # since when the server's limit denies it a first connection; 0: it does not
     limit_waiter_t waiter       # for a limit that was full
     bint sweeping               # all of it is put off
+    bint alone                  # connections to its host have other options: none will come for it
     uint32_t charged            # domain.failures that a message has answered for
     uint64_t received
     uint64_t delivered
@@ -91,6 +92,7 @@ cdef struct queue_loop_t:       # a loop's PLACE_QUEUE
     domain_t *dirty
     loop_t *loop
     post_t drain
+    uint32_t draining           # atomic: it was sent
     post_t refresh              # in use while a reload is taken up
     uint32_t refreshing         # atomic
     size_t refresh_cursor

@@ -125,6 +125,7 @@ cdef void domain_refresh(domain_t *d) noexcept nogil:
     while q != NULL:
         q.values = config_delivery(d.generation, q.binding, d.option_name)
         q.waiting_until_ms = 0          # what it waits for may be different now
+        q.alone = False
         q = q.next
 
 
@@ -181,6 +182,7 @@ cdef void queue_pause(mail_queue_t *q) noexcept nogil:
 
 
 cdef void queue_push_active(mail_queue_t *q, ec_message_t *m, bint front) noexcept nogil:
+    m.next_attempt = 0                  # in an active queue it is due; by this the console tells the two queues apart
     if front or m.flags & MSG_PRIORITY:
         list_prepend(&q.active, &m.node)
     else:

@@ -8,7 +8,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport malloc
 from libc.string cimport memchr, memcpy, memset
 
-from pymomentum.core.base.atomic cimport atomic_load64
+from pymomentum.core.base.atomic cimport atomic_load64, atomic_store64
 from pymomentum.core.base.cidr cimport cidr_find, cidr_set_t, sockaddr, sockaddr_storage
 from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.slice cimport slice_make, slice_mix, slice_number, slice_t
@@ -103,9 +103,11 @@ cdef bint has_room(mail_queue_t *q, const values_t *scope, const mx_address_t *a
         r = route_make(q.domain.loop, q.binding, a, port)
         l = permit_host_limit(r) if r != NULL else NULL
         if l != NULL and <int64_t>atomic_load64(&l.used) >= most:
+            atomic_store64(&l.most, most)           # who waits compares with what we asked for
             out.full = l
             return False
     if shared != NULL and <int64_t>atomic_load64(&shared.limit.used) >= shared.most:
+        atomic_store64(&shared.limit.most, shared.most)
         out.full = shared.limit
         return False
     return not throttled(opt_throttle(scope, OPT_OUTBOUND_THROTTLE_CONNECTIONS), now, out) \

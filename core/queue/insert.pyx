@@ -17,6 +17,7 @@ from pymomentum.core.loop.loop cimport loop_at, loop_post, loop_t
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.message cimport (MSG_SPOOLED, address_domain, ec_message_t, message_count, message_free,
                                               message_swap_out)
+from pymomentum.core.base.status cimport EC_OK
 from .domain cimport (domain_make, domain_owner, domain_queue, domain_t, domain_touch, mail_queue_t, queue_loop,
                       queue_push_active, queue_push_delayed)
 
@@ -74,7 +75,8 @@ cdef void file_message(loop_t *loop, ec_message_t *m, slice_t name, slice_t opti
     if m.next_attempt and m.next_attempt > loop.wall_us // 1000000:
         if m.flags & MSG_SPOOLED:
             message_swap_out(m)
-        queue_push_delayed(q, m)
+        if queue_push_delayed(q, m) != EC_OK:
+            queue_push_active(q, m, False)
     else:
         most = opt_number(q.values, OPT_MAX_RESIDENT_ACTIVE_QUEUE)
         if m.flags & MSG_SPOOLED and ((most >= 0 and q.resident >= most) or resident_full(q)):

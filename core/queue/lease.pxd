@@ -28,6 +28,7 @@ cdef struct lease_t:            # embedded in the client session; its address mu
     list_node_t batch           # of one transaction: equal content, one binding
     uint32_t n
     uint32_t most               # recipients it may take
+    uint32_t own                # grants in a row from one queue
     bint asking                 # a question is under way: the session waits for `granted` before it leaves
     bint resting                # waits for `wake`; it may leave
     uint32_t deliver_us         # what the transaction took that is settled next; 0: told already

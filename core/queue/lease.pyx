@@ -12,7 +12,7 @@ from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.throttle cimport throttle_ask, throttle_return
 from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_node_t, list_remove
 from pymomentum.core.base.slice cimport slice_make, slice_t
-from pymomentum.core.base.status cimport EC_OK
+from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.config.values cimport (OPT_MESSAGE_EXPIRATION, OPT_MIGRATE_CONNECTIONS_BETWEEN_SIBLING_DOMAINS,
                                              OPT_NEVER_ATTEMPT_EXPIRED_MESSAGES,
                                             OPT_OUTBOUND_THROTTLE_MESSAGES, OPT_SUSPEND_DELIVERY, opt_number, opt_throttle,
@@ -25,6 +25,9 @@ from .domain cimport (WAIT_MESSAGES, WAIT_SUSPENDED, domain_t, domain_touch, mai
 from .outcome cimport message_fail, message_lost, message_settle
 from .route cimport route_abandoned, route_next, route_t
 from .swap cimport swap_in
+
+cdef enum:
+    TURN = 20                   # messages of one queue while siblings wait
 
 cdef bint remote = False
 cdef const char *EXPIRED = b"554 5.4.5 [internal] Delivery not attempted (message expired)"
@@ -79,6 +82,7 @@ cdef void gather(lease_t *l, ec_message_t *first) noexcept nogil:
     cdef mail_queue_t *q = l.queue
     cdef ec_message_t *m
     cdef list_node_t *node
+    l.own += 1
     put(l, first)
     q.domain.loop.work_seq[0] = first.seq
     while l.n < l.most and not list_empty(&q.active):
@@ -95,7 +99,10 @@ cdef void on_swapped(ec_message_t *m, void *ctx, int rc) noexcept nogil:
     cdef lease_t *l = <lease_t*>ctx
     if rc != EC_OK:
         message_lost(l.queue, m, rc)
-        take(l)
+        if rc == EC_NOMEM:
+            answer(l)                       # not the same one again and again
+        else:
+            take(l)
         return
     gather(l, m)
 
@@ -128,6 +135,9 @@ cdef void take(lease_t *l) noexcept nogil:
     l.wait_ms = 0
     if d.loop.state != LOOP_RUNNING:            # the server stops: what is queued stays queued
         l.wait_ms = 1
+    elif l.own >= TURN and not list_empty(&l.route.hungry) and sibling(l):      # others count on this connection too
+        q = l.queue
+        d = q.domain
     while l.wait_ms == 0 and not list_empty(&q.active):
         if opt_number(q.values, OPT_SUSPEND_DELIVERY) == 1:
             q.waiting = WAIT_SUSPENDED
@@ -156,9 +166,9 @@ cdef void take(lease_t *l) noexcept nogil:
 
 
 cdef bint sibling(lease_t *l) noexcept nogil:
-    """The queue is empty: is there another that this connection may serve?"""
+    """The queue is empty, or has had its turn: is there another that this connection may serve?"""
     cdef mail_queue_t *q
-    if l.queue.waiting == WAIT_SUSPENDED or not list_empty(&l.queue.active) \
+    if l.queue.waiting == WAIT_SUSPENDED or (not list_empty(&l.queue.active) and l.own < TURN) \
             or opt_number(l.queue.domain.generation.globals, OPT_MIGRATE_CONNECTIONS_BETWEEN_SIBLING_DOMAINS) != 1:
         return False
     q = route_next(l.route, l.queue)
@@ -171,6 +181,7 @@ cdef bint sibling(lease_t *l) noexcept nogil:
 cdef void lease_join(lease_t *l, mail_queue_t *q, route_t *route, throttle_t *host) noexcept nogil:
     l.queue = q
     l.route = route
+    l.own = 0
     l.host_throttle = host
     list_init(&l.idle)
     list_init(&l.spare)
@@ -186,6 +197,7 @@ cdef void lease_switch(lease_t *l, mail_queue_t *q) noexcept nogil:
     l.queue.connections -= 1
     domain_touch(l.queue.domain)
     l.queue = q
+    l.own = 0
     q.connections += 1
     list_append(&q.domain.connections, &l.node)
 

@@ -11,3 +11,5 @@ ctypedef bint (*connect_fn)(mail_queue_t *q, const choice_t *to, const permit_t 
 cdef void maintainer_start(connect_fn connect) noexcept nogil
 cdef int maintainer_attach(loop_t *loop) noexcept nogil         # once per loop
 cdef void maintain(domain_t *d) noexcept nogil
+# The server stops: connections end with the mail they carry.  After sessions_drain, from any thread, more than once.
+cdef void queues_drain() noexcept nogil

@@ -80,10 +80,16 @@ cdef void on_drain(post_t *p) noexcept nogil:
         domain_touch(d)
 
 
+cdef void queues_drain() noexcept nogil:
+    cdef int i
+    for i in range(loop_count()):
+        if atomic_cas32(&queue_loop(loop_at(i)).draining, 0, 1):
+            loop_call(loop_at(i), &queue_loop(loop_at(i)).drain, on_drain)
+
+
 def drain():
     """After the sessions were told (smtp.server.session.drain): connections end with the mail they carry."""
-    for i in range(loop_count()):
-        loop_call(loop_at(i), &queue_loop(loop_at(i)).drain, on_drain)
+    queues_drain()
 
 
 cdef void on_refresh(post_t *p) noexcept nogil:
@@ -147,7 +153,7 @@ cdef void take_answer(domain_t *d, mx_answer_t *mx) noexcept nogil:
     if mx.status == MX_OK:
         d.dns_failures = 0
     while q != NULL:
-        if q.waiting == WAIT_HOSTS:         # there may be others now
+        if q.waiting == WAIT_HOSTS or q.waiting == WAIT_DNS:        # there may be others now
             q.waiting_until_ms = 0
         q = q.next
 
@@ -371,7 +377,7 @@ cdef bint open_some(mail_queue_t *q) noexcept nogil:
         if borrow(q, c.route):
             continue
         route_hungry(c.route, q)
-        if siblings and q.connections == 0 and q.active_count <= GROW and shared > 0 and c.route.connections >= shared:
+        if siblings and not q.alone and q.connections == 0 and q.active_count <= GROW and shared > 0 and c.route.connections >= shared:
             q.waiting = WAIT_CONNECTIONS        # its siblings' connections come for it
             break
         why = permit_take(&permit, q, c.route, c.scope, &full)
@@ -432,7 +438,7 @@ cdef void serve(mail_queue_t *q, uint32_t *left) noexcept nogil:
             fail_active(q, False, NO_HOSTS if d.mx.status == MX_FAILED else NO_MX, left)
     elif host_prohibited(d):
         fail_active(q, True, PRIVATE, left)
-    elif q.waiting_until_ms == 0 and not open_some(q):
+    elif left[0] and q.waiting_until_ms == 0 and not open_some(q):
         without_host(q, left)
 
 

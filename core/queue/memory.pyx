@@ -10,7 +10,7 @@ high-water mark is passed.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc
 
-from pymomentum.core.base.atomic cimport atomic_add32, atomic_add64, atomic_load32, atomic_load64, atomic_store32, atomic_store64
+from pymomentum.core.base.atomic cimport atomic_add32, atomic_cas64, atomic_load32, atomic_load64, atomic_store32, atomic_store64
 from pymomentum.core.base.hash cimport hash_next
 from pymomentum.core.base.list cimport list_node_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
@@ -77,12 +77,16 @@ cdef uint64_t memory_used() noexcept nogil:
 
 
 cdef void give_back(ec_message_t *m) noexcept nogil:
-    cdef uint64_t before = resident_bytes(), freed
+    cdef uint64_t before, freed = ENVELOPE
     if not m.flags & MSG_SPOOLED or m.flags & MSG_SWAPPING or m.env == NULL:
         return
+    if m.blob != NULL and atomic_load32(&m.blob.refs) == 1:
+        freed += m.blob.cap
     message_swap_out(m)
-    freed = before - resident_bytes() + ENVELOPE
-    atomic_add64(&excess, -<int64_t>(freed if freed < atomic_load64(&excess) else atomic_load64(&excess)))
+    while True:
+        before = atomic_load64(&excess)
+        if atomic_cas64(&excess, before, before - freed if freed < before else 0):
+            return
 
 
 cdef uint32_t shrink_delayed(mail_queue_t *q, size_t first) noexcept nogil:
@@ -95,11 +99,11 @@ cdef uint32_t shrink_delayed(mail_queue_t *q, size_t first) noexcept nogil:
 
 
 cdef uint32_t shrink_active(mail_queue_t *q) noexcept nogil:
-    """Those in memory stand in front; how many it looked at."""
+    """Those in memory stand in front, or behind others that went before; how many it looked at."""
     cdef list_node_t *node = q.active.next
     cdef ec_message_t *m
     cdef uint32_t n = 0
-    while node != &q.active and n < TURN and q.resident and atomic_load64(&excess):
+    while node != &q.active and n < 4 * TURN and q.resident and atomic_load64(&excess):
         m = <ec_message_t*>node
         node = node.next
         if message_resident(m):

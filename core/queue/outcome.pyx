@@ -202,7 +202,8 @@ cdef void message_lost(mail_queue_t *q, ec_message_t *m, int rc) noexcept nogil:
         return
     log_panic(q.domain.loop, b"SPOOL", b"message %s cannot be read now, tried again in a minute", id)
     m.next_attempt = <uint32_t>(q.domain.loop.wall_us // 1000000) + 60
-    queue_push_delayed(q, m)
+    if queue_push_delayed(q, m) != EC_OK:
+        queue_push_active(q, m, False)
 
 
 cdef void message_fail(mail_queue_t *q, ec_message_t *m, bint permanent, const char *text) noexcept nogil:

@@ -141,6 +141,9 @@ cdef mail_queue_t *route_next(route_t *r, mail_queue_t *own) noexcept nogil:
         route_fed(q)
         if may_take(q, own):
             return q
+        if q.values != own.values:
+            q.alone = True
+        domain_touch(q.domain)              # it has to see to itself
     return NULL
 
 

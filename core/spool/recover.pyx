@@ -176,8 +176,11 @@ cdef void take(scan_t *c, segment_t *seg, uint64_t offset, record_header_t *h, c
     if h.type == RECORD_TOMB or h.type == RECORD_ABORT:
         m = &c.tombs if h.type == RECORD_TOMB else &c.aborts
         for i in range(h.length // 8):
-            if map_put(m, (<const uint64_t*>payload)[i]) == NULL:
+            f = map_put(m, (<const uint64_t*>payload)[i])
+            if f == NULL:
                 c.out_of_memory = True
+            elif seg.kind == SEGMENT_COLD:
+                f.count = 1             # it may be the only one there is
         return
     if h.seq == 0:
         return
@@ -390,6 +393,7 @@ cdef long give_all(scan_t *c, recovered_fn fn, void *ctx) noexcept nogil:
     cdef found_t *f
     cdef found_t *b
     cdef found_t *st
+    cdef found_t *tomb
     cdef size_t i, n = 0
     cdef long given = 0
     cdef segment_t *seg
@@ -408,9 +412,16 @@ cdef long give_all(scan_t *c, recovered_fn fn, void *ctx) noexcept nogil:
             map_soon(&c.tombs, c.metas.slots[i + AHEAD].seq)
             map_soon(&c.bodies, c.metas.slots[i + AHEAD].ref)
         f = &c.metas.slots[i]
-        if f.seq == 0 or map_get(&c.tombs, f.seq) != NULL:
+        if f.seq == 0:
             continue
         seg = &s.segments[f.segment]
+        tomb = map_get(&c.tombs, f.seq)
+        if tomb != NULL:
+            # its copy was compacted and died in the cold log, whose index does not speak of the dead: the hot segment
+            # must be finished before that tombstone goes
+            if tomb.count and seg.kind == SEGMENT_HOT:
+                seg.forced = True
+            continue
         if seg.kind == SEGMENT_HOT and map_get(&c.aborts, f.ref) != NULL:
             continue
         if seg.kind == SEGMENT_HOT and not f.count and map_get(&c.commits, f.ref) == NULL:

@@ -207,6 +207,7 @@ def open_spool(str base not None, *, segment_size=64 << 20, ratio=2, mode=0o640,
     s.backlog_max = backlog
     s.retry_ms = int(retry_interval * 1000)
     s.want_spare = True
+    s.busy_ms = clock_mono_ms()         # nobody knows yet what comes
     s.hot.kind = SEGMENT_HOT
     s.cold.kind = SEGMENT_COLD
     pthread_mutex_init(&s.lock, NULL)

@@ -82,7 +82,7 @@ def main():
             found = measure(group, options)
             for row in group:
                 runs = found[row.name]
-                targets = row.targets + (PEER_TARGETS if "peer_rate" in runs[0] else ())
+                targets = row.targets + (PEER_TARGETS if "peer_rate" in runs[0] and row.size == 4096 else ())
                 table.show(row, targets, runs)
                 lines.append(json.dumps({"row": row.name, "what": row.what, "quick": options.quick,
                                          "targets": table.verdicts(targets, runs), "runs": runs}) + "\n")

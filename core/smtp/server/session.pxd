@@ -124,6 +124,8 @@ cdef struct session_t:
 cdef void session_set_handlers(void (*line)(session_t*, slice_t) noexcept nogil,
                                size_t (*data)(session_t*, const char*, size_t) noexcept nogil,
                                session_fn opened) noexcept nogil
+# The server stops: idle sessions are told, no mail is taken or leased any more.  From any thread, more than once.
+cdef void sessions_drain() noexcept nogil
 cdef void session_accept(loop_t *loop, int fd, listener_t *door) noexcept nogil    # for the listener
 cdef void session_reply(session_t *s, const char *text) noexcept nogil             # with its CRLF added
 cdef void session_reject(session_t *s, int code, const char *text) noexcept nogil  # reply "code text" and rejectlog

@@ -65,6 +65,7 @@ cdef struct server_loop_t:      # a loop's PLACE_SERVER
     uint64_t date_second
     char date[64]
     post_t drain
+    uint32_t draining           # atomic: it was sent
     timer_entry_t sweep         # set while there are sessions
 
 cdef void (*on_line)(session_t*, slice_t) noexcept nogil
@@ -329,8 +330,12 @@ cdef void on_timeout(timer_entry_t *t) noexcept nogil:
     s = <session_t*>(<char*>t - (<char*>&s.timer - <char*>s))
     if s.ending:
         stream_close(&s.stream)
-    elif s.parked:
+    elif s.stream.handshaking:
+        session_abort(s)                # there is no way to say it
+    elif s.parked and s.after != on_unread:
         session_wait(s, opt_number(s.values, OPT_COMMAND_TIMEOUT))      # ours to end, not the client's
+    elif s.parked:
+        session_abort(s)                # it reads nothing of what we say
     else:
         session_reply(s, b"421 4.4.2 timeout")
         session_end(s)
@@ -428,6 +433,7 @@ cdef void on_drain(stream_t *st, int status) noexcept nogil:
     cdef session_t *s = <session_t*>st
     if s.parked and s.after == on_unread:
         s.parked = False
+        s.after = NULL
         session_resume(s)
 
 
@@ -646,8 +652,17 @@ cdef void on_drain_all(post_t *p) noexcept nogil:
         node = next
 
 
+cdef void sessions_drain() noexcept nogil:
+    cdef server_loop_t *sl
+    cdef int i
+    for i in range(loop_count()):
+        sl = <server_loop_t*>loop_at(i).places[PLACE_SERVER]
+        if sl == NULL:
+            atomic_cas32(&loop_at(i).state, LOOP_RUNNING, LOOP_DRAINING)     # it never had a session
+        elif atomic_cas32(&sl.draining, 0, 1):
+            loop_call(loop_at(i), &sl.drain, on_drain_all)
+
+
 def drain():
     """The server stops: idle sessions are told, no mail is taken or leased any more."""
-    for i in range(loop_count()):
-        if loop_at(i).state == LOOP_RUNNING:
-            loop_call(loop_at(i), &server_loop(loop_at(i)).drain, on_drain_all)
+    sessions_drain()
