@@ -158,7 +158,8 @@ def test_bounce_of_a_refusal_outlives_a_kill(policy):
     policy.home.wait(messages=1)
     policy.there.wait(messages=1)
     policy.wait_empty()
-    assert len(policy.home.messages) == 1
+    # a kill between the commit of a report and the tombstone of its cause has it made once more
+    assert 1 <= len(policy.home.messages) <= 2
     assert all(m.rcpts == ["c@example.com"] for m in policy.there.messages)
 
 
