@@ -5,15 +5,28 @@ of them.  A slab is aligned to its size, so that a message finds it; one that
 is empty goes back to the system, but for a few.
 """
 from libc.stdint cimport uint32_t
-from libc.stdlib cimport free
 from libc.string cimport memset
 
 from pymomentum.core.base.list cimport list_append, list_init, list_node_t, list_prepend, list_remove
 from pymomentum.core.c.posix cimport pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock
 from .message cimport ec_message_t
 
-cdef extern from "stdlib.h" nogil:
-    int posix_memalign(void**, size_t, size_t)
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <sys/mman.h>
+    /* Pages of their own, aligned to their size; NULL: no memory. */
+    static void *ec_pages(size_t n) {
+        char *p = mmap(0, 2 * n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *at;
+        if (p == MAP_FAILED) return 0;
+        at = (char *)(((uintptr_t)p + n - 1) & ~(uintptr_t)(n - 1));
+        if (at > p) munmap(p, at - p);
+        if (at + n < p + 2 * n) munmap(at + n, p + n - at);
+        return at; }
+    static void ec_pages_free(void *p, size_t n) { if (p) munmap(p, n); }
+    """
+    void *ec_pages(size_t) noexcept nogil
+    void ec_pages_free(void*, size_t) noexcept nogil
 
 cdef enum:
     SLAB = 262144               # bytes, and its alignment
@@ -44,10 +57,9 @@ cdef inline ec_message_t *places(slab_t *s) noexcept nogil:
 
 cdef slab_t *another() noexcept nogil:
     global empty
-    cdef slab_t *s = NULL
-    if posix_memalign(<void**>&s, SLAB, SLAB) != 0:
+    cdef slab_t *s = <slab_t*>ec_pages(SLAB)
+    if s == NULL:
         return NULL
-    memset(s, 0, sizeof(slab_t))
     list_init(&s.node)
     list_append(&roomy, &s.node)
     empty += 1
@@ -95,4 +107,4 @@ cdef void slab_free(void *p) noexcept nogil:
             list_remove(&s.node)
             gone = s
     pthread_mutex_unlock(&lock)
-    free(gone)
+    ec_pages_free(gone, SLAB)

@@ -17,7 +17,7 @@ from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.config.generation cimport config_current, config_generation_t, config_unref
 from pymomentum.core.config.values cimport OPT_MAIL_QUEUE_CHECK_VM_INTERVAL, OPT_MEMORY_GOAL, OPT_MEMORY_HWM, opt_number
-from pymomentum.core.loop.loop cimport loop_at, loop_call, loop_count, loop_t, loop_timer_set
+from pymomentum.core.loop.loop cimport COUNT_RECEIVED, loop_at, loop_call, loop_count, loop_t, loop_timer_set
 from pymomentum.core.loop.pool cimport job_t, pool_new, pool_stop, pool_submit, pool_t
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.message cimport MSG_SPOOLED, MSG_SWAPPING, ec_message_t, message_swap_out, resident_bytes
@@ -45,7 +45,7 @@ cdef extern from *:
 
 cdef enum:
     LOOK_MS = 1000
-    DRAINED = 8388608           # bytes of bodies that are worth it
+    CROWD = 10000               # messages after which a pause is worth a trim
     TURN = 1000                 # messages looked at per turn
     ENVELOPE = 512              # bytes that an envelope and its allocation take, about
 
@@ -65,7 +65,8 @@ cdef uint64_t excess = 0        # atomic: bytes still to be given back
 cdef uint32_t full = 0          # atomic
 cdef uint32_t walking = 0       # atomic: loops that have not finished, and the trim
 cdef uint64_t walked_ms = 0
-cdef uint64_t bodies_peak = 0   # since the last trim
+cdef int64_t seen = 0           # messages received, at the last look
+cdef int64_t trimmed = 0        # at the last trim
 
 
 cdef bint memory_full() noexcept nogil:
@@ -165,22 +166,25 @@ cdef void on_trimmed(job_t *j) noexcept nogil:
 
 
 cdef void on_look(timer_entry_t *t) noexcept nogil:
-    global bodies_peak
+    global seen, trimmed
+    cdef int64_t received = 0
+    cdef int i
     cdef config_generation_t *g = config_current()
     cdef uint64_t now = loop_at(0).now_ms, goal = total // 100 * <uint64_t>opt_number(g.globals, OPT_MEMORY_GOAL)
     cdef uint64_t high = total // 100 * <uint64_t>opt_number(g.globals, OPT_MEMORY_HWM)
     cdef uint64_t every = <uint64_t>opt_number(g.globals, OPT_MAIL_QUEUE_CHECK_VM_INTERVAL) * 1000, held = ec_resident()
     config_unref(g)
     atomic_store64(&used, held)
-    if resident_bytes() > bodies_peak:
-        bodies_peak = resident_bytes()
-    if bodies_peak > DRAINED and resident_bytes() < bodies_peak // 4 and atomic_load32(&walking) == 0:
-        bodies_peak = 0                 # a crowd has left: its pages go back
+    for i in range(loop_count()):
+        received += loop_at(i).counters[COUNT_RECEIVED]
+    if received == seen and received - trimmed > CROWD and atomic_load32(&walking) == 0:
+        trimmed = received              # a crowd has come and gone: its pages go back
         atomic_store32(&walking, 1)
         pool_submit(pool, &trim, loop_at(0), on_trim, on_trimmed)
     atomic_store32(&full, held > high)
     if total and held > goal and atomic_load32(&walking) == 0 and (held > high or walked_ms == 0 or now - walked_ms >= every):
         start_walks(held - goal, now)
+    seen = received
     loop_timer_set(loop_at(0), &timer, LOOK_MS)
 
 
