@@ -6,12 +6,12 @@ says so to the caller; lines that had to go are counted in a gap line.
 """
 import os
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, strncpy
 
-from pymomentum.core.base.atomic cimport (atomic_add64, atomic_load32, atomic_load64, atomic_store32, atomic_store64)
+from pymomentum.core.base.atomic cimport (atomic_load32, atomic_load64, atomic_store32, atomic_store64)
 from pymomentum.core.base.clock cimport clock_mono_ms, clock_wall_us
 from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_LIMIT, EC_OK

@@ -11,7 +11,7 @@ from libc.string cimport memchr, memcpy, memset
 from pymomentum.core.base.atomic cimport atomic_load64, atomic_store64
 from pymomentum.core.base.cidr cimport cidr_find, cidr_set_t, sockaddr, sockaddr_storage
 from pymomentum.core.base.clock cimport clock_mono_ns
-from pymomentum.core.base.slice cimport slice_make, slice_mix, slice_number, slice_t
+from pymomentum.core.base.slice cimport slice_mix, slice_number, slice_t
 from pymomentum.core.base.throttle cimport throttle_wait
 from pymomentum.core.config.generation cimport config_host
 from pymomentum.core.config.values cimport (OPT_BIND_ADDRESS, OPT_HOST_FAILURE_RETRY, OPT_MAX_OUTBOUND_CONNECTIONS, OPT_OUTBOUND_THROTTLE_CONNECTIONS,

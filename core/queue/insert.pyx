@@ -4,8 +4,7 @@ The routing domain is the recipient's domain, or what policy set, or the
 `gateway` of the scopes that apply.  The message itself travels to the
 record's loop: its list node is a post while it is in no queue.
 """
-from libc.stdint cimport int64_t, uint32_t
-from libc.string cimport memcpy
+from libc.stdint cimport int64_t
 
 from pymomentum.core.base.list cimport list_init
 from pymomentum.core.base.slice cimport slice_eq, slice_make, slice_of, slice_t

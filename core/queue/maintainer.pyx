@@ -8,7 +8,7 @@ left runs again at once.
 import time
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from pymomentum.core.base.atomic cimport atomic_cas32, atomic_store32
 from pymomentum.core.base.clock cimport clock_mono_ns

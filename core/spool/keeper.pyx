@@ -4,7 +4,7 @@ Prepares a segment ahead, recycles dead ones (header FREE, synced,
 then a spare or removed), reads the survivors of a segment to be compacted in
 chunks that the flusher writes to the cold log, removes files of large messages.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, qsort
 from libc.string cimport memcpy
 

@@ -9,8 +9,8 @@ looks for the next record that does.  A transaction without its COMMIT is
 dropped where it lies at the end of the newest hot segment (it was being
 written, so never acknowledged), and given elsewhere.
 """
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, qsort, realloc
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memcpy, memset
 
 from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_free, buf_printf, buf_reserve, buf_slice, buf_t
@@ -24,7 +24,7 @@ from .index cimport index_find
 from .layout cimport *
 from .places cimport place_new
 from .reader cimport record_read
-from .spool cimport SEGMENT_GONE, SEGMENT_SEALED, segment_t, spool_main, spool_t
+from .spool cimport SEGMENT_SEALED, segment_t, spool_main, spool_t
 from .window cimport window_read, windows_free, windows_t
 
 cdef enum:

@@ -9,7 +9,7 @@ from libc.string cimport memcpy
 
 from pymomentum.core.base.buf cimport buf_add, buf_t
 from pymomentum.core.base.crc cimport crc32c
-from pymomentum.core.base.status cimport EC_CORRUPT, EC_IO, EC_NOMEM, EC_OK
+from pymomentum.core.base.status cimport EC_CORRUPT, EC_IO, EC_OK
 from pymomentum.core.c.posix cimport pread
 from .layout cimport record_header_t
 from .reader cimport record_read
