@@ -301,3 +301,22 @@ def test_version_pid_and_the_tool(mta):
     if done.returncode == 0 and done.stdout:
         assert done.stdout.startswith("Summary Statistics\n")
     assert "Traceback" not in done.stderr
+
+
+def test_body_of_a_message_that_came_back_due_is_shown_and_it_stays_queued(mta):
+    """Its time to be tried again has passed while the server was down: it waits in the active queue, not in the delayed one."""
+    mta.dns({"example.com": {"A": ["127.0.0.2"]}})
+    mta.config("retry_interval = 1")
+    id = mta.send(data=b"Subject: due\r\n\r\nhere it is\r\n")
+    mta.wait_log("T")
+    mta.stop()
+    time.sleep(2.1)
+    mta.config("suspend_delivery = true")
+    mta.start()
+    until(lambda: mta.counters()["ActiveQueueSize"] == 1)
+    for _ in range(3):
+        assert "here it is" in mta.console(f"message details body {id}")
+    assert (mta.counters()["ActiveQueueSize"], mta.counters()["DelayedQueueSize"]) == (1, 0)
+    sink = mta.sink("127.0.0.2")
+    mta.config("delayed_queue_scan_interval = 1\nhost_failure_retry = 1")
+    sink.wait(messages=1)
