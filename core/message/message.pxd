@@ -15,7 +15,6 @@ cdef enum:                      # ec_message_t.flags; the low byte is kept with 
     BODY_LARGE = 0x10           # in a file of its own
     MSG_PRIORITY = 0x100
     MSG_SPOOLED = 0x200         # handles are set
-    MSG_SWAPPING = 0x400        # a swap-in is under way
     MSG_FAILED_QUIET = 0x800    # no bounce
     MSG_STATE_PENDING = 0x1000  # a state is on its way to the spool
     MSG_STATE_AGAIN = 0x4000    # and has changed since

@@ -235,7 +235,7 @@ cdef int meta_encode(ec_message_t *m, buf_t *out) noexcept nogil:
     f.conn_counter = e.conn.counter
     f.created_us = m.created_us
     f.body_size = e.body_size
-    f.flags = m.flags & ~<uint32_t>(MSG_SPOOLED | MSG_SWAPPING | MSG_STATE_PENDING | MSG_GONE)
+    f.flags = m.flags & ~<uint32_t>(MSG_SPOOLED | MSG_STATE_PENDING | MSG_GONE)
     f.next_attempt = m.next_attempt
     f.retries = m.retries
     for tag in range(1, TAGS + 1):
@@ -292,7 +292,7 @@ cdef int meta_decode(slice_t bytes, ec_message_t *m) noexcept nogil:
     e.conn.counter = f.conn_counter
     m.created_us = f.created_us
     e.body_size = f.body_size
-    m.flags = f.flags | (m.flags & (MSG_SPOOLED | MSG_SWAPPING | MSG_STATE_PENDING))
+    m.flags = f.flags | (m.flags & (MSG_SPOOLED | MSG_STATE_PENDING))
     if m.retries == 0:
         m.retries = f.retries
         m.next_attempt = f.next_attempt

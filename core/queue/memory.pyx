@@ -20,7 +20,7 @@ from pymomentum.core.config.values cimport OPT_MAIL_QUEUE_CHECK_VM_INTERVAL, OPT
 from pymomentum.core.loop.loop cimport COUNT_RECEIVED, loop_at, loop_call, loop_count, loop_t, loop_timer_set
 from pymomentum.core.loop.pool cimport job_t, pool_new, pool_stop, pool_submit, pool_t
 from pymomentum.core.loop.post cimport post_t
-from pymomentum.core.message.message cimport MSG_SPOOLED, MSG_SWAPPING, ec_message_t, message_swap_out, resident_bytes
+from pymomentum.core.message.message cimport MSG_SPOOLED, ec_message_t, message_swap_out, resident_bytes
 from .domain cimport domain_t, mail_queue_t, message_resident, queue_loop, queue_loop_t
 
 cdef extern from *:
@@ -79,7 +79,7 @@ cdef uint64_t memory_used() noexcept nogil:
 
 cdef void give_back(ec_message_t *m) noexcept nogil:
     cdef uint64_t before, freed = ENVELOPE
-    if not m.flags & MSG_SPOOLED or m.flags & MSG_SWAPPING or m.env == NULL:
+    if not m.flags & MSG_SPOOLED or m.env == NULL:
         return
     if m.blob != NULL and atomic_load32(&m.blob.refs) == 1:
         freed += m.blob.cap

@@ -1,4 +1,5 @@
 """What all rows have: a name, a sentence, targets, and `measure`, one run that answers its figures by name."""
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,15 +28,15 @@ FIGURES = {
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(ABC):
     name: str
     what: str
     targets: tuple = ()
     beside: str = ""        # the row whose rate in the same run this one's is compared with
 
+    @abstractmethod
     def measure(self, quick):
         """One run, of a tenth where quick."""
-        raise NotImplementedError
 
 
 def tenth(count, quick, least=1):
