@@ -33,19 +33,20 @@ def test_equal_hosts_share_the_load(mta):
     mta.dns({**MX, "example.com": {"MX": [(10, "mx1.test"), (10, "mx2.test"), (10, "mx3.test")]}})
     mta.config("max_deliveries_per_connection = 1")
     sinks = [mta.sink(f"127.0.0.{i}") for i in (1, 2, 3)]
-    blast(mta.start().port, 30)
-    mta.wait_log("D", 30)
+    blast(mta.start().port, 200)
+    mta.wait_log("D", 200, 30)
     shares = [len(sink.messages) for sink in sinks]
-    assert min(shares) >= 5, shares
+    # chance decides; the slowest has a quarter of the chance of each other: 22 of 200
+    assert min(shares) >= 9, shares
 
 
 def test_addresses_of_one_host_share_the_load(mta):
     mta.dns({"example.com": {"MX": ["mx.test"]}, "mx.test": {"A": ["127.0.0.1", "127.0.0.2"]}})
     mta.config("max_deliveries_per_connection = 1")
     sinks = [mta.sink("127.0.0.1"), mta.sink("127.0.0.2")]
-    blast(mta.start().port, 20)
-    mta.wait_log("D", 20)
-    assert min(len(sink.messages) for sink in sinks) >= 4
+    blast(mta.start().port, 100)
+    mta.wait_log("D", 100, 30)
+    assert min(len(sink.messages) for sink in sinks) >= 8       # the slower has 20 of 100 at least, by chance
 
 
 def test_domain_without_mx_is_its_own_host(mta):
