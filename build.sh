@@ -75,7 +75,7 @@ stale() {
     [ -e "$1" ] || return 0
     [ -n "$(find "$root/core" "$root/pymomentum/options" "$root/pymomentum/hooks.py" "$root/pymomentum/idgen.py" \
         "$root/pymomentum/VERSION" "$root/setup.py" "$root/requirements.txt" \
-        \( -name '*.py[xd]' -o -name '*.pxi' -o -name '*.py' -o -name '*.h' -o -name VERSION -o -name '*.txt' \) \
+        \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -name '*.py' -o -name '*.h' -o -name VERSION -o -name '*.txt' \) \
         -newer "$1" -print -quit)" ]
 }
 

@@ -14,6 +14,7 @@ from pymomentum.core.base.clock cimport clock_mono_ms, clock_wall_us
 from pymomentum.core.base.status cimport EC_LIMIT, EC_OK
 from pymomentum.core.base.timewheel cimport (TIMEWHEEL_TICK_MS, timer_clear, timer_entry_t, timer_set, timewheel_advance,
                                              timewheel_init)
+from pymomentum.core.c.sched cimport thread_prompt
 from pymomentum.core.c.uv cimport (UV_RUN_DEFAULT, uv_async_init, uv_async_send, uv_async_t, uv_check_init, uv_check_start,
                                    uv_check_t, uv_loop_init, uv_prepare_init, uv_prepare_start, uv_prepare_t, uv_run,
                                    uv_stop, uv_strerror, uv_timer_init, uv_timer_start, uv_timer_t)
@@ -163,6 +164,7 @@ def run(int index):
     cdef loop_t *loop = loops[index]
     atomic_store32(&loop.state, LOOP_RUNNING)
     with nogil:
+        thread_prompt()
         uv_run(&loop.uv, UV_RUN_DEFAULT)
     atomic_store64(loop.heartbeat, 0)       # not hung: done
 

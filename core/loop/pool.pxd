@@ -27,10 +27,11 @@ cdef struct pool_t:
     uint32_t queued
     uint32_t busy
     uint32_t threads
+    bint patient                # its threads leave the CPU to the loops
     bint stopping
     pthread_t ids[POOL_THREADS]
 
 
-cdef pool_t *pool_new(const char *name, uint32_t threads) noexcept nogil     # NULL: no memory or no threads
+cdef pool_t *pool_new(const char *name, uint32_t threads, bint patient) noexcept nogil     # NULL: no memory or no threads
 cdef void pool_submit(pool_t *p, job_t *j, loop_t *loop, job_fn run, job_fn done) noexcept nogil
 cdef void pool_stop(pool_t *p) noexcept nogil                               # runs what is queued, then joins

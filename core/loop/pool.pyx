@@ -6,6 +6,7 @@ from libc.string cimport strncpy
 from pymomentum.core.c.posix cimport (cond_init_monotonic, pthread_cond_broadcast, pthread_cond_signal, pthread_cond_wait,
                                       pthread_create, pthread_join, pthread_mutex_init, pthread_mutex_lock,
                                       pthread_mutex_unlock, pthread_self, pthread_setname_np)
+from pymomentum.core.c.sched cimport thread_patient
 from .loop cimport loop_post, loop_t
 from .post cimport post_t
 
@@ -19,6 +20,8 @@ cdef void *worker(void *arg) noexcept nogil:
     cdef pool_t *p = <pool_t*>arg
     cdef job_t *j
     pthread_setname_np(pthread_self(), p.name)
+    if p.patient:
+        thread_patient()
     pthread_mutex_lock(&p.lock)
     while True:
         while p.head == NULL and not p.stopping:
@@ -40,12 +43,13 @@ cdef void *worker(void *arg) noexcept nogil:
     return NULL
 
 
-cdef pool_t *pool_new(const char *name, uint32_t threads) noexcept nogil:
+cdef pool_t *pool_new(const char *name, uint32_t threads, bint patient) noexcept nogil:
     cdef pool_t *p = <pool_t*>calloc(1, sizeof(pool_t))
     cdef uint32_t i
     if p == NULL:
         return NULL
     strncpy(p.name, name, 15)
+    p.patient = patient
     pthread_mutex_init(&p.lock, NULL)
     cond_init_monotonic(&p.ready)
     for i in range(threads if threads < POOL_THREADS else <uint32_t>POOL_THREADS):

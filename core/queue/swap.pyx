@@ -88,7 +88,7 @@ cdef void swap_in(loop_t *loop, ec_message_t *m, bint with_body, swapped_fn fn, 
 def start(int threads=5):
     """Start the SwapIn pool."""
     global pool
-    pool = pool_new(b"SwapIn", threads)
+    pool = pool_new(b"SwapIn", threads, False)
     if pool == NULL:
         raise MemoryError("SwapIn pool")
 

@@ -13,12 +13,13 @@ from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_t
 from pymomentum.core.base.clock cimport clock_mono_ms
 from pymomentum.core.base.status cimport EC_CORRUPT, EC_OK
 from pymomentum.core.c.posix cimport (cond_wait_ms, pthread_cond_signal, pthread_cond_wait,
-                                      pthread_mutex_lock, pthread_mutex_unlock, pthread_self, pthread_setname_np, unlink,
+                                      pthread_mutex_lock, pthread_mutex_unlock, pthread_self, pthread_setname_np,
                                       usleep)
+from .bulk cimport bulk_remove, bulk_remove_fd
 from .layout cimport SPOOL_BLOCK, record_header_t
 from .places cimport places_of
 from .reader cimport record_read
-from .segment cimport segment_free, segment_make, segment_remove
+from .segment cimport segment_free, segment_make
 from .spool cimport SEGMENT_GONE, segment_t, spool_chunk_t, spool_large_path, spool_t
 
 cdef enum:
@@ -51,7 +52,7 @@ cdef bint recycle(spool_t *s, segment_t *seg) noexcept nogil:
         kept = True
     pthread_mutex_unlock(&s.lock)
     if not kept:
-        segment_remove(seg.fd)
+        bulk_remove_fd(seg.fd, &s.stopping)
     pthread_mutex_lock(&s.lock)
     s.dead = seg.next
     seg.fd = -1
@@ -177,7 +178,7 @@ cdef void *keeper_main(void *arg) noexcept nogil:
             pthread_mutex_unlock(&s.lock)
             for i in range(unlinks.len // 8):
                 spool_large_path(s, (<uint64_t*>unlinks.ptr)[i], path, sizeof(path))
-                unlink(path)
+                bulk_remove(path, &s.stopping)
             free(unlinks.ptr)
             pthread_mutex_lock(&s.lock)
         elif s.want_spare and s.spares_n == 0 and atomic_load32(&s.degraded) == 0:

@@ -9,7 +9,7 @@ from pymomentum.core.loop.loop cimport loop_t
 from pymomentum.core.loop.pool cimport job_t
 
 cdef enum:
-    LARGE_CHUNK = 262144        # bytes written or read at a time
+    LARGE_CHUNK = 131072        # bytes written or read at a time
 
 ctypedef void (*large_fn)(void *owner, int rc) noexcept nogil
 

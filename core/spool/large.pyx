@@ -4,41 +4,23 @@ A writer has two buffers: one fills while a thread writes the other.  Its file
 is synced, and its name with it, before the transaction that refers to it is
 handed to the flusher; a file that no record refers to is removed at start.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from pymomentum.core.base.buf cimport buf_add_slice, buf_clear, buf_free, buf_reserve, buf_t
 from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_AGAIN, EC_CORRUPT, EC_IO, EC_NOMEM, EC_OK
-from pymomentum.core.c.posix cimport (EINTR, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_TRUNC, fdatasync, fsync,
-                                      last_errno, open_mode, posix_close, pread, pwrite, unlink)
+from pymomentum.core.c.posix cimport (O_CLOEXEC, O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_TRUNC, fdatasync, fsync,
+                                      last_errno, open_mode, posix_close, pread)
 from pymomentum.core.loop.loop cimport loop_t
 from pymomentum.core.loop.pool cimport job_t, pool_new, pool_stop, pool_submit, pool_t
+from .bulk cimport bulk_remove, bulk_write
 from .layout cimport record_header_t
 from .reader cimport spool_read
 from .spool cimport spool_large_path, spool_main
 
-cdef extern from "fcntl.h" nogil:
-    int sync_file_range(int, int64_t, int64_t, unsigned int)
-    int SYNC_FILE_RANGE_WRITE
-    int SYNC_FILE_RANGE_WAIT_AFTER
-
 cdef pool_t *pool = NULL
-
-
-cdef bint write_all(int fd, const char *p, size_t n, uint64_t at) noexcept nogil:
-    cdef ssize_t wrote
-    while n:
-        wrote = pwrite(fd, p, n, at)
-        if wrote < 0 and last_errno() == EINTR:
-            continue
-        if wrote <= 0:
-            return False
-        p += wrote
-        n -= wrote
-        at += wrote
-    return True
 
 
 cdef int sync_name() noexcept nogil:
@@ -84,13 +66,10 @@ cdef void on_write(job_t *j) noexcept nogil:
         spool_large_path(spool_main(), w.seq, path, sizeof(path))
         w.fd = open_mode(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, spool_main().mode)
     w.rc = EC_OK
-    if w.fd < 0 or not write_all(w.fd, w.writing.ptr, w.writing.len, w.room + w.at):
+    if w.fd < 0 or not bulk_write(w.fd, w.writing.ptr, w.writing.len, w.room + w.at):
         w.rc = EC_IO
-    elif not w.last:
-        # piece by piece to the disk: else hundreds of megabytes stand before the next small message's sync
-        sync_file_range(w.fd, w.room + w.at, w.writing.len, SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER)
-    else:
-        if not write_all(w.fd, w.head.ptr, w.head.len, w.room - w.head.len) or fdatasync(w.fd) != 0 or sync_name() != EC_OK:
+    elif w.last:
+        if not bulk_write(w.fd, w.head.ptr, w.head.len, w.room - w.head.len) or fdatasync(w.fd) != 0 or sync_name() != EC_OK:
             w.rc = EC_IO
 
 
@@ -174,7 +153,7 @@ cdef void on_remove(job_t *j) noexcept nogil:
     cdef large_writer_t *w = <large_writer_t*>j
     cdef char path[600]
     spool_large_path(spool_main(), w.seq, path, sizeof(path))
-    unlink(path)
+    bulk_remove(path, &spool_main().stopping)
 
 
 cdef void large_abandon(large_writer_t *w) noexcept nogil:
@@ -271,7 +250,7 @@ cdef void large_reader_free(large_reader_t *r) noexcept nogil:
 def start(int threads=5):
     """Start the SwapOut pool."""
     global pool
-    pool = pool_new(b"SwapOut", threads)
+    pool = pool_new(b"SwapOut", threads, True)
     if pool == NULL:
         raise MemoryError("SwapOut pool")
 

@@ -6,7 +6,6 @@ from pymomentum.core.spool.spool cimport segment_t, spool_log_t, spool_t
 
 cdef int segment_make(spool_t *s, bint fill) noexcept nogil                             # a free file's descriptor, -errno
 cdef int segment_open(spool_t *s, spool_log_t *log) noexcept nogil                     # log.current; EC_IO, errno in s.degraded
-cdef void segment_remove(int fd) noexcept nogil                                        # closes it too
 cdef int sync_directory(spool_t *s) noexcept nogil                                     # 0, -errno
 cdef int segment_free(spool_t *s, int fd, uint64_t size) noexcept nogil                # header to FREE, synced
 cdef segment_t *segment_add(spool_t *s, int fd, segment_header_t *h) noexcept nogil    # NULL: table full

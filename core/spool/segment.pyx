@@ -11,6 +11,7 @@ from pymomentum.core.base.status cimport EC_CORRUPT, EC_IO, EC_OK
 from pymomentum.core.c.posix cimport (EIO, ENOSPC, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_RDONLY, O_RDWR, fdatasync, fsync,
                                       ftruncate, last_errno, open_mode, posix_close, pread, pthread_mutex_lock,
                                       pthread_mutex_unlock, pwrite, unlink)
+from .bulk cimport bulk_remove_fd, bulk_write
 from .layout cimport (SEGMENT_FREE, SPOOL_BLOCK, SPOOL_MAGIC, SPOOL_VERSION, segment_header_t)
 from .spool cimport (SEGMENT_GONE, SEGMENT_OPEN, SEGMENTS, segment_t, spool_log_t, spool_t)
 
@@ -76,26 +77,6 @@ cdef void free_header(spool_t *s, segment_header_t *h, uint64_t size) noexcept n
     segment_header_fill(h, SEGMENT_FREE, atomic_load64(&s.next_number) - 1, random64(), atomic_load64(&s.next_seq), size)
 
 
-cdef extern from *:
-    """
-    #include <stdio.h>
-    #include <limits.h>
-    #include <unistd.h>
-    /* The file is known by its descriptor; the kernel knows its name. */
-    static void ec_remove_by_fd(int fd) {
-        char link[64], path[PATH_MAX]; ssize_t n;
-        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-        n = readlink(link, path, sizeof path - 1);
-        if (n > 0) { path[n] = 0; unlink(path); }
-        close(fd); }
-    """
-    void ec_remove_by_fd(int fd) noexcept nogil
-
-
-cdef void segment_remove(int fd) noexcept nogil:
-    ec_remove_by_fd(fd)
-
-
 cdef int sync_directory(spool_t *s) noexcept nogil:
     cdef int fd = open_mode(s.base, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
     cdef int rc
@@ -130,7 +111,7 @@ cdef int segment_make(spool_t *s, bint fill) noexcept nogil:
         while zeros != NULL and at < s.segment_size and rc == 0:
             if step > s.segment_size - at:
                 step = s.segment_size - at
-            if pwrite(fd, zeros, step, at) != <ssize_t>step:
+            if not bulk_write(fd, zeros, step, at):
                 rc = -last_errno() if last_errno() else -EIO
             at += step
         free(zeros)
@@ -199,12 +180,12 @@ cdef int segment_open(spool_t *s, spool_log_t *log) noexcept nogil:
     segment_header_fill(&h, log.kind, s.next_number, random64(), atomic_load64(&s.next_seq), s.segment_size)
     if write_header(fd, &h) != EC_OK:
         atomic_store32(&s.degraded, last_errno() if last_errno() else EIO)
-        segment_remove(fd)
+        bulk_remove_fd(fd, NULL)
         return EC_IO
     seg = segment_add(s, fd, &h)
     if seg == NULL:
         atomic_store32(&s.degraded, ENOSPC)     # the table of segments is full
-        segment_remove(fd)
+        bulk_remove_fd(fd, NULL)
         return EC_IO
     s.next_number += 1
     segment_enlist(log, seg)

@@ -21,8 +21,9 @@ from pymomentum.core.c.posix cimport (cond_init_monotonic, fdatasync, last_errno
 from pymomentum.core.loop.loop cimport PLACE_SPOOL, loop_add_flusher, loop_at, loop_count, loop_t
 from pymomentum.core.loop.post cimport post_t
 from .keeper cimport keeper_main
+from .bulk cimport bulk_remove_fd
 from .layout cimport SEGMENT_COLD, SEGMENT_FREE, SEGMENT_HOT, SPOOL_BLOCK, SPOOL_VERSION, segment_header_t
-from .segment cimport segment_add, segment_enlist, segment_header_read, segment_remove
+from .segment cimport segment_add, segment_enlist, segment_header_read
 from .writer cimport flusher_main
 from . import recover
 
@@ -239,7 +240,7 @@ def open_spool(str base not None, *, segment_size=64 << 20, ratio=2, mode=0o640,
                 s.spares[s.spares_n] = fd
                 s.spares_n += 1
             else:
-                segment_remove(fd)
+                bulk_remove_fd(fd, NULL)
             continue
         enlist_old(s, fd, &h, size)
     s.next_seq = (top + SEQ_HEADROOM) if top else 1

@@ -18,12 +18,14 @@ from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_IO, EC_LIMIT, EC_OK
 from pymomentum.core.c.posix cimport (cond_wait_ms, fdatasync, last_errno, pread, pthread_cond_signal, pthread_cond_wait,
                                       pthread_mutex_lock, pthread_mutex_unlock, pthread_self, pthread_setname_np)
+from pymomentum.core.c.sched cimport thread_prompt
 from pymomentum.core.loop.loop cimport loop_post
 from .batch cimport batch_add, batch_begin, batch_t, batch_write
 from .index cimport index_clear, index_ids, index_record, index_seal, index_space
+from .bulk cimport bulk_remove_fd
 from .layout cimport *
 from .places cimport place_drop, place_get, place_move, place_new
-from .segment cimport segment_open, segment_remove
+from .segment cimport segment_open
 from .spool cimport *
 
 cdef enum:
@@ -143,7 +145,7 @@ cdef void condemn(spool_t *s, spool_log_t *log) noexcept nogil:
         at = &at[0].next
     at[0] = seg.next
     atomic_add64(<uint64_t*>&s.total_bytes, -<int64_t>(seg.size + SPOOL_BLOCK))
-    segment_remove(seg.fd)
+    bulk_remove_fd(seg.fd, NULL)
     seg.fd = -1
     seg.state = SEGMENT_GONE
 
@@ -495,6 +497,7 @@ cdef void *flusher_main(void *arg) noexcept nogil:
     cdef uint64_t now, due, retry_at = 0
     cdef bint ok = True
     pthread_setname_np(pthread_self(), b"flusher")
+    thread_prompt()
     pthread_mutex_lock(&s.lock)
     while True:
         while s.txn_head == NULL and not s.stopping:
