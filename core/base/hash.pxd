@@ -5,9 +5,10 @@ from .slice cimport slice_t
 
 
 cdef struct hash_slot_t:
-    slice_t key         # borrowed; key.ptr NULL: free slot
-    uint64_t code
+    const char *key     # borrowed; NULL: free slot
     void *value
+    uint32_t len        # of the key
+    uint32_t code
 
 cdef struct hash_t:
     hash_slot_t *slots

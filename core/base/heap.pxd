@@ -1,8 +1,8 @@
-# heap_t: binary min-heap of pointers ordered by a 64-bit key kept beside each.
+# heap_t: binary min-heap of pointers ordered by a 32-bit key kept beside each.
 from libc.stdint cimport uint32_t, uint64_t
 
-cdef struct heap_slot_t:
-    uint64_t key
+cdef packed struct heap_slot_t:      # 12 bytes: a million queued messages have one each
+    uint32_t key
     void *item
 
 cdef struct heap_t:
@@ -12,7 +12,7 @@ cdef struct heap_t:
     size_t index_at     # byte offset in an item of its uint32_t heap index
 
 
-cdef int heap_insert(heap_t *h, uint64_t key, void *item) noexcept nogil     # EC_NOMEM
+cdef int heap_insert(heap_t *h, uint32_t key, void *item) noexcept nogil     # EC_NOMEM
 cdef void *heap_pop(heap_t *h) noexcept nogil                                # NULL when empty
 cdef void heap_remove(heap_t *h, void *item) noexcept nogil
 cdef void heap_free(heap_t *h) noexcept nogil

@@ -1,5 +1,5 @@
 """Binary heap; items know their index, so any can be removed in O(log n)."""
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, realloc
 
 from .status cimport EC_NOMEM, EC_OK
@@ -36,7 +36,7 @@ cdef void down(heap_t *h, size_t i, heap_slot_t s) noexcept nogil:
     place(h, i, s)
 
 
-cdef int heap_insert(heap_t *h, uint64_t key, void *item) noexcept nogil:
+cdef int heap_insert(heap_t *h, uint32_t key, void *item) noexcept nogil:
     cdef heap_slot_t s
     cdef heap_slot_t *slots
     cdef size_t cap

@@ -27,6 +27,7 @@ from pymomentum.core.loop.loop cimport *
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_parse, message_id_t, message_id_text
 from pymomentum.core.message.message cimport RECV_INTERNAL, blob_slice, ec_message_t, meta_decode
+from pymomentum.core.message.word cimport word_text
 from pymomentum.core.queue.domain cimport *
 from pymomentum.core.queue.host cimport queue_port
 from pymomentum.core.queue.route cimport route_find, route_t
@@ -156,7 +157,7 @@ cdef domain_t *next_domain(question_t *q) noexcept nogil:
     while q.cursor and q.slots:
         q.cursor -= 1
         q.slots -= 1
-        if h.slots[q.cursor].key.ptr != NULL:
+        if h.slots[q.cursor].key != NULL:
             return <domain_t*>h.slots[q.cursor].value
     return NULL
 
@@ -419,7 +420,7 @@ cdef void show_message(buf_t *b, ec_message_t *m) noexcept nogil:
     json_number(b, b"created", m.created_us // 1000000)
     json_number(b, b"next_attempt", m.next_attempt)
     json_number(b, b"retries", m.retries)
-    json_text(b, b"code", slice_of(m.code) if m.code != NULL else slice_make(NULL, 0))
+    json_text(b, b"code", slice_of(word_text(m.code)) if m.code else slice_make(NULL, 0))
     if m.env != NULL:
         json_number(b, b"size", m.env.body_size)
         json_text(b, b"sender", m.env.mailfrom)

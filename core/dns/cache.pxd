@@ -8,7 +8,7 @@ from .answer cimport dns_answer_t
 
 cdef struct dns_cache_t:
     hash_t table            # key -> dns_answer_t
-    heap_t soonest          # by expires_ms
+    heap_t soonest          # by expires_ms, in quarters of a second
     size_t most             # entries; 0: keeps nothing
     uint64_t hits
     uint64_t misses

@@ -19,7 +19,7 @@ cdef enum:                      # ec_message_t.flags; the low byte is kept with 
     MSG_STATE_PENDING = 0x1000  # a state is on its way to the spool
     MSG_STATE_AGAIN = 0x4000    # and has changed since
     MSG_GONE = 0x2000           # settled while one was: forgotten when it arrives
-    MSG_SWEPT = 0x40000         # fails for now with its whole queue
+    MSG_SWEPT = 0x400           # fails for now with its whole queue
 
 cdef enum recv_method_t:
     RECV_ESMTP = 0
@@ -55,23 +55,23 @@ cdef struct envelope_t:         # one allocation; rebuilt from the spool after a
     slice_t overlay             # edits of header and body, encoded (core/mime/overlay.pxd); empty: sent as received
     slice_t refusal             # policy refused this recipient behind the body: it is bounced with these words, never delivered
 
-cdef struct ec_message_t:        # 104 bytes, for it stays when all else has left memory
+cdef struct ec_message_t:        # 96 bytes, for it stays when all else has left memory
     list_node_t node            # in an active queue; in a delayed one its first bytes are the heap's index; else its owner's
     message_id_t id
     uint64_t seq                # spool sequence; 0: not spooled
-    uint64_t body_seq
     uint64_t created_us         # wall clock
     uint32_t next_attempt       # unix seconds; 0: now
     uint32_t meta               # spool handles
     uint32_t state
     uint32_t body
-    uint32_t flags
+    uint32_t body_back          # from seq to that of the transaction that brought the body; see body_seq
+    uint32_t code               # last response: a word, shared by all that have the same; 0: none
+    uint16_t flags
     uint16_t retries            # attempts that failed
     uint16_t binding            # slot
     void *domain                # domain_record_t
     envelope_t *env             # NULL: swapped out
     blob_t *blob                # as received; NULL: swapped out, or large
-    const char *code            # last response, NUL-terminated, shared by all that have the same; NULL: none
 
 
 cdef blob_t *blob_new(size_t cap, uint32_t off) noexcept nogil          # NULL: no memory
@@ -89,9 +89,14 @@ cdef inline slice_t blob_slice(const blob_t *b) noexcept nogil:
     return s
 
 
+cdef inline uint64_t body_seq(const ec_message_t *m) noexcept nogil:
+    """Names the file of a large body."""
+    return m.seq - m.body_back
+
+
 cdef inline bint same_content(const ec_message_t *a, const ec_message_t *b) noexcept nogil:
     """May both go out in one transaction?  The envelopes are in memory."""
-    return a.body_seq == b.body_seq and a.flags == b.flags and slice_eq(a.env.overlay, b.env.overlay)
+    return body_seq(a) == body_seq(b) and a.flags == b.flags and slice_eq(a.env.overlay, b.env.overlay)
 
 
 cdef ec_message_t *message_new() noexcept nogil                         # NULL: no memory

@@ -11,9 +11,9 @@ from libc.string cimport memcpy, memmove, memset
 from pymomentum.core.base.atomic cimport atomic_add32, atomic_add64, atomic_load64
 from pymomentum.core.base.buf cimport buf_add, buf_t
 from pymomentum.core.message.slab cimport slab_free, slab_new
-from pymomentum.core.message.word cimport word_ref, word_unref
+from pymomentum.core.message.word cimport word_ref, word_text, word_unref
 from pymomentum.core.base.list cimport list_init
-from pymomentum.core.base.slice cimport slice_make, slice_t
+from pymomentum.core.base.slice cimport slice_make, slice_of, slice_t
 from pymomentum.core.base.status cimport EC_CORRUPT, EC_NOMEM, EC_OK
 
 cdef extern from "string.h" nogil:
@@ -303,10 +303,7 @@ cdef int meta_decode(slice_t bytes, ec_message_t *m) noexcept nogil:
 
 cdef int state_encode(ec_message_t *m, slice_t binding, buf_t *out) noexcept nogil:
     cdef state_fixed_t f
-    cdef slice_t code = slice_make(m.code, 0)
-    if m.code != NULL:
-        while m.code[code.len]:
-            code.len += 1
+    cdef slice_t code = slice_of(word_text(m.code)) if m.code else slice_make(NULL, 0)
     memset(&f, 0, sizeof(f))
     f.version = STATE_VERSION
     f.retries = m.retries
@@ -332,11 +329,8 @@ cdef int state_decode(slice_t bytes, ec_message_t *m, slice_t *binding) noexcept
 
 
 cdef int message_set_code(ec_message_t *m, slice_t code) noexcept nogil:
-    cdef const char *word
-    if m.code != NULL and code.ptr == m.code:       # what it holds already is still being read
-        return EC_OK
-    word = word_ref(code)
-    if word == NULL:
+    cdef uint32_t word = word_ref(code)     # what it holds already is still being read
+    if word == 0:
         return EC_NOMEM
     word_unref(m.code)
     m.code = word

@@ -1,9 +1,9 @@
 """Texts of which many messages have the same: last responses, above all.
 
-One table under one lock; a word goes with its last holder.
+One table under one lock; a word goes with its last holder, its number to the next.
 """
 from libc.stdint cimport uint32_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy
 
 from pymomentum.core.c.posix cimport pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock
@@ -14,16 +14,45 @@ from pymomentum.core.base.status cimport EC_OK
 cdef struct word_t:
     uint32_t refs
     uint32_t len
+    uint32_t number             # of its place
     char text[1]
+
+cdef union place_t:
+    word_t *word
+    size_t free_next            # of a free place: the next one
 
 cdef pthread_mutex_t lock
 cdef hash_t words
 cdef bint made = False
+cdef place_t *places = NULL     # the first is nobody's
+cdef uint32_t places_cap = 0
+cdef uint32_t places_used = 1
+cdef size_t free_first = 0      # 0: none
 
 
-cdef inline word_t *word_of(const char *text) noexcept nogil:
-    cdef word_t *w = NULL
-    return <word_t*>(<char*>text - (<char*>&w.text - <char*>w))
+cdef uint32_t take_place() noexcept nogil:
+    """0: no memory."""
+    global places, places_cap, places_used, free_first
+    cdef uint32_t n = <uint32_t>free_first
+    cdef place_t *grown
+    if n:
+        free_first = places[n].free_next
+        return n
+    if places_used >= places_cap:
+        n = places_cap * 2 if places_cap else 64
+        grown = <place_t*>realloc(places, n * sizeof(place_t))
+        if grown == NULL:
+            return 0
+        places = grown
+        places_cap = n
+    places_used += 1
+    return places_used - 1
+
+
+cdef void leave_place(uint32_t n) noexcept nogil:
+    global free_first
+    places[n].free_next = free_first
+    free_first = n
 
 
 cdef word_t *fresh(slice_t text) noexcept nogil:
@@ -35,13 +64,19 @@ cdef word_t *fresh(slice_t text) noexcept nogil:
     if text.len:
         memcpy(w.text, text.ptr, text.len)
     w.text[text.len] = 0
-    if hash_put(&words, slice_make(w.text, w.len), w) != EC_OK:
+    w.number = take_place()
+    if w.number == 0:
         free(w)
         return NULL
+    if hash_put(&words, slice_make(w.text, w.len), w) != EC_OK:
+        leave_place(w.number)
+        free(w)
+        return NULL
+    places[w.number].word = w
     return w
 
 
-cdef const char *word_ref(slice_t text) noexcept nogil:
+cdef uint32_t word_ref(slice_t text) noexcept nogil:
     global made
     cdef word_t *w = NULL
     if text.ptr == NULL:
@@ -56,20 +91,31 @@ cdef const char *word_ref(slice_t text) noexcept nogil:
         if w != NULL:
             w.refs += 1
     pthread_mutex_unlock(&lock)
-    return w.text if w != NULL else NULL
+    return w.number if w != NULL else 0
 
 
-cdef void word_unref(const char *text) noexcept nogil:
+cdef void word_unref(uint32_t number) noexcept nogil:
     cdef word_t *w
-    if text == NULL:
+    if number == 0:
         return
-    w = word_of(text)
     pthread_mutex_lock(&lock)
+    w = places[number].word
     w.refs -= 1
     if w.refs == 0:
         hash_del(&words, slice_make(w.text, w.len))
+        leave_place(number)
         free(w)
     pthread_mutex_unlock(&lock)
+
+
+cdef const char *word_text(uint32_t number) noexcept nogil:
+    cdef const char *text
+    if number == 0:
+        return NULL
+    pthread_mutex_lock(&lock)
+    text = places[number].word.text
+    pthread_mutex_unlock(&lock)
+    return text
 
 
 def held():

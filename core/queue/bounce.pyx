@@ -22,7 +22,7 @@ from pymomentum.core.log.record cimport attempt_t, log_reception
 from pymomentum.core.log.writer cimport log_panic
 from pymomentum.core.loop.loop cimport COUNT_RECEIVED, loop_t, loop_timer_set
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_new, message_id_text
-from pymomentum.core.message.message cimport (BODY_8BIT, BODY_LARGE, BODY_UNCLEAN, MSG_SPOOLED, MSG_STATE_PENDING, RECV_INTERNAL,
+from pymomentum.core.message.message cimport (BODY_8BIT, BODY_LARGE, BODY_UNCLEAN, body_seq, MSG_SPOOLED, MSG_STATE_PENDING, RECV_INTERNAL,
                                               address_domain, blob_add, blob_new, blob_slice, ec_message_t, envelope_copy,
                                               envelope_t, message_free, message_new, meta_encode)
 from pymomentum.core.mime.overlay cimport overlay_render
@@ -185,7 +185,7 @@ cdef void fetch(bounce_t *b) noexcept nogil:
         swap_in(b.loop, m, True, on_swapped, b)
     else:
         b.quoted = BOUNCES_INLINE_ORIGINAL_HEADERS      # a report stays in memory, so no large body goes into it
-        b.reader = large_reader_new(b.loop, m.body_seq, m.body, b, on_chunk)
+        b.reader = large_reader_new(b.loop, body_seq(m), m.body, b, on_chunk)
         if b.reader != NULL:
             large_read(b.reader)
         else:
@@ -310,8 +310,8 @@ cdef ec_message_t *report_of(bounce_t *b) noexcept nogil:
         r.env.body_size = r.blob.len
         if b.quoted != BOUNCES_INLINE_ORIGINAL_NONE:
             r.flags = b.cause.flags & (BODY_8BIT | BODY_UNCLEAN)
-        r.body_seq = spool_take_seq(spool_main(), 2)
-        r.seq = r.body_seq + 1
+        r.seq = spool_take_seq(spool_main(), 2) + 1
+        r.body_back = 1
         buf_clear(&b.bytes)
         rc = meta_encode(r, &b.bytes)
     else:
@@ -333,7 +333,7 @@ cdef void write(bounce_t *b) noexcept nogil:
     memset(&b.txn, 0, sizeof(b.txn))
     b.meta.seq = r.seq
     b.meta.bytes = buf_slice(&b.bytes)
-    b.txn.seq = r.body_seq
+    b.txn.seq = body_seq(r)
     b.txn.body = blob_slice(r.blob)
     b.txn.flags = <unsigned char>(r.flags & 0xff)
     b.txn.metas = &b.meta

@@ -61,8 +61,8 @@ cdef struct refusal_t:          # how a host that was reached took no mail at al
 
 cdef struct domain_t:
     loop_t *loop
-    slice_t name                # routing domain, lower case; owned
-    slice_t option_name         # whose Domain stanza applies; owned
+    slice_t name                # routing domain, lower case; behind the struct
+    slice_t option_name         # whose Domain stanza applies; the same, or behind it
     timer_entry_t timer         # the maintainer
     list_node_t connections     # leases of its client sessions, on any loop
     mail_queue_t *queues

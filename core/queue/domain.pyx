@@ -4,13 +4,13 @@ Everything here runs on the record's loop.  A record is made with its first
 message and goes when it is empty, without connections and its MX is stale.
 """
 from libc.stdint cimport uint16_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from pymomentum.core.base.hash cimport hash_del, hash_get, hash_put
 from pymomentum.core.base.heap cimport heap_free, heap_insert, heap_remove
 from pymomentum.core.base.list cimport list_append, list_init, list_prepend, list_remove
-from pymomentum.core.base.slice cimport slice_hash, slice_make, slice_t
+from pymomentum.core.base.slice cimport slice_eq, slice_hash, slice_make, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.config.generation cimport config_current, config_delivery, config_number, config_unref
@@ -47,10 +47,7 @@ cdef domain_t *domain_get(loop_t *loop, slice_t name) noexcept nogil:
     return <domain_t*>hash_get(&queue_loop(loop).domains, name)
 
 
-cdef slice_t copy(slice_t s) noexcept nogil:
-    cdef char *p = <char*>malloc(s.len + 1)
-    if p == NULL:
-        return slice_make(NULL, 0)
+cdef slice_t copy(char *p, slice_t s) noexcept nogil:
     memcpy(p, s.ptr, s.len)
     p[s.len] = 0
     return slice_make(p, s.len)
@@ -64,21 +61,22 @@ cdef void on_timer(timer_entry_t *t) noexcept nogil:
 
 cdef domain_t *domain_make(loop_t *loop, slice_t name, slice_t option_name) noexcept nogil:
     cdef domain_t *d = domain_get(loop, name)
+    cdef bint same = slice_eq(name, option_name)
+    cdef size_t room
     if d != NULL:
         return d
-    d = <domain_t*>calloc(1, sizeof(domain_t))
+    room = sizeof(domain_t) + name.len + 1
+    d = <domain_t*>calloc(1, room if same else room + option_name.len + 1)
     if d == NULL:
         return NULL
     d.loop = loop
-    d.name = copy(name)
-    d.option_name = copy(option_name)
+    d.name = copy(<char*>(d + 1), name)
+    d.option_name = d.name if same else copy(<char*>d + room, option_name)
     d.born_ms = loop.now_ms
     d.contact_ms = loop.now_ms
     timer_init(&d.timer, on_timer)
     list_init(&d.connections)
-    if d.name.ptr == NULL or d.option_name.ptr == NULL or hash_put(&queue_loop(loop).domains, d.name, d) != EC_OK:
-        free(<void*>d.name.ptr)
-        free(<void*>d.option_name.ptr)
+    if hash_put(&queue_loop(loop).domains, d.name, d) != EC_OK:
         free(d)
         return NULL
     loop.counters[COUNT_DOMAINS] += 1
@@ -109,8 +107,6 @@ cdef void domain_free(domain_t *d) noexcept nogil:
     if d.generation != NULL:
         config_unref(d.generation)
     d.loop.counters[COUNT_DOMAINS] -= 1
-    free(<void*>d.name.ptr)
-    free(<void*>d.option_name.ptr)
     free(d)
 
 

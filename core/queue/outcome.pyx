@@ -4,7 +4,7 @@ The order is log line, then tombstone: a crash between them delivers once
 more, and the log says so.  A state on its way to the spool holds back the
 tombstone of its message, so that the flusher knows both handles.
 """
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset, strcmp
 
 from pymomentum.core.base.buf cimport buf_free, buf_t
@@ -19,6 +19,7 @@ from pymomentum.core.loop.loop cimport COUNT_DELIVERED, COUNT_FAILED, COUNT_TRAN
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_text
 from pymomentum.core.message.message cimport (BODY_LARGE, MSG_FAILED_QUIET, MSG_GONE, MSG_SPOOLED, MSG_STATE_AGAIN, MSG_STATE_PENDING, MSG_SWEPT, ec_message_t,
                                               message_free, message_set_code, message_swap_out, state_encode)
+from pymomentum.core.message.word cimport word_text
 from pymomentum.core.spool.spool cimport (spool_forget, spool_main, spool_state, spool_state_new, spool_state_t)
 from .bounce cimport bounce_send
 from .domain cimport domain_t, domain_touch, mail_queue_t, queue_push_active, queue_push_delayed, refusal_t
@@ -55,12 +56,12 @@ cdef void message_forget(domain_t *d, ec_message_t *m) noexcept nogil:
 cdef void on_state(spool_state_t *st) noexcept nogil:
     cdef ec_message_t *m = <ec_message_t*>st.owner
     m.state = st.handle
-    m.flags &= ~<uint32_t>MSG_STATE_PENDING
+    m.flags &= ~<uint16_t>MSG_STATE_PENDING
     if m.flags & MSG_GONE:
         spool_forget(spool_main(), st.loop, m.seq, m.meta, m.state, m.body)
         message_free(m)
     elif m.flags & MSG_STATE_AGAIN:
-        m.flags &= ~<uint32_t>MSG_STATE_AGAIN
+        m.flags &= ~<uint16_t>MSG_STATE_AGAIN
         save_state(st.loop, m, slice_make(NULL, 0))
 
 
@@ -138,7 +139,7 @@ cdef void message_settle(mail_queue_t *q, ec_message_t *m, int outcome, const at
     if outcome == OUTCOME_PERMANENT:
         permanent(q, m, a)
         return
-    if a.text.ptr != m.code:            # fail_now gives the code that stands there
+    if a.text.ptr != word_text(m.code):     # fail_now gives the code that stands there
         message_set_code(m, a.text)
     age = message_age(loop, m)
     log_failure(loop, m, a, False)
@@ -152,7 +153,7 @@ cdef void message_settle(mail_queue_t *q, ec_message_t *m, int outcome, const at
     m.retries += m.retries < 65535
     m.next_attempt = <uint32_t>(loop.wall_us // 1000000) + retry_delay(q.values, m.retries)
     if m.flags & MSG_SWEPT:
-        m.flags &= ~<uint32_t>MSG_SWEPT
+        m.flags &= ~<uint16_t>MSG_SWEPT
         m.next_attempt += spread(q, m)
     save_state(loop, m, a.binding)
     if m.retries > opt_number(q.values, OPT_DROP_BODY_AFTER_TRANS_FAIL) and m.flags & MSG_SPOOLED:
@@ -173,11 +174,12 @@ cdef void on_swapped_perm(ec_message_t *m, void *ctx, int rc) noexcept nogil:
 cdef void fail_now(mail_queue_t *q, ec_message_t *m, bint permanent_, int rc) noexcept nogil:
     cdef attempt_t a
     cdef refusal_t *refusal = q.domain.refusal
+    cdef const char *code = word_text(m.code)
     if rc != EC_OK:
         message_lost(q, m, rc)
         return
-    attempt_init(&a, q, m.code)
-    if refusal != NULL and m.code != NULL and strcmp(m.code, refusal.text) == 0:
+    attempt_init(&a, q, code)
+    if refusal != NULL and code != NULL and strcmp(code, refusal.text) == 0:
         a.conn = refusal.conn
         a.peer = slice_of(refusal.peer)
         a.stage = refusal.stage

@@ -102,7 +102,7 @@ cdef void on_recovered(void *ctx, recovered_t *f) noexcept nogil:
             message_free(m)
         return
     m.seq = f.seq
-    m.body_seq = f.body_seq
+    m.body_back = <uint32_t>(f.seq - f.body_seq)
     m.meta = f.meta
     m.state = f.state
     m.body = f.body

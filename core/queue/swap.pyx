@@ -9,7 +9,7 @@ from pymomentum.core.base.buf cimport buf_clear, buf_free, buf_slice, buf_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.loop.loop cimport loop_t
 from pymomentum.core.loop.pool cimport job_t, pool_new, pool_stop, pool_submit, pool_t
-from pymomentum.core.message.message cimport BODY_LARGE, blob_add, blob_new, blob_t, blob_unref, envelope_t, ec_message_t, meta_decode
+from pymomentum.core.message.message cimport BODY_LARGE, blob_add, blob_new, blob_t, blob_unref, body_seq, envelope_t, ec_message_t, meta_decode
 from pymomentum.core.spool.layout cimport record_header_t
 from pymomentum.core.spool.reader cimport spool_read
 from pymomentum.core.spool.spool cimport spool_main
@@ -41,7 +41,7 @@ cdef int read_envelope(swap_job_t *s, buf_t *b) noexcept nogil:
 
 cdef int read_body(swap_job_t *s, buf_t *b) noexcept nogil:
     cdef record_header_t h
-    cdef int rc = spool_read(spool_main(), s.m.body, s.m.body_seq, &h, b)
+    cdef int rc = spool_read(spool_main(), s.m.body, body_seq(s.m), &h, b)
     if rc == EC_OK:
         s.blob = blob_new(b.len, 0)
         rc = blob_add(s.blob, b.ptr, b.len) if s.blob != NULL else EC_NOMEM

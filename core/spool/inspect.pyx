@@ -13,6 +13,7 @@ from pymomentum.core.base.slice cimport slice_of_bytes, slice_t
 from pymomentum.core.base.status cimport EC_OK
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_t, message_id_text
 from pymomentum.core.message.message cimport (ec_message_t, message_free, message_new, meta_decode, state_decode)
+from pymomentum.core.message.word cimport word_text
 from .large cimport large_record_t
 from .layout cimport SEGMENT_COLD, record_header_t
 from .reader cimport spool_read
@@ -137,7 +138,7 @@ def describe(bytes meta not None, bytes state not None=b""):
             "id": id_text(m.id), "id_parts": id_parts(m.id), "batch": id_parts(m.env.batch), "conn": id_parts(m.env.conn),
             "created": m.created_us / 1e6, "next_attempt": m.next_attempt, "retries": m.retries, "method": m.env.method,
             "peer": text(m.env.peer), "sender": text(m.env.mailfrom), "recipient": text(m.env.rcptto),
-            "code": m.code.decode("utf-8", "replace") if m.code != NULL else "", "size": m.env.body_size,
+            "code": word_text(m.code).decode("utf-8", "replace") if m.code else "", "size": m.env.body_size,
             "binding": text(binding)}
     finally:
         message_free(m)

@@ -12,6 +12,7 @@ from tests.harness.port import free_port
 
 SESSIONS, MESSAGES, SIZE = 100, 1000000, 1024
 START = 300                 # seconds a start may take
+SETTLE = 3                  # seconds until what is free has gone back to the system
 OPTIONS = """
 remote_smtp_port = {dead}
 retry_interval = 86400
@@ -34,11 +35,12 @@ class Queued(Row):
                 accept = source(server.port, SESSIONS, count, SIZE, "-p", "-d", domains)
                 wait_count(lambda: server.count("DelayedQueueSize"), count, "messages wait")
                 wait_count(lambda: -server.count("ResidentBytes"), 0, "bytes of bodies are in memory")
-                time.sleep(3)                   # what is free goes back to the system
+                time.sleep(SETTLE)
                 memory = server.memory()[0] - idle
                 figures = {"accept": count / accept, "memory": memory / 1e6, "bytes": memory / count}
                 server.kill()
                 figures["killed"] = self.start(server, count)
+                time.sleep(SETTLE)
                 figures["again"] = (server.memory()[0] - idle) / 1e6
                 figures["stopping"] = server.stop()
                 figures["stopped"] = self.start(server, count)

@@ -13,7 +13,7 @@ from pymomentum.core.base.slice cimport slice_make, slice_of, slice_t
 from pymomentum.core.base.status cimport EC_AGAIN, EC_CORRUPT, EC_OK
 from pymomentum.core.c.uv cimport uv_buf_t
 from pymomentum.core.config.values cimport *
-from pymomentum.core.message.message cimport BODY_8BIT, BODY_LARGE, BODY_UNCLEAN, blob_slice, ec_message_t
+from pymomentum.core.message.message cimport BODY_8BIT, BODY_LARGE, BODY_UNCLEAN, blob_slice, body_seq, ec_message_t
 from pymomentum.core.mime.header cimport header_end
 from pymomentum.core.mime.overlay cimport overlay_has_body, overlay_render
 from pymomentum.core.net.stream cimport *
@@ -271,7 +271,7 @@ cdef void send_large(client_t *c, ec_message_t *m) noexcept nogil:
     c.stream.on_drain = on_drain
     c.edited = m.env.overlay.len == 0
     buf_clear(&c.head)
-    c.reader = large_reader_new(c.loop, m.body_seq, m.body, c, on_chunk)
+    c.reader = large_reader_new(c.loop, body_seq(m), m.body, c, on_chunk)
     if c.reader == NULL:
         client_broken(c, b"451 4.3.0 [internal] out of memory")
         return

@@ -5,7 +5,7 @@ phases run in PIPELINE's order, those marked `each` once per recipient; then
 one spool transaction, and 250 when it is synced.  Recipients that policy
 refuses among others go into that transaction too, to be bounced from there.
 """
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport UINT32_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memset
 
@@ -422,8 +422,10 @@ cdef int fill_message(session_t *s, rcpt_t *r, rcpt_t *before, spool_meta_t *met
         m.blob = blob_ref(s.blob)
     else:
         m.flags |= BODY_LARGE
-    m.body_seq = s.body_seq
+    if meta.seq - s.body_seq > UINT32_MAX:
+        return EC_LIMIT
     m.seq = meta.seq
+    m.body_back = <uint32_t>(meta.seq - s.body_seq)
     buf_clear(b)
     if meta_encode(m, b) != EC_OK:
         return EC_LIMIT
