@@ -20,9 +20,10 @@ cdef extern from "string.h" nogil:
     void *memrchr(const void*, int, size_t)
 
 cdef enum:
-    META_VERSION = 1
+    META_VERSION = 2
     STATE_VERSION = 1
     TAGS = 13
+    SEVENS = 5                  # bytes of a number
     SLACK = 2048                # a sealed blob keeps no more unused bytes than this
 
 cdef extern from *:
@@ -215,11 +216,36 @@ cdef envelope_t *envelope_copy(const envelope_t *e) noexcept nogil:
     return copy
 
 
+cdef int sevens_put(uint8_t *p, size_t n) noexcept nogil:
+    """A number by seven bits a byte, low ones first, all but the last byte with the high bit; how many bytes."""
+    cdef int i = 0
+    while n > 127:
+        p[i] = <uint8_t>(n | 128)
+        n >>= 7
+        i += 1
+    p[i] = <uint8_t>n
+    return i + 1
+
+
+cdef bint sevens_get(slice_t bytes, size_t *at, size_t *n) noexcept nogil:
+    cdef int shift = 0
+    cdef uint8_t c = 128
+    n[0] = 0
+    while c > 127:
+        if at[0] >= bytes.len or shift >= 7 * SEVENS:
+            return False
+        c = <uint8_t>bytes.ptr[at[0]]
+        n[0] |= <size_t>(c & 127) << shift
+        at[0] += 1
+        shift += 7
+    return True
+
+
 cdef int meta_encode(ec_message_t *m, buf_t *out) noexcept nogil:
     cdef meta_fixed_t f
     cdef envelope_t *e = m.env
     cdef slice_t *s
-    cdef uint16_t head[3]
+    cdef uint8_t head[1 + SEVENS]
     cdef int tag
     memset(&f, 0, sizeof(f))
     f.version = META_VERSION
@@ -247,10 +273,8 @@ cdef int meta_encode(ec_message_t *m, buf_t *out) noexcept nogil:
         s = string_of(e, tag)
         if s.len == 0:
             continue
-        head[0] = <uint16_t>tag
-        head[1] = <uint16_t>(s.len & 0xffff)
-        head[2] = <uint16_t>(s.len >> 16)
-        if buf_add(out, <char*>head, 6) != EC_OK or buf_add(out, s.ptr, s.len) != EC_OK:
+        head[0] = <uint8_t>tag
+        if buf_add(out, <char*>head, 1 + sevens_put(head + 1, s.len)) != EC_OK or buf_add(out, s.ptr, s.len) != EC_OK:
             return EC_NOMEM
     return EC_OK
 
@@ -258,10 +282,9 @@ cdef int meta_encode(ec_message_t *m, buf_t *out) noexcept nogil:
 cdef int meta_decode(slice_t bytes, ec_message_t *m) noexcept nogil:
     cdef meta_fixed_t f
     cdef envelope_t e
-    cdef uint16_t head[3]
     cdef size_t at = sizeof(f), n
     cdef slice_t *s
-    cdef int i
+    cdef int i, tag
     if bytes.len < sizeof(f):
         return EC_CORRUPT
     memcpy(&f, bytes.ptr, sizeof(f))
@@ -269,14 +292,13 @@ cdef int meta_decode(slice_t bytes, ec_message_t *m) noexcept nogil:
         return EC_CORRUPT
     memset(&e, 0, sizeof(e))
     for i in range(f.strings):
-        if bytes.len - at < 6:
+        if at >= bytes.len:
             return EC_CORRUPT
-        memcpy(head, bytes.ptr + at, 6)
-        n = head[1] | (<size_t>head[2] << 16)
-        at += 6
-        if n > bytes.len - at:
+        tag = <uint8_t>bytes.ptr[at]
+        at += 1
+        if not sevens_get(bytes, &at, &n) or n > bytes.len - at:
             return EC_CORRUPT
-        s = string_of(&e, head[0])
+        s = string_of(&e, tag)
         if s != NULL:
             s[0] = slice_make(bytes.ptr + at, n)
         at += n

@@ -83,7 +83,7 @@ cdef int batch_add(spool_t *s, batch_t *b, uint8_t kind, uint8_t flags, uint16_t
     b.records += 1
     if kind == RECORD_TOMB or kind == RECORD_ABORT:
         b.seg.ids += payload.len // 8
-    elif kind != RECORD_COMMIT and kind != RECORD_INDEX:
+    elif kind != RECORD_INDEX:
         b.seg.entries += 1
     return EC_OK
 

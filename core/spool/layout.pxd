@@ -10,7 +10,7 @@ cdef extern from *:
     """
     #include <stdint.h>
     #define SPOOL_BLOCK 4096u
-    #define SPOOL_VERSION 1u
+    #define SPOOL_VERSION 2u
     #define SPOOL_MAGIC 0x314c4f4f50534345ull      /* "ECSPOOL1" */
     #define SPOOL_BATCH_MAGIC 0x48435442u          /* "BTCH" */
     #define SPOOL_TRAILER_MAGIC 0x31444e4550534345ull      /* "ECSPEND1" */
@@ -58,7 +58,7 @@ cdef extern from *:
     ctypedef struct record_header_t:
         uint8_t type            # record_type_t
         uint8_t flags
-        uint16_t count          # COMMIT: metas of the transaction (low 16 bits); STATE: how many before it, modulo 65536
+        uint16_t count          # META: of the last one of a transaction, how many it has; STATE: how many before it, modulo 65536
         uint32_t length         # of the payload
         uint64_t seq            # body, meta: its own; others: see record_type_t
         uint64_t ref            # the transaction
@@ -89,8 +89,7 @@ cdef enum segment_kind_t:
 cdef enum record_type_t:
     RECORD_BODY = 1             # seq = transaction
     RECORD_LARGE = 2            # stands for a body in a file of its own, large/<transaction in hex>; payload: u64 size, u64 start
-    RECORD_META = 3             # one recipient; ref = transaction
-    RECORD_COMMIT = 4           # seq = transaction; payload: u32 number of metas
+    RECORD_META = 3             # one recipient; ref = transaction, which its last one commits
     RECORD_STATE = 5            # seq = meta, ref = version: the newest one counts
     RECORD_TOMB = 6             # payload: u64 sequences of metas that are gone
     RECORD_ABORT = 7            # payload: u64 transactions whose sync failed

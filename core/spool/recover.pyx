@@ -5,7 +5,7 @@ that has its body and no tombstone, with its newest state, in the order it
 lies on disk.  What cannot be read is told by `report()`.
 
 Damage costs the records it hit: behind a header that does not verify the scan
-looks for the next record that does.  A transaction without its COMMIT is
+looks for the next record that does.  A transaction without its last META is
 dropped where it lies at the end of the newest hot segment (it was being
 written, so never acknowledged), and given elsewhere.
 """
@@ -41,7 +41,7 @@ cdef struct found_t:
     uint32_t segment
     uint32_t offset
     uint32_t length
-    uint32_t count              # commit: metas; body: metas still alive; meta: 1 where an index vouches for it
+    uint32_t count              # commits: metas; body: metas still alive; meta: 1 where an index vouches for it
     uint8_t type
     uint8_t flags
     uint32_t handle
@@ -60,11 +60,11 @@ cdef struct scan_t:
     spool_t *spool
     map_t metas
     map_t bodies
-    map_t commits
+    map_t commits               # transaction -> its last meta
     map_t states
     map_t tombs
     map_t aborts
-    map_t seen                  # commit -> metas found beside it
+    map_t seen                  # transaction -> metas found of it
     segment_t *newest           # hot segment
     uint64_t tail               # where its last batch begins
     bint indexes                # a sealed segment's index is asked first
@@ -158,7 +158,7 @@ cdef void take_index(scan_t *c, segment_t *seg, index_entry_t *list_, size_t n) 
         h.seq = list_[i].seq
         h.ref = list_[i].ref
         h.length = list_[i].length
-        if h.type != RECORD_COMMIT and h.type < RECORD_TOMB:
+        if h.type < RECORD_TOMB:
             take(c, seg, list_[i].offset, &h, NULL)
 
 
@@ -184,13 +184,7 @@ cdef void take(scan_t *c, segment_t *seg, uint64_t offset, record_header_t *h, c
         return
     if h.seq == 0:
         return
-    if h.type == RECORD_COMMIT and h.length == 4:
-        f = map_put(&c.commits, h.seq)
-        if f != NULL:
-            memcpy(&f.count, payload, 4)
-            f.segment = where
-            f.offset = <uint32_t>offset
-    elif h.type == RECORD_META or h.type == RECORD_BODY or h.type == RECORD_LARGE or h.type == RECORD_STATE:
+    if h.type == RECORD_META or h.type == RECORD_BODY or h.type == RECORD_LARGE or h.type == RECORD_STATE:
         m = map_of(c, h.type)
         f = map_put(m, h.seq)
         if f != NULL and f.type:
@@ -215,6 +209,12 @@ cdef void take(scan_t *c, segment_t *seg, uint64_t offset, record_header_t *h, c
             f = map_put(&c.seen, h.ref)
             if f != NULL:
                 f.count += 1
+            if f != NULL and h.count:
+                f = map_put(&c.commits, h.ref)
+                if f != NULL:
+                    f.count = h.count
+                    f.segment = where
+                    f.offset = <uint32_t>offset
     else:
         return
     if f == NULL:

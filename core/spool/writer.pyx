@@ -102,7 +102,7 @@ cdef inline need_t need_of_ids(slice_t ids) noexcept nogil:
 cdef need_t need_of_txn(spool_txn_t *t) noexcept nogil:
     cdef need_t n
     cdef uint32_t i
-    n.bytes = record_space(<uint32_t>t.body.len) + record_space(4)
+    n.bytes = record_space(<uint32_t>t.body.len)
     for i in range(t.metas_count):
         n.bytes += record_space(<uint32_t>t.metas[i].bytes.len)
     n.entries = 1 + t.metas_count
@@ -111,16 +111,14 @@ cdef need_t need_of_txn(spool_txn_t *t) noexcept nogil:
 
 
 cdef int add_txn(spool_t *s, batch_t *b, spool_txn_t *t, uint32_t *offsets) noexcept nogil:
-    """Body, metas, commit; offsets: body first, then each meta."""
-    cdef uint32_t i, unused
+    """Body, metas; the last one commits.  offsets: body first, then each meta."""
+    cdef uint32_t i, n = t.metas_count
     cdef int rc = batch_add(s, b, RECORD_LARGE if t.large else RECORD_BODY, t.flags, 0, t.seq, t.seq, t.body,
                             t.body.len > 512, offsets)
-    for i in range(t.metas_count):
+    for i in range(n):
         if rc == EC_OK:
-            rc = batch_add(s, b, RECORD_META, 0, 0, t.metas[i].seq, t.seq, t.metas[i].bytes, False, offsets + 1 + i)
-    if rc == EC_OK:
-        rc = batch_add(s, b, RECORD_COMMIT, 0, <uint16_t>t.metas_count, t.seq, t.seq,
-                       slice_make(<char*>&t.metas_count, 4), False, &unused)
+            rc = batch_add(s, b, RECORD_META, 0, <uint16_t>(n if i == n - 1 else 0), t.metas[i].seq, t.seq, t.metas[i].bytes, False,
+                           offsets + 1 + i)
     return rc
 
 

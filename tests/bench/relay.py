@@ -96,7 +96,7 @@ class Relay(Row):
         figures |= {
             "accept": count / accept, "rate": count / seconds, "ratio": count / seconds / tools, "cpu": cpu * 1e6 / units,
             "user": split[0] * 1e6 / units, "system": split[1] * 1e6 / units,
-            "p50": percentile(ms, 50), "p99": percentile(ms, 99), "written": written / (count * self.size),
+            "p50": percentile(ms, 50), "p99": percentile(ms, 99), "written": written / (count * self.size + len(ms) * probe.size),
             "segments": count * self.size / SEGMENT, "memory": (server.memory()[1] - idle) / 1e6,
         }
         if "p99_alone" in figures:

@@ -241,7 +241,7 @@ def spool(data):
     """A segment of one batch."""
     folder = Path(_folders[0] if _folders else made_folder())
     batch = verifying(data)
-    header = struct.pack("<8sIIQQQQ", b"ECSPOOL1", 1, 1 + data.count(b"cold") % 2, 1, SALT, 1, len(batch) + 2 * BLOCK)
+    header = struct.pack("<8sIIQQQQ", b"ECSPOOL1", 2, 1 + data.count(b"cold") % 2, 1, SALT, 1, len(batch) + 2 * BLOCK)
     header = (header + checksum(header).to_bytes(4, "little")).ljust(BLOCK, b"\0")
     (folder / "1.seg").write_bytes(header + batch + header)
     found = survey(str(folder), bodies=True)
