@@ -28,6 +28,7 @@ from .swap cimport swap_in
 
 cdef enum:
     TURN = 20                   # messages of one queue while siblings wait
+    EXPIRED_STEP = 100          # failed in one go
 
 cdef bint remote = False
 cdef const char *EXPIRED = b"554 5.4.5 [internal] Delivery not attempted (message expired)"
@@ -130,6 +131,7 @@ cdef void take(lease_t *l) noexcept nogil:
     cdef domain_t *d = q.domain
     cdef ec_message_t *m
     cdef uint64_t wait
+    cdef int failed = 0
     list_init(&l.batch)
     l.n = 0
     l.wait_ms = 0
@@ -153,7 +155,12 @@ cdef void take(lease_t *l) noexcept nogil:
         queue_remove_active(q, m)
         if expired(q, m):
             message_fail(q, m, True, EXPIRED)
-            continue
+            failed += 1
+            if failed < EXPIRED_STEP:
+                continue
+            l.post.fn = on_asked                # a whole queue may be: others first
+            loop_post(d.loop, &l.post)
+            return
         if not message_resident(m):
             swap_in(d.loop, m, True, on_swapped, l)
             return

@@ -96,3 +96,19 @@ def test_peer_that_talks_out_of_turn_while_idle(mta):
     mta.send()
     mta.wait_log("D")
     until(lambda: mta.counters()["OutboundConcurrency"] == 0, what="end of the connection")
+
+
+def test_body_that_is_gone_says_nothing_about_its_host(mta):
+    options = "large_message_threshold = 3000\nmax_outbound_connections = 1\nhost_failure_retry = 60\n"
+    mta.config(options + "suspend_delivery = true")
+    sink = mta.route()
+    mta.send(data=b"Subject: large\r\n\r\n" + b"x" * 70 + b"\r\n" * 4000)
+    for path in (mta.folder / "spool" / "large").iterdir():
+        path.unlink()
+    mta.send()
+    mta.config(options)
+    [p] = mta.wait_log("P")
+    assert p.text == "550 5.3.0 [internal] message body missing"
+    mta.wait_log("D")                   # at once, not when the host has rested
+    sink.wait(messages=1)
+    mta.wait_empty()

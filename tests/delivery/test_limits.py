@@ -4,6 +4,7 @@ import time
 import pytest
 
 from tests.delivery.test_transactions import queue_up
+from tests.harness.smtp import blast
 from tests.harness.wait import until
 
 SLOW = {"body": 0.3}
@@ -54,6 +55,23 @@ def test_domain_that_waits_for_the_servers_limit_is_served_when_there_is_room(mt
     two.wait(messages=1)
     # the first connection idles a second; then the second domain is called, not found by a scan
     assert 0.5 < time.monotonic() - began < 5
+
+
+def test_long_queue_leaves_turns_of_its_connection_to_a_sibling(mta):
+    mta.dns({"mx.test": {"A": ["127.0.0.2"]}, "one.test": {"MX": ["mx.test"]}, "two.test": {"MX": ["mx.test"]}})
+    sink = mta.sink()
+    options = "server_max_outbound_connections = 1\nserver_reserve_outbound_connections = 0\n"
+    mta.config(options + "suspend_delivery = true")
+    blast(mta.start().port, 180, rcpt=lambda i: f"r{i}@{'one' if i < 150 else 'two'}.test")
+    mta.config(options)
+    sink.wait(messages=180, timeout=20)
+    if mta.loops > 1:
+        return                          # connections serve siblings of their loop; here chance decides whether these are
+    assert len(sink.connections) == 1
+    rcpts = [m.rcpts[0].rpartition("@")[2].rstrip(">") for m in sink.messages]
+    changes = sum(a != b for a, b in zip(rcpts, rcpts[1:]))
+    # in turns of 20 until the shorter one is empty, not one queue behind the other
+    assert changes >= 3 and rcpts[:100].count("two.test") == 30, rcpts
 
 
 def test_reserve_serves_a_domain_that_has_no_connection(mta):

@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from tests.harness.smtp import blast
 from tests.harness.wait import until
 
 MAX_RETRIES = "554 5.4.7 [internal] exceeded max retries without delivery"
@@ -68,6 +69,17 @@ def test_expired_mail_is_not_attempted_where_told_so(mta):
     [p] = mta.wait_log("P", 1, 15)
     assert p.text == "554 5.4.5 [internal] Delivery not attempted (message expired)"
     assert len(sink.seen("RCPT")) == 1
+
+
+def test_long_queue_of_expired_mail_fails_in_steps(mta):
+    mta.config("message_expiration = 2\nmax_retries = none\nsuspend_delivery = true")
+    sink = mta.route()
+    blast(mta.start().port, 450)
+    time.sleep(2.1)
+    mta.config("message_expiration = 2\nmax_retries = none\nnever_attempt_expired_messages = true")
+    mta.wait_log("P", 450, 15)
+    mta.wait_empty()
+    assert not sink.messages
 
 
 def test_blackholed_mail_fails(mta):

@@ -92,6 +92,22 @@ def test_stop_in_the_middle_of_a_compaction_keeps_all(tmp_path):
         assert len(survey(str(tmp_path / "spool")).messages) == before + kept
 
 
+def test_mail_that_died_in_the_cold_log_does_not_rise_after_a_stop_amid_its_compaction(tmp_path):
+    """The hot segment still holds it, the cold index names the living only: the cold tombstone must outlive that segment."""
+    for turn in range(5):
+        base = tmp_path / str(turn)
+        left = json.loads(process(base, """
+            kept = [answer[0] for _ in range(45) for answer in driver.accept([(b"x" * 2000, [b"meta"])] * 10)]
+            while not (copied := spool.stats()["copied"]):
+                driver.forget([answer[0] for answer in driver.accept([(b"x" * 2000, [b"meta"])] * 10)])
+            driver.forget(kept[:copied])
+            print(json.dumps([e.seq for e in kept[copied:]]))
+        """, segment_size=1 << 20))             # of several chunks to copy
+        # a ratio that asks for no other compaction: what is cold and dead may go
+        process(base, "time.sleep(0.3)", ratio=1000, segment_size=1 << 20)
+        assert {m["seq"] for m in survey(str(base)).messages} == set(left)
+
+
 def test_copies_of_a_compaction_that_failed_do_not_rise(tmp_path):
     """A tombstone must outlive every copy of its message, those on a disk that failed in the middle too."""
     control = tmp_path / "control"

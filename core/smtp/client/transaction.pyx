@@ -18,7 +18,7 @@ from pymomentum.core.mime.header cimport header_end
 from pymomentum.core.mime.overlay cimport overlay_has_body, overlay_render
 from pymomentum.core.net.stream cimport *
 from pymomentum.core.queue.lease cimport *
-from pymomentum.core.queue.outcome cimport OUTCOME_PERMANENT, OUTCOME_RETURN
+from pymomentum.core.queue.outcome cimport OUTCOME_PERMANENT, OUTCOME_RETURN, OUTCOME_TRANSIENT
 from pymomentum.core.queue.permit cimport permit_wanted
 from pymomentum.core.smtp.dotstuff cimport dot_encode, dot_encode_finish, dot_encode_init
 from pymomentum.core.smtp.extension cimport EXT_8BITMIME, EXT_PIPELINING, EXT_SIZE
@@ -183,6 +183,14 @@ cdef void transfer_data(client_t *c, uint32_t which) noexcept nogil:
     stream_write(&c.stream, b"DATA\r\n", 6)
 
 
+cdef void fail_here(client_t *c, const char *text) noexcept nogil:
+    """The trouble is ours: the connection has to go, but the host has not failed."""
+    if c.tx[c.now].active:
+        client_settle_all(c, &c.tx[c.now], OUTCOME_TRANSIENT, slice_of(text))
+    c.tx[c.now].active = False
+    client_broken(c, text)
+
+
 cdef void transfer_body(client_t *c) noexcept nogil:
     """Body, dot, and the next envelope, in one write."""
     cdef transfer_t *t = &c.tx[c.now]
@@ -198,7 +206,7 @@ cdef void transfer_body(client_t *c) noexcept nogil:
     if m.env.overlay.len:
         buf_clear(&c.head)
         if overlay_render(body, m.env.overlay, &c.head, &body) != EC_OK:
-            client_broken(c, b"451 4.3.0 [internal] out of memory")
+            fail_here(c, b"451 4.3.0 [internal] out of memory")
             return
         head = buf_slice(&c.head)
     client_expect(c, EXPECT_DOT, c.now, NULL)
@@ -273,7 +281,7 @@ cdef void send_large(client_t *c, ec_message_t *m) noexcept nogil:
     buf_clear(&c.head)
     c.reader = large_reader_new(c.loop, body_seq(m), m.body, c, on_chunk)
     if c.reader == NULL:
-        client_broken(c, b"451 4.3.0 [internal] out of memory")
+        fail_here(c, b"451 4.3.0 [internal] out of memory")
         return
     large_read(c.reader)
 
@@ -287,7 +295,7 @@ cdef void on_chunk(void *owner, int rc) noexcept nogil:
         # the peer has half a message: only closing tells it so
         if rc == EC_CORRUPT:
             client_settle_all(c, t, OUTCOME_PERMANENT, slice_of(b"550 5.3.0 [internal] message body missing"))
-        client_broken(c, b"451 4.3.0 [internal] spool cannot be read now")
+        fail_here(c, b"451 4.3.0 [internal] spool cannot be read now")
         return
     m = <ec_message_t*>t.batch.next
     client_stage(c, STAGE_BODY, opt_number(c.values, OPT_BODY_TIMEOUT))
@@ -299,7 +307,7 @@ cdef void on_chunk(void *owner, int rc) noexcept nogil:
             large_read(c.reader)
             return
         if rc != EC_OK:
-            client_broken(c, b"451 4.3.0 [internal] out of memory")
+            fail_here(c, b"451 4.3.0 [internal] out of memory")
             return
         if overlay_has_body(m.env.overlay):
             chunk.len = 0               # what follows is not sent
