@@ -9,7 +9,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from pymomentum.config.tree import Include, Sequence, Setting
 from pymomentum.core.config.scope import check_regex
-from pymomentum.options import modules, registry
+from pymomentum.options import modules, unbuilt, registry
 from pymomentum.options.types import network, shown
 
 LISTENERS = ("esmtp_listener", "control_listener", "http_listener", "ecstream_listener")
@@ -106,10 +106,9 @@ class Reader:
         row = registry.find(name, scope.kind)
         if row is None:
             return self.unknown_option(node, name, scope)
-        try:
-            value = row.type.parse(node.value.raw())
-        except ValueError as e:
-            return self.fail(culprit(node.value, row.type, str(e)), f"{name}: {e}")
+        value = self.typed(node, name, row.type)
+        if value is None:
+            return
         scope.values[name] = value
         scope.settings[name] = node
         if value is WITHOUT_EFFECT.get(name, self):
@@ -130,7 +129,10 @@ class Reader:
         if plain in modules.NAMES and scope.kind == "global":
             return self.module(node, plain)
         if name in NOT_BUILT and scope.kind in NOT_BUILT[name]:
-            return self.notice(node, f"stanza {node.name} is not built yet")
+            self.notice(node, f"stanza {node.name} is not built yet")
+            if unbuilt.options_of(name) is not None:
+                self.unbuilt(node.body, name)
+            return
         outer = [kind for kind, inner in INSIDE.items() if name in inner] + list(NOT_BUILT.get(name, ()))
         if plain in modules.NAMES:
             outer.append("global")
@@ -165,6 +167,32 @@ class Reader:
         stanza.nodes.append(node)
         if name in modules.OPTIONS:
             self.module_body(node.body, stanza)
+        else:
+            self.unbuilt(node.body, name)
+
+    def unbuilt(self, nodes, path):
+        """Check what stands in the stanza of a part that is not built yet, or in one inside it."""
+        rows, inner = unbuilt.options_of(path), unbuilt.stanzas_of(path)
+        for node in nodes:
+            name = "" if isinstance(node, Include) else node.name.lower()
+            if isinstance(node, Include):
+                for file in node.files:
+                    self.unbuilt(file.body, path)
+            elif isinstance(node, Setting) and name in rows:
+                self.typed(node, name, rows[name])
+            elif isinstance(node, Setting):
+                self.fail(node, f"unknown option {shown(node.name)} of {path}", similar(name, rows))
+            elif name in inner:
+                self.unbuilt(node.body, f"{path}/{name}")
+            else:
+                self.fail(node, f"unknown stanza {shown(node.name)} in {path}", similar(name, inner))
+
+    def typed(self, node, name, type):
+        """Answer the value of a setting; None with a mistake noted."""
+        try:
+            return type.parse(node.value.raw())
+        except ValueError as e:
+            return self.fail(culprit(node.value, type, str(e)), f"{name}: {e}")
 
     def module_body(self, nodes, stanza):
         rows = modules.OPTIONS[stanza.name]
@@ -177,11 +205,9 @@ class Reader:
             elif node.name.lower() not in rows:
                 self.fail(node, f"unknown option {shown(node.name)} of {stanza.name}", similar(node.name.lower(), rows))
             else:
-                name = node.name.lower()
-                try:
-                    stanza.values[name] = rows[name].type.parse(node.value.raw())
-                except ValueError as e:
-                    self.fail(culprit(node.value, rows[name].type, str(e)), f"{name}: {e}")
+                value = self.typed(node, node.name.lower(), rows[node.name.lower()].type)
+                if value is not None:
+                    stanza.values[node.name.lower()] = value
 
     def check_references(self):
         """Check what one stanza says of another."""

@@ -23,7 +23,7 @@ option("ecstream_max_batch_size", Number(10000, minimum=1), unit="messages",
        doc="Most messages in one ECStream batch.")
 option("enable", Boolean(True), scopes=SOCKET, page="4/listeners#listeners.enable.option",
        doc="Whether the listener, or this address of it, is opened.")
-option("event_loop", Text(), scopes={"ecstream_listener", "esmtp_listener", "listen"}, dynamic=False,
+option("event_loop", Text(), scopes={"ecstream_listener", "esmtp_listener", "http_listener", "listen"}, dynamic=False,
        page="4/config/ref-event-loop",
        doc="Name of the event loop pool that runs the accepted sessions.")
 option("events_per_iter", Number(0), scopes=SOCKET, page="4/config/ref-events-per-iter",

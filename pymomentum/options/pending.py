@@ -52,6 +52,7 @@ authloginparameters
 authorizationparameters
 authplainparameters
 backlog
+bind_address_secondary
 binding_auto_replumb
 binding_auto_replumb_interval
 bounce_behavior
@@ -120,7 +121,12 @@ gcm_delay_while_idle
 gcm_dry_run
 gcm_ttl
 generate_delay_dsn
+generic_getter_cache_size
 group
+ha_proxy_bypass
+ha_proxy_ipv6_src_addr
+ha_proxy_server
+ha_proxy_src_addr
 hot_domains
 http_basic_auth
 http_host
@@ -162,6 +168,10 @@ only_use_best_mx_for_relay_domains
 open_tracking_enabled
 open_tracking_scheme
 opendkim_sign
+outbound_smtp_auth_key
+outbound_smtp_auth_pass
+outbound_smtp_auth_type
+outbound_smtp_auth_user
 pcre_cache_size
 pcre_cache_ttl
 permastore_interval

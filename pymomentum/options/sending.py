@@ -6,6 +6,8 @@ from pymomentum.options.types import Boolean, Enum, Limit, List, Number, Source,
 
 option("bind_address", Source("*"), scopes=BINDINGS, dynamic=False, page="4/config/ref-bind-address",
        doc="Source address of outbound connections; * leaves it to the kernel.")
+option("bind_address_secondary", Text(), scopes={"binding"}, dynamic=False, page="4/modules/bind-address-secondary",
+       doc="Source address of the other family than bind_address.")
 option("blackhole", Enum("false true inline internal", "false"), scopes=DELIVERY, page="4/config/ref-blackhole",
        doc="Accept and discard in place of delivering.")
 option("body_timeout", Number(600, minimum=1), unit="seconds", scopes=DELIVERY, page="4/config/ref-body-timeout",
@@ -36,7 +38,7 @@ option("delay_dsn_max_retry_interval", Number(43200), unit="seconds", scopes=DEL
 option("delay_dsn_retry_interval", Number(3600), unit="seconds", scopes=DELIVERY,
        page="4/config/ref-delay-dsn-retry-interval",
        doc="First wait before a delay notice.")
-option("delivery_method", Enum("ESMTP SMTP LMTP ECSTREAM APN GCM MM7", "ESMTP"), scopes=DELIVERY,
+option("delivery_method", Enum("ESMTP SMTP LMTP ECSTREAM APN GCM MM7 XFER DELAY_XFER", "ESMTP"), scopes=DELIVERY,
        page="4/config/ref-delivery-method",
        doc="Protocol spoken to the receiver.")
 option("delivery_response_timeout", Number(5000), unit="milliseconds", scopes=ROUTING | {"binding"},
@@ -139,3 +141,19 @@ option("transform_8bitmime_content", Enum("no ifneeded strict strip", "ifneeded"
        doc="What becomes of eight-bit bodies when the peer takes seven bits.")
 option("xclient", Enum("no ifavailable required", "no"), scopes=DELIVERY, page="4/config/ref-xclient",
        doc="Forward the client's identity by XCLIENT.")
+option("ha_proxy_bypass", Boolean(False), scopes={"domain"}, page="4/modules/ha-proxy-client",
+       doc="Connect to this domain without the proxy of the binding.")
+option("ha_proxy_ipv6_src_addr", Text(), scopes={"binding", "binding_group"}, page="4/modules/ha-proxy-client",
+       doc="IPv6 source address that the proxy is asked to use.")
+option("ha_proxy_server", Text(), scopes={"binding", "binding_group"}, page="4/modules/ha-proxy-client",
+       doc="Proxy that outbound connections go through, host:port.")
+option("ha_proxy_src_addr", Text(), scopes={"binding", "binding_group"}, page="4/modules/ha-proxy-client",
+       doc="IPv4 source address that the proxy is asked to use.")
+option("outbound_smtp_auth_key", Text(), scopes=DELIVERY, page="4/modules/outbound-smtp-auth_v0",
+       doc="Key by which outbound_smtp_auth_pass is encrypted.")
+option("outbound_smtp_auth_pass", Text(), scopes=DELIVERY, page="4/modules/outbound-smtp-auth",
+       doc="Password for logging in to the receiver.")
+option("outbound_smtp_auth_type", Enum("LOGIN PLAIN XOAUTH2"), scopes=DELIVERY, page="4/modules/outbound-smtp-auth",
+       doc="How to log in to the receiver; unset: not at all.")
+option("outbound_smtp_auth_user", Text(), scopes=DELIVERY, page="4/modules/outbound-smtp-auth",
+       doc="User name for logging in to the receiver.")

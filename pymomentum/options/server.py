@@ -67,6 +67,8 @@ option("log_ring_size", Number(67108864, minimum=65536, maximum=1073741824), uni
        doc="Memory for log lines that wait for their file.")
 option("match_cache_life", Number(0), unit="seconds", scopes=GLOBAL, page="4/config/ref-match-cache-life",
        doc="How long a match is remembered; 0 is for ever.")
+option("generic_getter_cache_size", Number(), scopes=GLOBAL, page="4/conf-performance-tips",
+       doc="Lookups of options outside bindings and domains that are remembered.")
 option("match_cache_size", Number(16384, minimum=1), scopes=GLOBAL, page="4/config/ref-match-cache-size",
        doc="Matches remembered.")
 option("max_timed_events_per_iter", Number(1024, minimum=1), scopes=GLOBAL,

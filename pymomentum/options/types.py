@@ -103,6 +103,20 @@ class Number(Type):
         return self.words.items()
 
 
+class Decimal(Type):
+    """A number that may have a fraction."""
+
+    word = "a number"
+
+    def read(self, text):
+        if not re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,9})?", text):
+            raise ValueError(f"takes {self.word}, not {shown(text)}")
+        return float(text)
+
+    def encode(self, value):
+        return None if value is None else str(value)
+
+
 class Boolean(Type):
     kind = "number"
     word = "true or false"

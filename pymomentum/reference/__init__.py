@@ -1,0 +1,1 @@
+"""The manual: pages of options, and a check of configuration examples that others wrote."""
