@@ -208,3 +208,19 @@ def check_regex(str name not None):
         pcre2_get_error_message(error, message, sizeof(message))
         raise ValueError(f"bad expression at character {offset + 1}: {(<char*>message).decode()}")
     pcre2_code_free(code)
+
+
+def regex_matches(str name not None, str text not None):
+    """Answer whether a "/pcre/" name stands for a text, as a lookup would find it."""
+    cdef bytes expression = name.encode(), subject = text.lower().encode("utf-8", "surrogateescape")
+    cdef int error = 0, rc
+    cdef size_t offset = 0
+    cdef pcre2_code *code = compile(slice_of_bytes(expression), &error, &offset)
+    cdef pcre2_match_data *m = pcre2_match_data_create(1, NULL)
+    if code == NULL or m == NULL:
+        pcre2_match_data_free(m)
+        raise ValueError(f"{name} cannot be matched")
+    rc = pcre2_match(code, <const unsigned char*><const char*>subject, len(subject), 0, 0, m, limits)
+    pcre2_match_data_free(m)
+    pcre2_code_free(code)
+    return rc >= 0

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 from pymomentum.core.log.writer import panic
 from pymomentum.errors import ConfigErrors, ConsoleError
 
-TOPICS = ("queues", "messages", "server", "quarantine", "help")
+TOPICS = ("queues", "messages", "server", "config", "quarantine", "help")
 BUILT_IN = []
 
 

@@ -1,0 +1,239 @@
+"""The configuration as one tree: every include in its place, stanzas of one name merged, values as they were written.
+
+A branch is named as on the console: kinds and names in turn, `binding b1 domain example.com`.
+"""
+import re
+
+from pymomentum.config.scopes import INSIDE, LABELS, UNLABELLED, similar, where
+from pymomentum.config.tree import Dictionary, Include, Sequence, Setting
+from pymomentum.core.config.scope import regex_matches
+from pymomentum.errors import ConsoleError
+from pymomentum.options import modules, registry, unbuilt
+from pymomentum.options.types import shown
+
+INDENT = "  "
+
+
+class Branch:
+    """A stanza, or what stands outside all."""
+
+    __slots__ = ("kind", "written", "label", "parent", "settings", "children")
+
+    def __init__(self, kind="global", written="", label="", parent=None):
+        self.kind = kind                # without case
+        self.written = written          # as the file has it
+        self.label = label
+        self.parent = parent
+        self.settings = {}              # option without case -> Setting, the last one
+        self.children = {}              # (kind, label) -> Branch, in the order of the files
+
+    def add(self, body):
+        for node in body:
+            if isinstance(node, Setting):
+                self.settings[node.name.lower()] = node
+            elif isinstance(node, Include):
+                for file in node.files:
+                    self.add(file.body)
+            else:
+                kind, label = node.name.lower(), node.label.text if node.label else ""
+                kind = kind.replace("-", "_") if self.parent is None and kind.replace("-", "_") in modules.NAMES else kind
+                label = normal(kind, label)
+                if (kind, label) not in self.children:
+                    self.children[kind, label] = Branch(kind, node.name, label, self)
+                self.children[kind, label].add(node.body)
+
+    def inside(self, kind):
+        return [branch for (k, _), branch in self.children.items() if k == kind]
+
+    @property
+    def place(self):
+        """Where it stands, as `config locate` says it."""
+        if self.parent is None:
+            return ""
+        label = self.label.replace("\\", "\\\\").replace(":", "\\:")
+        return f"{self.parent.place}{self.written}:{label}:"
+
+    @property
+    def head(self):
+        return f"{self.written} {quoted(self.label)}" if self.label else self.written
+
+    def walk(self):
+        for child in self.children.values():
+            yield child
+            yield from child.walk()
+
+
+def merge(file):
+    """Answer the Branch of all that a file and its includes say."""
+    root = Branch()
+    root.add(file.body)
+    return root
+
+
+def normal(kind, label):
+    """A name as the checks write it; as it is where no check knows it."""
+    try:
+        return LABELS.get(kind, str)(label)
+    except ValueError:
+        return label
+
+
+def quoted(text):
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+# ---- finding -----------------------------------------------------------------------
+
+def find(root, words):
+    """Follow kinds and names; answers (Branch, words left). A stanza that nobody wrote is an empty Branch."""
+    branch, left = root, list(words)
+    while left:
+        kind = left[0].lower()
+        known = INSIDE.get(branch.kind, ()) if branch.parent is None or branch.kind in INSIDE else ()
+        if kind in known and kind in UNLABELLED:
+            branch, left = child(branch, kind, left[0], ""), left[1:]
+        elif kind in known and len(left) > 1:
+            branch, left = child(branch, kind, left[0], normal(kind, left[1])), left[2:]
+        elif kind not in known and branch.inside(kind):
+            branch, left = instance(branch, kind, left[1:])
+        else:
+            break
+    return branch, left
+
+
+def child(branch, kind, written, label):
+    return branch.children.get((kind, label)) or Branch(kind, written, label, branch)
+
+
+def instance(branch, kind, left):
+    """A stanza of a module, or inside one: by its name, or the only one without."""
+    if left and (kind, left[0]) in branch.children:
+        return branch.children[kind, left[0]], left[1:]
+    if (kind, "") in branch.children:
+        return branch.children[kind, ""], left
+    names = ", ".join(other.label for other in branch.inside(kind))
+    raise ConsoleError(f"which {kind}? there is: {names}")
+
+
+def locate(root, kind, expression=""):
+    """Answer the branches of a kind whose name the expression finds."""
+    try:
+        wanted = re.compile(expression, re.I)
+    except re.error as e:
+        raise ConsoleError(f"{shown(expression)} is no regular expression: {e}") from None
+    return [branch for branch in root.walk() if branch.kind == kind.lower() and wanted.search(branch.label)]
+
+
+# ---- values ------------------------------------------------------------------------
+
+def row_of(branch, name):
+    """The row of an option in a branch of its own kind, or None where no rows are kept; ConsoleError where it cannot be."""
+    module = branch.kind if branch.parent is not None and branch.parent.parent is None and branch.kind in modules.NAMES else None
+    if module is None and branch.kind not in registry.SCOPES:
+        return None
+    rows = {n: registry.find(n, branch.kind) for n in registry.OPTIONS} if module is None else modules.OPTIONS.get(module)
+    names = [n for n, row in rows.items() if row is not None] if rows is not None else unbuilt.options_of(module)
+    if name not in names:
+        near = similar(name, names)
+        raise ConsoleError(f"unknown option {shown(name)} in {where(branch)}" + (f"; {near}" if near else ""))
+    return rows[name] if rows is not None else None
+
+
+def fallback(root, branch):
+    """Walk the branches that are asked in turn for an option of one."""
+    kinds = {}
+    at = branch
+    while at is not None:
+        kinds[at.kind] = at
+        at = at.parent
+    if {"binding_group", "binding", "domain", "host"} & set(kinds):
+        return delivery(root, kinds)
+    return listening(root, branch)
+
+
+def delivery(root, kinds):
+    binding = kinds["binding"].label if "binding" in kinds else None
+    group = kinds["binding_group"].label if "binding_group" in kinds else None
+    if group is None and binding is not None:
+        group = next((g.label for g in root.inside("binding_group") if ("binding", binding) in g.children), None)
+    group_branch = root.children.get(("binding_group", group))
+    own = root.children.get(("binding", binding))
+    grouped = group_branch.children.get(("binding", binding)) if group_branch else None
+    chain = []
+    for kind in ("host", "domain"):
+        if kind in kinds:
+            places = (grouped, own, group_branch) if binding else (group_branch,)
+            chain += [found for place in places if place is not None for found in named(place, kind, kinds[kind].label)]
+    chain += [place for place in ((grouped, own, group_branch) if binding else (group_branch,)) if place is not None]
+    for kind in ("host", "domain"):
+        if kind in kinds:
+            chain += named(root, kind, kinds[kind].label)
+    return [*chain, root]
+
+
+def named(branch, kind, name):
+    """The stanza of a name, else the first whose regular expression matches it; none or one."""
+    exact = branch.children.get((kind, name))
+    found = [exact] if exact is not None else []
+    for other in branch.inside(kind):
+        label = other.label
+        if len(label) > 2 and label[0] == label[-1] == "/" and other is not exact and regex_matches(label, name):
+            found.append(other)
+    return found[:1]
+
+
+def listening(root, branch):
+    chain = []
+    while branch is not None:
+        chain.append(branch)
+        branch = branch.parent
+    return chain
+
+
+def evaluate(root, branch, name):
+    """Answer (Setting, Branch) of what holds for an option; (None, None): its built-in default."""
+    for place in fallback(root, branch):
+        if name in place.settings:
+            return place.settings[name], place
+    return None, None
+
+
+# ---- text --------------------------------------------------------------------------
+
+def value_lines(value):
+    """A value as it would be written, a list over several lines."""
+    if isinstance(value, Sequence):
+        return ["(", *(INDENT + word_text(word) for word in value.words), ")"]
+    if isinstance(value, Dictionary):
+        return ["[", *(f"{INDENT}{word_text(key)} = {word_text(part)}" for key, part in value.pairs), "]"]
+    return [word_text(value)]
+
+
+def word_text(word):
+    return quoted(word.text) if word.quoted else word.text
+
+
+def setting_lines(setting):
+    first, *rest = value_lines(setting.value)
+    return [f"{setting.name} = {first}", *rest]
+
+
+def show_lines(branch, recurse=False):
+    """What stands in a branch, line by line; stanzas inside only by name unless recurse."""
+    lines = []
+    for inner in branch.children.values():
+        if recurse:
+            lines += [f"{inner.head} {{", *(INDENT + line for line in show_lines(inner, True)), "}"]
+        else:
+            lines.append(f"{inner.head} {{ ... }}")
+    for setting in branch.settings.values():
+        lines += setting_lines(setting)
+    return lines
+
+
+def as_data(branch):
+    """The same for programs."""
+    return {
+        "options": {name: setting.value.raw() for name, setting in branch.settings.items()},
+        "stanzas": [{"kind": inner.written, "name": inner.label, **as_data(inner)} for inner in branch.children.values()],
+    }
