@@ -55,8 +55,11 @@ class Server:
         self.watch = None
 
     def load(self):
-        """Read the configuration; where the queue is left out nothing is delivered, whatever it says."""
-        loaded = config.load(self.path)
+        """Read the configuration."""
+        return self.held_back(config.load(self.path))
+
+    def held_back(self, loaded):
+        """Where the queue is left out nothing is delivered, whatever the configuration says."""
         if "queue" in self.without:
             hold_back(loaded.root)
             loaded.root.values["suspend_delivery"] = True
@@ -211,13 +214,22 @@ class Server:
     def reload(self):
         """Read the configuration again; on any error the old one goes on serving."""
         with self.changing:
-            loaded = self.load()
-            number = config.publish(loaded)
-            self.loaded = loaded
-            maintainer.refresh()
-            self.open_listeners()
-            self.open_console()
-            return number
+            return self.adopt(self.load())
+
+    def change(self, changes, seen):
+        """Serve by the loaded configuration with changes, if it is still the one that was seen; answers its number."""
+        with self.changing:
+            if self.loaded is not seen:
+                raise MomentumError("the configuration has changed since")
+            return self.adopt(self.held_back(config.changed(seen, changes)))
+
+    def adopt(self, loaded):
+        number = config.publish(loaded)
+        self.loaded = loaded
+        maintainer.refresh()
+        self.open_listeners()
+        self.open_console()
+        return number
 
     def try_reload(self):
         """SIGHUP: errors go to the paniclog."""

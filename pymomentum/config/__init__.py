@@ -40,8 +40,9 @@ class Listen:
 class Loaded:
     """A configuration that passed all checks."""
 
-    def __init__(self, files, reader):
-        self.files = files                  # every File read
+    def __init__(self, files, reader, changes=()):
+        self.files = files                  # every File read, the first one first
+        self.changes = tuple(changes)       # made since, on the console
         self.root = reader.root
         self.modules = reader.modules       # (name, instance) -> ModuleStanza
         self.notices = reader.notices
@@ -86,6 +87,20 @@ def load(path, *, env=os.environ):
     if errors:
         raise ConfigErrors(errors)
     return Loaded(list(loader.files.values()), reader)
+
+
+def changed(loaded, changes):
+    """Answer a loaded configuration with changes made to it, from what was read then; raises ConfigErrors."""
+    changes = (*loaded.changes, *changes)
+    reader = Reader()
+    reader.read(loaded.files[0])
+    for change in changes:
+        change.apply(reader)
+    if not reader.errors:
+        reader.check_references()
+    if reader.errors:
+        raise ConfigErrors(reader.errors)
+    return Loaded(loaded.files, reader, changes)
 
 
 def publish(loaded):

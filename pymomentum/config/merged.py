@@ -4,6 +4,7 @@ A branch is named as on the console: kinds and names in turn, `binding b1 domain
 """
 import re
 
+from pymomentum.config.changes import quoted
 from pymomentum.config.scopes import INSIDE, LABELS, UNLABELLED, similar, where
 from pymomentum.config.tree import Dictionary, Include, Sequence, Setting
 from pymomentum.core.config.scope import regex_matches
@@ -42,6 +43,20 @@ class Branch:
                     self.children[kind, label] = Branch(kind, node.name, label, self)
                 self.children[kind, label].add(node.body)
 
+    def forget(self, path, name):
+        """Take back an option in the stanza that a path of kinds and names leads to."""
+        branch = self
+        for kind, label in path:
+            branch = branch.children.get((kind.lower(), normal(kind.lower(), label)))
+            if branch is None:
+                return
+        branch.settings.pop(name, None)
+
+    @property
+    def path(self):
+        """Kinds and names from the outermost stanza in."""
+        return () if self.parent is None else (*self.parent.path, (self.written, self.label))
+
     def inside(self, kind):
         return [branch for (k, _), branch in self.children.items() if k == kind]
 
@@ -63,10 +78,12 @@ class Branch:
             yield from child.walk()
 
 
-def merge(file):
-    """Answer the Branch of all that a file and its includes say."""
+def merge(file, changes=()):
+    """Answer the Branch of all that a file and its includes say, and what was changed since."""
     root = Branch()
     root.add(file.body)
+    for change in changes:
+        change.apply_to(root)
     return root
 
 
@@ -76,10 +93,6 @@ def normal(kind, label):
         return LABELS.get(kind, str)(label)
     except ValueError:
         return label
-
-
-def quoted(text):
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 # ---- finding -----------------------------------------------------------------------

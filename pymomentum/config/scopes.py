@@ -83,6 +83,17 @@ class Reader:
         except TooMany:
             self.notices.append(f"only the first {MAX_ERRORS} errors are shown")
 
+    def forget(self, path, name):
+        """Take back an option in the scope that a path of kinds and names leads to."""
+        scope = self.root
+        for kind, label in path:
+            kind = kind.lower()
+            scope = scope.children.get((kind, LABELS.get(kind, str)(label)))
+            if scope is None:
+                return
+        scope.values.pop(name, None)
+        scope.settings.pop(name, None)
+
     def fail(self, node, message, hint=""):
         self.errors.append(node.error(message, hint))
         if len(self.errors) >= MAX_ERRORS:

@@ -1,14 +1,34 @@
-"""Console commands that read the configuration: what is set, what holds, where it stands."""
+"""Console commands of the configuration: what is set, what holds, where it stands, and changes to it.
+
+A change counts at once, or with others at `config commit` where its session has begun a transaction.
+It lasts until the configuration is read again.
+"""
+from pymomentum.config.changes import Change, value_text
 from pymomentum.config.merged import as_data, evaluate, find, locate, merge, row_of, setting_lines, show_lines
 from pymomentum.console.registry import Answer, command
-from pymomentum.errors import ConsoleError
+from pymomentum.errors import ConsoleError, MomentumError
 from pymomentum.options.types import shown
 
 INDENT = " " * 8        # before what is set in a stanza
 
 
+class Transaction:
+    """Changes of one session that are not committed yet."""
+
+    def __init__(self, seen):
+        self.seen = seen        # the configuration that it began with
+        self.changes = []
+
+
+def begun(call):
+    return call.session.get("transaction")
+
+
 def root(call):
-    return merge(call.server.loaded.files[0])
+    """The tree as this session sees it."""
+    transaction = begun(call)
+    loaded = transaction.seen if transaction else call.server.loaded
+    return merge(loaded.files[0], (*loaded.changes, *(transaction.changes if transaction else ())))
 
 
 def option(call):
@@ -108,3 +128,105 @@ def config_locate(call):
     text = "".join(f"{branch.head}\n  is at {branch.place}\n" for branch in found)
     data = [{"kind": branch.written, "name": branch.label, "place": branch.place} for branch in found]
     return Answer(text or f"no {kind} stanza\n", {"Scope": data}, "Config")
+
+
+# ---- changes -----------------------------------------------------------------------
+
+def make(call, change):
+    """Carry a change out, or keep it where a transaction has begun."""
+    transaction = begun(call)
+    if transaction:
+        transaction.changes.append(change)
+    else:
+        commit(call, call.server.loaded, [change])
+
+
+def commit(call, seen, changes):
+    try:
+        return call.server.change(changes, seen)
+    except MomentumError as e:
+        raise ConsoleError(messages(e)) from None
+
+
+def messages(failure):
+    """What is wrong, without places in files that nobody wrote."""
+    return "; ".join(error.message for error in getattr(failure, "errors", ())) or str(failure)
+
+
+@command("config set", "[SCOPE...] OPTION VALUE...")
+def config_set(call):
+    """set an option in a stanza, until the configuration is read again"""
+    branch, left = find(root(call), call.args)
+    if len(left) < 2:
+        raise call.usage()
+    row = row_of(branch, left[0].lower())
+    change = Change(branch.path, written(left[0].lower()), value_text(left[1:]))
+    make(call, change)
+    text = lines(branch, setting_lines(innermost(change.file.body)))
+    if row is not None and not getattr(row, "dynamic", True):
+        text += "it counts after a restart only: config writeback puts it into the file\n"
+    return Answer(text, {"option": left[0].lower(), "value": change.value}, "Config")
+
+
+def innermost(body):
+    """The one setting inside stanzas of one statement each."""
+    while hasattr(body[0], "body"):
+        body = body[0].body
+    return body[0]
+
+
+@command("config unset", "[SCOPE...] OPTION")
+def config_unset(call):
+    """take back what a stanza says about an option"""
+    tree, branch, name = option(call)
+    row = row_of(branch, name)
+    if name not in branch.settings:
+        raise ConsoleError(f"Option '{written(name)}' is not set in scope '{branch.place.removesuffix(':')}'.")
+    shown_name = branch.settings[name].name
+    make(call, Change(branch.path, written(name)))
+    after, _ = find(root(call), call.args[:-1])
+    setting, _ = evaluate(root(call), after, name)
+    found = setting_lines(setting) if setting else [f"{written(name)} = {default_text(row, branch.kind)}"]
+    return Answer(f'"{shown_name}" has been unset. Effective value is now:\n' + "".join(f"{INDENT}{line}\n" for line in found),
+                  {"option": name, "value": None}, "Config")
+
+
+@command("config begin")
+def config_begin(call):
+    """begin a transaction: changes of this session count together, at config commit"""
+    call.expect(0, 0)
+    if begun(call):
+        raise ConsoleError("a transaction has begun already; config commit or config rollback ends it")
+    call.session["transaction"] = Transaction(call.server.loaded)
+    return Answer("", {"changes": 0})
+
+
+def transaction_of(call):
+    call.expect(0, 0)
+    if not begun(call):
+        raise ConsoleError("there is no transaction; config begin begins one")
+    return begun(call)
+
+
+@command("config commit")
+def config_commit(call):
+    """carry out what was changed since config begin, all of it or nothing"""
+    transaction = transaction_of(call)
+    generation = commit(call, transaction.seen, transaction.changes)
+    del call.session["transaction"]
+    return Answer("", {"changes": len(transaction.changes), "generation": generation})
+
+
+@command("config rollback")
+def config_rollback(call):
+    """forget what was changed since config begin"""
+    changes = transaction_of(call).changes
+    del call.session["transaction"]
+    return Answer("", {"changes": len(changes)})
+
+
+@command("config replay")
+def config_replay(call):
+    """show what was changed since config begin"""
+    commands = [change.command for change in transaction_of(call).changes]
+    return Answer("".join(f"{line}\n" for line in commands), {"Change": commands})

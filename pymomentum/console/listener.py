@@ -18,6 +18,7 @@ from pymomentum.errors import ConsoleError
 
 MAX_CLIENTS = 32
 BACKLOG = 16
+SESSIONS = 64           # connections whose transactions are kept
 PREPARED = ("pid", "version", "shutdown")       # answers that never change
 
 
@@ -27,6 +28,8 @@ class Listener:
     def __init__(self, registry, max_clients=MAX_CLIENTS):
         self.registry = registry
         self.endpoints = {}             # as written -> Endpoint
+        self.sessions = {}              # of connections, the least lately used first
+        self.lock = threading.Lock()    # of sessions
         self.console = Console(max_clients)
         for name in PREPARED:
             answers = [registry.run(name), registry.run(name, json=True), registry.run(name, xml=True)]
@@ -101,11 +104,20 @@ class Listener:
             finally:
                 self.console.give_back(number, keep)
 
+    def session(self, client):
+        """What a connection's commands keep for those that follow; the kernel never gives a socket's number again."""
+        number = os.fstat(client.fileno()).st_ino
+        with self.lock:
+            self.sessions[number] = session = self.sessions.pop(number, {})
+            while len(self.sessions) > SESSIONS:
+                del self.sessions[next(iter(self.sessions))]
+        return session
+
     def answer(self, client, request):
         command = request.get("command")
         if not isinstance(command, str):
             raise framing.FramingError("a request without a command")
-        answer = self.registry.run(command, json=request.get("json") is True, xml=request.get("xml") is True)
+        answer = self.registry.run(command, json=request.get("json") is True, xml=request.get("xml") is True, session=self.session(client))
         try:
             framing.send_answer(client, answer.text, answer.data, answer.status)
         finally:

@@ -54,14 +54,15 @@ class Answer:
 class Call:
     """One command line at work."""
 
-    __slots__ = ("registry", "command", "args", "server", "engine")
+    __slots__ = ("registry", "command", "args", "server", "engine", "session")
 
-    def __init__(self, registry, command, args):
+    def __init__(self, registry, command, args, session):
         self.registry = registry
         self.command = command
         self.args = args                # words after the command's name
         self.server = registry.server
         self.engine = registry.engine
+        self.session = session          # what a client's earlier commands left, by name
 
     def usage(self):
         return ConsoleError(f"usage: {self.command.synopsis}")
@@ -121,8 +122,8 @@ class Registry:
             return f'unknown command "{shown}"; there is: {", ".join(inside)}'
         return f'unknown command "{shown}"' + (f'; did you mean "{close}"?' if close else '; try "help"')
 
-    def run(self, line, json=False, xml=False):
-        """Carry out a line; whatever happens ends in an Answer."""
+    def run(self, line, json=False, xml=False, session=None):
+        """Carry out a line of a client's session; whatever happens ends in an Answer."""
         try:
             words = split(line)
             if words[:1] == ["xml"]:
@@ -132,7 +133,7 @@ class Registry:
             if not words:
                 return Answer()
             command, args = self.find(words)
-            answer = command.run(Call(self, command, args))
+            answer = command.run(Call(self, command, args, {} if session is None else session))
             return shaped(answer, command, json, xml)
         except (ConsoleError, ConfigErrors) as e:
             return Answer(str(e) + "\n", status=1)

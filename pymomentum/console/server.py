@@ -47,6 +47,8 @@ def reopen_logs(call):
 def config_reload(call):
     """read the configuration again and serve by it"""
     call.expect(0, 0)
+    if "transaction" in call.session:
+        raise ConsoleError("a transaction has begun; config commit or config rollback ends it")
     with RELOAD:
         generation = call.server.reload()
     return Answer("configuration reloaded.\n", {"generation": generation}, "Config")

@@ -1,10 +1,15 @@
 """config get, eval, show, showrecurse, locate: what is written, what holds, where."""
+import re
+
 import pytest
 
 from pymomentum.config import load, publish
+from pymomentum.console.client import Client
 from pymomentum.console.registry import Registry
 from pymomentum.core.config.generation import current_generation
+from pymomentum.errors import ConsoleError
 from tests.console.conftest import Server
+from tests.harness.wait import until
 
 FILE = """
 Message_Expiration = 86400       # a day
@@ -100,3 +105,93 @@ def test_eval_says_what_delivery_finds(ask):
         for domain in ("earthlink.example", "mx7.pool.example", "slow.example", "relay.example", "other.example"):
             told = ask(f"config eval binding {binding} domain {domain} message_expiration", json=True).data
             assert int(told["value"]) == generation.lookup_delivery(binding, domain)["message_expiration"], (binding, domain)
+
+
+# ---- changes, on a whole server
+
+def said(client, line):
+    """The answer; ConsoleError where it is an error."""
+    text, status = client.ask(line)
+    if status:
+        raise ConsoleError(text.strip())
+    return text
+
+
+@pytest.fixture
+def session(mta):
+    """One console connection after the other: a function that opens one and answers how it is asked."""
+    mta.config('''
+        message_expiration = 86400
+        Domain example.com { message_expiration = 900 }
+    ''')
+    mta.start()
+    opened = []
+
+    def connect():
+        client = Client(str(mta.folder / "console"))
+        client.__enter__()
+        opened.append(client)
+        return lambda line: said(client, line)
+    yield connect
+    for client in opened:
+        client.__exit__(None, None, None)
+
+
+def test_set_and_unset_count_at_once(mta, session):
+    sink = mta.route()
+    ask = session()
+    assert ask("config set suspend_delivery true") == "Suspend_Delivery = true\n"
+    mta.send()
+    until(lambda: mta.counters()["ActiveQueueSize"] == 1)
+    assert ask("config set domain example.com suspend_delivery false") == "        Suspend_Delivery = false\n"
+    sink.wait(messages=1)
+    assert ask("config unset suspend_delivery") == '"Suspend_Delivery" has been unset. Effective value is now:\n        Suspend_Delivery = false\n'
+    assert ask("config unset domain example.com message_expiration") == (
+        '"message_expiration" has been unset. Effective value is now:\n        message_expiration = 86400\n')
+    ask("config reload")
+    assert ask("config get domain example.com message_expiration") == "        message_expiration = 900\n"
+
+
+def test_transaction_is_its_sessions_alone_until_it_is_committed(session):
+    mine, other = session(), session()
+    mine("config begin")
+    mine('config set relay_hosts ( 10.0.0.1 "192.168.0.0/16" )')
+    mine("config set domain example.com message_expiration 60")
+    assert mine("config replay") == ('config set Relay_Hosts ( 10.0.0.1 "192.168.0.0/16" )\n'
+                                     "config set Domain example.com Message_Expiration 60\n")
+    assert mine("config eval domain example.com message_expiration") == "        Message_Expiration = 60\n"
+    assert other("config eval domain example.com message_expiration") == "        message_expiration = 900\n"
+    mine("config commit")
+    assert other("config eval domain example.com message_expiration") == "        Message_Expiration = 60\n"
+    assert other("config get relay_hosts") == 'Relay_Hosts = (\n  10.0.0.1\n  "192.168.0.0/16"\n)\n'
+
+
+def test_of_two_transactions_the_second_to_commit_loses(session):
+    first, second = session(), session()
+    for ask in first, second:
+        ask("config begin")
+        ask("config set retry_interval 77")
+    first("config commit")
+    with pytest.raises(ConsoleError, match="the configuration has changed since"):
+        second("config commit")
+    assert second("config replay") == "config set Retry_Interval 77\n"
+    second("config rollback")
+    with pytest.raises(ConsoleError, match="there is no transaction"):
+        second("config replay")
+
+
+@pytest.mark.parametrize("line, told", [
+    ("config set retry_interval soon", 'retry_interval: takes a number, not "soon"'),
+    ("config set retry_intervall 5", 'unknown option "retry_intervall" in the global scope; did you mean "retry_interval"?'),
+    ("config set relay_hosts ( 10.0.0.1", "this \"(\" is not closed"),
+    ("config set retry_interval", "usage: config set"),
+    ("config set bind_address 192.0.2.1 } x", "bind_address:"),
+    ("config unset retry_interval", "Option 'Retry_Interval' is not set in scope ''."),
+    ("config commit", "there is no transaction; config begin begins one"),
+])
+def test_a_mistake_changes_nothing(session, line, told):
+    ask = session()
+    before = ask("config showrecurse")
+    with pytest.raises(ConsoleError, match=re.escape(told)):
+        ask(line)
+    assert ask("config showrecurse") == before

@@ -1,0 +1,61 @@
+"""Changes of a configuration that is loaded: a setting made or taken back in one stanza."""
+import re
+
+from pymomentum.config.grammar import parse
+from pymomentum.errors import ConfigError, ConsoleError
+
+PLAIN = re.compile(r"""[^\s#"'={}\[\]()/,]+""")
+
+
+class Change:
+    """What one `config set` or `config unset` asks for."""
+
+    def __init__(self, path, name, value=None):
+        self.path = path                # ((kind, label), ...) from the outermost stanza in, as written
+        self.name = name                # as shown
+        self.value = value              # text as in a file; None: taken back
+        heads = "".join(f"{kind} {quoted(label)} {{ " if label else f"{kind} {{ " for kind, label in path)
+        try:
+            self.file = parse("console", f"{heads}{name} = {value} {'}' * len(path)}\n".encode()) if value is not None else None
+        except ConfigError as e:
+            raise ConsoleError(f"{name}: {e.message}") from None
+
+    @property
+    def command(self):
+        """The command line that asks for it."""
+        words = [word for kind, label in self.path for word in (kind, label) if word]
+        verb = "unset" if self.value is None else "set"
+        return " ".join(["config", verb, *words, self.name, *([self.value] if self.value is not None else [])])
+
+    def apply(self, reader):
+        """Carry it out on what a Reader has read."""
+        if self.file is not None:
+            reader.body(self.file.body, reader.root)
+        else:
+            reader.forget(self.path, self.name.lower())
+
+    def apply_to(self, root):
+        """The same on a merged tree."""
+        if self.file is not None:
+            root.add(self.file.body)
+        else:
+            root.forget(self.path, self.name.lower())
+
+
+def quoted(text):
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def value_text(words):
+    """Words of a command line as a value in a file: a list in ( ), a dictionary in [ ], or one value."""
+    if words[0][:1] in ("(", "["):
+        return " ".join(part for word in words for part in pieces(word))
+    text = " ".join(words)
+    return text if PLAIN.fullmatch(text) else quoted(text)
+
+
+def pieces(word):
+    """A word of a list: brackets and equal signs stand alone, what else needs quotes gets them."""
+    if re.search(r"\s", word):
+        return [quoted(word)]
+    return [part if part in "()[]=" or PLAIN.fullmatch(part) else quoted(part) for part in re.findall(r"^[(\[]|[)\]]$|=|[^=()\[\]]+", word)]
