@@ -40,8 +40,9 @@ class Listen:
 class Loaded:
     """A configuration that passed all checks."""
 
-    def __init__(self, files, reader, changes=()):
+    def __init__(self, files, reader, local=None, changes=()):
         self.files = files                  # every File read, the first one first
+        self.local = local                  # the local changes file, read last; None: there is none
         self.changes = tuple(changes)       # made since, on the console
         self.root = reader.root
         self.modules = reader.modules       # (name, instance) -> ModuleStanza
@@ -79,14 +80,29 @@ def load(path, *, env=os.environ):
     loader = Loader(env)
     file = loader.load(path)
     reader = Reader()
+    local = None
     if file is not None:
         reader.read(file)
+        local = local_changes(reader, loader)
+        if local is not None:
+            reader.read(local)
         if not loader.errors and not reader.errors:
             reader.check_references()
     errors = loader.errors + reader.errors
     if errors:
         raise ConfigErrors(errors)
-    return Loaded(list(loader.files.values()), reader)
+    return Loaded(list(loader.files.values()), reader, local)
+
+
+def local_changes(reader, loader):
+    """Answer the file that local_changes_file names, or None where it is not set or not there yet."""
+    path = reader.root.values.get("local_changes_file")
+    if not path or not os.path.exists(path):
+        return None
+    if os.path.realpath(path) in loader.files:
+        reader.fail(reader.root.settings["local_changes_file"], f"local_changes_file: {path} is included already")
+        return None
+    return loader.read(path, False, (), None)
 
 
 def changed(loaded, changes):
@@ -94,13 +110,15 @@ def changed(loaded, changes):
     changes = (*loaded.changes, *changes)
     reader = Reader()
     reader.read(loaded.files[0])
+    if loaded.local is not None:
+        reader.read(loaded.local)
     for change in changes:
         change.apply(reader)
     if not reader.errors:
         reader.check_references()
     if reader.errors:
         raise ConfigErrors(reader.errors)
-    return Loaded(loaded.files, reader, changes)
+    return Loaded(loaded.files, reader, loaded.local, changes)
 
 
 def publish(loaded):

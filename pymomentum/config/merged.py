@@ -78,11 +78,13 @@ class Branch:
             yield from child.walk()
 
 
-def merge(file, changes=()):
-    """Answer the Branch of all that a file and its includes say, and what was changed since."""
+def merge(loaded, more=()):
+    """Answer the Branch of all that a loaded configuration says, what was changed since, and what is to be."""
     root = Branch()
-    root.add(file.body)
-    for change in changes:
+    root.add(loaded.files[0].body)
+    if loaded.local is not None:
+        root.add(loaded.local.body)
+    for change in (*loaded.changes, *more):
         change.apply_to(root)
     return root
 

@@ -3,6 +3,9 @@
 A change counts at once, or with others at `config commit` where its session has begun a transaction.
 It lasts until the configuration is read again.
 """
+from pathlib import Path
+
+from pymomentum.config import writeback
 from pymomentum.config.changes import Change, value_text
 from pymomentum.config.merged import as_data, evaluate, find, locate, merge, row_of, setting_lines, show_lines
 from pymomentum.console.registry import Answer, command
@@ -28,7 +31,7 @@ def root(call):
     """The tree as this session sees it."""
     transaction = begun(call)
     loaded = transaction.seen if transaction else call.server.loaded
-    return merge(loaded.files[0], (*loaded.changes, *(transaction.changes if transaction else ())))
+    return merge(loaded, transaction.changes if transaction else ())
 
 
 def option(call):
@@ -230,3 +233,37 @@ def config_replay(call):
     """show what was changed since config begin"""
     commands = [change.command for change in transaction_of(call).changes]
     return Answer("".join(f"{line}\n" for line in commands), {"Change": commands})
+
+
+@command("config writeback", "[FILE]")
+def config_writeback(call):
+    """write what was changed on the console into the files it belongs to, or all that holds into one file"""
+    call.expect(0, 1)
+    if begun(call):
+        raise ConsoleError("a transaction has begun; config commit or config rollback ends it")
+    loaded = call.server.loaded
+    if call.args:
+        write_all(loaded, call.args[0])
+        return Answer(f"written: {call.args[0]}\n", {"File": [call.args[0]], "left": []}, "Config")
+    local = writeback.local_place(loaded.root.values["local_changes_file"]) if "local_changes_file" in loaded.root.settings else None
+    places = [*writeback.places(loaded.files[0]), *([local] if local else [])]
+    left = writeback.write_in(loaded.changes, places, local, loaded.globals["local_changes_only"])
+    files = writeback.save(places)
+    if files:
+        call.server.reload()
+        if left:
+            commit(call, call.server.loaded, left)
+    text = "".join(f"written: {name}\n" for name in files) or ("" if left else "nothing has changed.\n")
+    if left:
+        text += "not all could be saved, for want of a file that may be written; set local_changes_file:\n"
+        text += "".join(f"{change.command}\n" for change in left)
+    return Answer(text, {"File": files, "left": [change.command for change in left]}, "Config")
+
+
+def write_all(loaded, path):
+    """The whole configuration in one file, without comments."""
+    place = writeback.Place(writeback.File(path, ""), ())
+    place.text = "".join(f"{line}\n" for line in show_lines(merge(loaded), True))
+    if Path(path).exists():
+        raise ConsoleError(f"{path} is there already")
+    writeback.save([place])

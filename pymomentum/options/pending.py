@@ -141,8 +141,6 @@ keep_message_dicts_in_memory
 license
 listen_backlog
 lmtp_port
-local_changes_file
-local_changes_only
 log_hires_timestamp
 log_requests_to_paniclog
 maintainer_pool

@@ -120,10 +120,7 @@ def said(client, line):
 @pytest.fixture
 def session(mta):
     """One console connection after the other: a function that opens one and answers how it is asked."""
-    mta.config('''
-        message_expiration = 86400
-        Domain example.com { message_expiration = 900 }
-    ''')
+    mta.config("message_expiration = 86400\nDomain example.com { message_expiration = 900 }\n")
     mta.start()
     opened = []
 
@@ -195,3 +192,29 @@ def test_a_mistake_changes_nothing(session, line, told):
     with pytest.raises(ConsoleError, match=re.escape(told)):
         ask(line)
     assert ask("config showrecurse") == before
+
+
+def test_writeback_changes_one_line_and_nothing_else(mta, session):
+    ask = session()
+    assert ask("config writeback") == "nothing has changed.\n"
+    before = mta.path.read_text()
+    ask("config set domain example.com message_expiration 60")
+    ask("config set domain other.example retry_interval 5")
+    assert ask("config writeback") == f"written: {mta.path}\n"
+    assert mta.path.read_text() == (before.replace("message_expiration = 900", "message_expiration = 60")
+                                    + 'domain "other.example" {\n  Retry_Interval = 5\n}\n')
+    ask("config reload")
+    assert ask("config eval domain other.example retry_interval") == "        Retry_Interval = 5\n"
+
+
+def test_writeback_without_a_file_that_may_be_written_keeps_the_change(mta, session):
+    ask = session()
+    fixed = mta.folder / "fixed.conf"
+    fixed.write_text("Domain fixed.example { retry_interval = 9 }\n")
+    mta.config('local_changes_only = true\nreadonly_include "$folder/fixed.conf"')
+    ask("config set domain fixed.example retry_interval 5")
+    told = ask("config writeback")
+    assert told.startswith("not all could be saved") and told.endswith("config set Domain fixed.example Retry_Interval 5\n")
+    assert ask("config eval domain fixed.example retry_interval") == "        Retry_Interval = 5\n"
+    ask(f"config writeback {mta.folder}/whole.conf")
+    assert "Retry_Interval = 5" in (mta.folder / "whole.conf").read_text()

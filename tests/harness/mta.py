@@ -22,6 +22,7 @@ import sys
 from pathlib import Path
 
 from pymomentum.config.grammar import parse
+from pymomentum.config.tree import Include
 from pymomentum.console.client import Client
 from tests.harness.dns import DNSServer
 from tests.harness.port import free_port
@@ -131,7 +132,7 @@ class Mta:
             self.console("config reload")
 
     def write_config(self):
-        stanzas = {node.name.lower() for node in parse("test", self.text.encode()).body}
+        stanzas = {node.name.lower() for node in parse("test", self.text.encode()).body if not isinstance(node, Include)}
         whole = DEFAULTS + "".join(stanza for name, stanza in STANZAS.items() if name not in stanzas)
         if self.loops > 1:
             whole += f'EventLoop "default" {{ concurrency = {self.loops} }}\n'

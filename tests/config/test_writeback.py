@@ -1,0 +1,141 @@
+"""Changes written back: one place each, all else byte for byte as it was."""
+import os
+
+import pytest
+
+from pymomentum.config import changed, load, writeback
+from pymomentum.config.changes import Change, value_text
+from pymomentum.config.merged import find, merge
+
+MAIN = """# our relay
+Message_Expiration = 86400     # a day
+include "bindings.conf"
+
+Domain "shop.example" {
+\tRetry_Interval = 300   # five minutes
+}
+Domain small.example { Retry_Interval = 60 }
+Relay_Hosts = ( 10.0.0.0/8
+                192.168.0.0/16 )   # office
+"""
+BINDINGS = """Binding_Group "pool" {
+    Binding "one" {
+        EHLO_Hostname = "one.example"
+    }
+}
+"""
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """Files of a site, and a function that makes changes, writes them back and answers the files."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(*commands, main=MAIN, **more):
+        files = {"ecelerity.conf": main, "bindings.conf": BINDINGS, **{name.replace("_conf", ".conf"): text for name, text in more.items()}}
+        for name, text in files.items():
+            (tmp_path / name).write_bytes(text.encode())
+        loaded = load("ecelerity.conf")
+        root = merge(loaded)
+        for verb, *words in commands:
+            branch, left = find(root, words)
+            loaded = changed(loaded, [Change(branch.path, left[0], value_text(left[1:]) if verb == "set" else None)])
+        before = {name: setting.value.raw() for name, setting in merge(loaded).settings.items()}
+        local = writeback.local_place("local.conf") if "local_changes_file" in loaded.root.settings else None
+        places = [*writeback.places(loaded.files[0]), *([local] if local else [])]
+        left = writeback.write_in(loaded.changes, places, local, loaded.globals["local_changes_only"])
+        writeback.save(places)
+        if not left:
+            after = merge(load("ecelerity.conf"))
+            assert {name: setting.value.raw() for name, setting in after.settings.items()} == before
+        assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
+        return {name: (tmp_path / name).read_bytes().decode() for name in os.listdir(tmp_path)}, left
+    return write
+
+
+def test_value_is_replaced_where_it_stands(site):
+    files, _ = site(("set", "message_expiration", "3600"))
+    assert files["ecelerity.conf"] == MAIN.replace("= 86400  ", "= 3600  ")
+    assert files["bindings.conf"] == BINDINGS
+
+
+def test_value_in_an_included_file_changes_there(site):
+    files, _ = site(("set", "binding_group", "pool", "binding", "one", "ehlo_hostname", "uno.example"))
+    assert files == {"ecelerity.conf": MAIN, "bindings.conf": BINDINGS.replace('"one.example"', "uno.example")}
+
+
+def test_list_over_two_lines_is_replaced_whole(site):
+    files, _ = site(("set", "relay_hosts", "(", "127.0.0.1", ")"))
+    assert files["ecelerity.conf"] == MAIN.replace("( 10.0.0.0/8\n                192.168.0.0/16 )", "( 127.0.0.1 )")
+
+
+def test_new_option_joins_its_stanza(site):
+    files, _ = site(("set", "domain", "shop.example", "Max_Retries", "9"))
+    assert files["ecelerity.conf"] == MAIN.replace("# five minutes\n}", "# five minutes\n\tMax_Retries = 9\n}")
+    files, _ = site(("set", "binding_group", "pool", "binding", "one", "Max_Retries", "9"))
+    assert files["bindings.conf"] == BINDINGS.replace('.example"\n', '.example"\n        Max_Retries = 9\n')
+
+
+def test_new_option_of_a_stanza_on_one_line(site):
+    files, _ = site(("set", "domain", "small.example", "Max_Retries", "9"))
+    assert files["ecelerity.conf"] == MAIN.replace("= 60 }", "= 60 Max_Retries = 9 }")
+
+
+def test_new_stanza_and_global_option_go_to_the_end(site):
+    files, _ = site(("set", "domain", "new.example", "Max_Retries", "9"), ("set", "Max_Retries", "7"))
+    assert files["ecelerity.conf"] == MAIN + 'domain "new.example" {\n  Max_Retries = 9\n}\nMax_Retries = 7\n'
+
+
+@pytest.mark.parametrize("main, expected", [
+    ("Retry_Interval = 5\r\n# end\r\n", "Retry_Interval = 5\r\n# end\r\nMax_Retries = 7\r\n"),
+    ("Retry_Interval = 5", "Retry_Interval = 5\nMax_Retries = 7\n"),
+    ("", "Max_Retries = 7\n"),
+    ("\ufeffRetry_Interval = 5\n", "\ufeffRetry_Interval = 5\nMax_Retries = 7\n"),
+])
+def test_ends_of_lines_and_of_files(site, main, expected):
+    files, _ = site(("set", "Max_Retries", "7"), main=main)
+    assert files["ecelerity.conf"] == expected
+
+
+def test_unset_takes_the_line_but_leaves_comments(site):
+    files, _ = site(("unset", "domain", "small.example", "retry_interval"), ("unset", "message_expiration"))
+    assert files["ecelerity.conf"] == MAIN.replace("Retry_Interval = 60 ", "").replace("Message_Expiration = 86400     #", "     #")
+    files, _ = site(("unset", "retry_interval"), main="# a\nRetry_Interval = 5\n# b\n")
+    assert files["ecelerity.conf"] == "# a\n# b\n"
+
+
+def test_read_only_files_are_passed_by(site):
+    main = 'readonly_include "fixed.conf"\nDomain fixed.example { }\n'
+    files, _ = site(("set", "domain", "fixed.example", "Max_Retries", "9"), main=main, fixed_conf="Domain fixed.example { Max_Retries = 1 }\n")
+    assert files["fixed.conf"] == "Domain fixed.example { Max_Retries = 1 }\n"
+    assert files["ecelerity.conf"] == main.replace("{ }", "{ Max_Retries = 9 }")
+
+
+@pytest.mark.parametrize("only, expected", [("true", "Max_Retries = 7\n"), ("false", "")])
+def test_local_changes_file(site, only, expected):
+    main = f'local_changes_file = "local.conf"\nlocal_changes_only = {only}\nMax_Retries = 3\n'
+    files, _ = site(("set", "Max_Retries", "7"), main=main)
+    assert files["local.conf"] == expected
+    assert files["ecelerity.conf"] == (main if only == "true" else main.replace("= 3", "= 7"))
+
+
+def test_file_that_was_edited_meanwhile_is_not_overwritten(site, tmp_path):
+    site()
+    loaded = load("ecelerity.conf")
+    loaded = changed(loaded, [Change((), "Max_Retries", "7")])
+    (tmp_path / "ecelerity.conf").write_text(MAIN + "# by hand\n")
+    places = list(writeback.places(loaded.files[0]))
+    writeback.write_in(loaded.changes, places)
+    with pytest.raises(Exception, match="has changed since it was read"):
+        writeback.save(places)
+    assert (tmp_path / "ecelerity.conf").read_text() == MAIN + "# by hand\n"
+
+
+def test_permissions_stay(site, tmp_path):
+    site()
+    (tmp_path / "ecelerity.conf").chmod(0o604)
+    loaded = changed(load("ecelerity.conf"), [Change((), "Message_Expiration", "7")])
+    places = list(writeback.places(loaded.files[0]))
+    assert writeback.write_in(loaded.changes, places) == []
+    assert writeback.save(places) == ["ecelerity.conf"]
+    assert (tmp_path / "ecelerity.conf").stat().st_mode & 0o777 == 0o604
