@@ -29,6 +29,7 @@ cdef struct config_generation_t:
     uint64_t number             # 1, 2, 3 ...
     uint64_t born_ms            # monotonic
     uint64_t outdated_ms        # when the next one took its place; 0: current
+    config_generation_t *older  # of those in memory
     const values_t *globals
     bint hosts                  # some scope has Host stanzas
     void *opaque                # tables of generation.pyx

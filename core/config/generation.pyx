@@ -94,6 +94,7 @@ cdef struct tables_t:
 
 cdef pthread_mutex_t current_lock
 cdef config_generation_t *current = NULL
+cdef config_generation_t *newest = NULL     # of all that were published and are in memory
 cdef uint64_t current_number = 0
 cdef uint32_t alive = 0
 pthread_mutex_init(&current_lock, NULL)
@@ -103,9 +104,21 @@ cdef inline tables_t *tables(config_generation_t *g) noexcept nogil:
     return <tables_t*>g.opaque
 
 
+cdef void unlist(config_generation_t *g) noexcept nogil:
+    cdef config_generation_t **at = &newest
+    pthread_mutex_lock(&current_lock)
+    while at[0] != NULL and at[0] != g:
+        at = &at[0].older
+    if at[0] != NULL:
+        at[0] = g.older
+    pthread_mutex_unlock(&current_lock)
+
+
 cdef void destroy(config_generation_t *g) noexcept nogil:
     cdef tables_t *t = tables(g)
     cdef names_t *names = t.names
+    if g.number:
+        unlist(g)
     while names != NULL:
         names_free(names)
         names = names.next
@@ -574,7 +587,7 @@ cdef class Builder:
 
     def publish(self):
         """Make this the current generation; answers its number.  The builder is empty afterwards."""
-        global current
+        global current, newest
         cdef config_generation_t *g = self.g
         cdef config_generation_t *old
         cdef tables_t *t = self.tables()
@@ -602,6 +615,8 @@ cdef class Builder:
         old = current
         if old != NULL:
             old.outdated_ms = g.born_ms
+        g.older = newest
+        newest = g
         current = g
         atomic_store64(&current_number, g.number)
         pthread_mutex_unlock(&current_lock)
@@ -755,3 +770,21 @@ def current_generation():
 def live_generations():
     """Answer how many generations are in memory."""
     return alive
+
+
+def generations():
+    """Answer (number, age in ms, ms since it was replaced or None, holders) of those in memory, newest first, 64 at most."""
+    cdef config_generation_t[64] seen
+    cdef config_generation_t *g
+    cdef uint64_t now = clock_mono_ms()
+    cdef int i, n = 0
+    pthread_mutex_lock(&current_lock)       # nothing of Python's in here: it might let go of one
+    g = newest
+    while g != NULL and n < 64:
+        seen[n] = g[0]
+        seen[n].refs -= g == current
+        n += 1
+        g = g.older
+    pthread_mutex_unlock(&current_lock)
+    return [(seen[i].number, now - seen[i].born_ms, now - seen[i].outdated_ms if seen[i].outdated_ms else None, seen[i].refs)
+            for i in range(n)]

@@ -9,6 +9,7 @@ from pymomentum.config import writeback
 from pymomentum.config.changes import Change, value_text
 from pymomentum.config.merged import as_data, evaluate, find, locate, merge, row_of, setting_lines, show_lines
 from pymomentum.console.registry import Answer, command
+from pymomentum.core.config.generation import generations
 from pymomentum.errors import ConsoleError, MomentumError
 from pymomentum.options.types import shown
 
@@ -267,3 +268,16 @@ def write_all(loaded, path):
     if Path(path).exists():
         raise ConsoleError(f"{path} is there already")
     writeback.save([place])
+
+
+@command("config generations")
+def config_generations(call):
+    """list the configurations in memory: how old, since when replaced, by how much held"""
+    call.expect(0, 0)
+    rows = [{"generation": number, "age": age / 1000, "replaced": None if since is None else since / 1000, "holders": holders}
+            for number, age, since, holders in generations()]
+    text = f"{'Generation':>10} {'Age':>12} {'Replaced':>12} {'Holders':>8}\n"
+    for row in rows:
+        replaced = "" if row["replaced"] is None else f"{row['replaced']:.0f} s ago"
+        text += f"{row['generation']:>10} {row['age']:>10.0f} s {replaced:>12} {row['holders']:>8}\n"
+    return Answer(text, {"Generation": rows}, "Config")

@@ -218,3 +218,17 @@ def test_writeback_without_a_file_that_may_be_written_keeps_the_change(mta, sess
     assert ask("config eval domain fixed.example retry_interval") == "        Retry_Interval = 5\n"
     ask(f"config writeback {mta.folder}/whole.conf")
     assert "Retry_Interval = 5" in (mta.folder / "whole.conf").read_text()
+
+
+def test_generations_are_listed_while_a_session_holds_them(mta, session):
+    ask = session()
+    with mta.smtp() as client:
+        client.command("EHLO here.test")
+        client.lines()
+        ask("config reload")
+        ask("config reload")
+        until(lambda: len(ask("config generations").splitlines()) == 3)     # the current one, and the session's
+        new, old = mta.data("config generations")["Generation"]
+        assert new["generation"] == 3 and new["replaced"] is None
+        assert old["generation"] == 1 and old["holders"] == 1 and 0 <= old["replaced"] <= old["age"]
+    until(lambda: len(ask("config generations").splitlines()) == 2)
