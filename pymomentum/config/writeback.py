@@ -24,6 +24,7 @@ class Place:
         self.file = file
         self.path = path                # ((kind, label), ...) that its text stands in
         self.text = file.text
+        self.parsed = file.text, file.body      # a text and what it says
 
     @property
     def writable(self):
@@ -34,7 +35,9 @@ class Place:
         return "\r\n" if "\r\n" in self.text else "\n"
 
     def body(self):
-        return parse(str(self.file.path), self.text.encode()).body
+        if self.parsed[0] is not self.text:
+            self.parsed = self.text, parse(str(self.file.path), self.text.encode()).body
+        return self.parsed[1]
 
     def splice(self, start, end, new):
         self.text = self.text[:start] + new + self.text[end:]
@@ -88,6 +91,7 @@ def write_in(changes, all_places, local=None, local_only=False):
     for change in changes:
         if change.value is None:
             forget(change, all_places)
+            left += [change] if last_set(change, all_places) else []
         elif local_only:
             left += [] if insert(change, [local], True) else [change]
         else:

@@ -164,7 +164,8 @@ def config_set(call):
     if len(left) < 2:
         raise call.usage()
     row = row_of(branch, left[0].lower())
-    change = Change(branch.path, written(left[0].lower()), value_text(left[1:]))
+    words = left[2:] if left[1] == "=" and len(left) > 2 else left[1:]
+    change = Change(branch.path, written(left[0].lower()), value_text(words))
     make(call, change)
     text = lines(branch, setting_lines(innermost(change.file.body)))
     if row is not None and not getattr(row, "dynamic", True):

@@ -111,6 +111,13 @@ def test_read_only_files_are_passed_by(site):
     assert files["ecelerity.conf"] == main.replace("{ }", "{ Max_Retries = 9 }")
 
 
+def test_what_a_read_only_file_says_cannot_be_unset(site):
+    files, left = site(("unset", "domain", "fixed.example", "max_retries"), main='readonly_include "fixed.conf"\n',
+                       fixed_conf="Domain fixed.example { Max_Retries = 1 }\n")
+    assert files["fixed.conf"] == "Domain fixed.example { Max_Retries = 1 }\n"
+    assert [change.command for change in left] == ["config unset Domain fixed.example max_retries"]
+
+
 @pytest.mark.parametrize("only, expected", [("true", "Max_Retries = 7\n"), ("false", "")])
 def test_local_changes_file(site, only, expected):
     main = f'local_changes_file = "local.conf"\nlocal_changes_only = {only}\nMax_Retries = 3\n'

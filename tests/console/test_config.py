@@ -137,7 +137,7 @@ def session(mta):
 def test_set_and_unset_count_at_once(mta, session):
     sink = mta.route()
     ask = session()
-    assert ask("config set suspend_delivery true") == "Suspend_Delivery = true\n"
+    assert ask("config set suspend_delivery = true") == "Suspend_Delivery = true\n"
     mta.send()
     until(lambda: mta.counters()["ActiveQueueSize"] == 1)
     assert ask("config set domain example.com suspend_delivery false") == "        Suspend_Delivery = false\n"
