@@ -12,6 +12,18 @@ from pymomentum.config import load
 from pymomentum.errors import ConfigErrors
 
 
+def report(errors, notices, as_json, out=None):
+    """Print what was found, to standard output where `out` names nothing else."""
+    if as_json:
+        print(json.dumps({"valid": not errors, "errors": [e.as_dict() for e in errors], "notices": notices}), file=out)
+        return
+    for notice in notices:
+        print(f"notice: {notice}", file=out)
+    for error in errors:
+        print(error, file=out)
+    print(f"{len(errors)} error{'s' * (len(errors) != 1)}" if errors else "Configuration valid", file=out)
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="validate_config", description="Check a configuration without serving it.")
     parser.add_argument("-c", "--config", metavar="FILE", default="ecelerity.conf",
@@ -23,14 +35,7 @@ def main(arguments=None):
         notices = load(options.config).notices
     except ConfigErrors as e:
         errors = e.errors
-    if options.json:
-        print(json.dumps({"valid": not errors, "errors": [e.as_dict() for e in errors], "notices": notices}))
-    else:
-        for notice in notices:
-            print(f"notice: {notice}")
-        for error in errors:
-            print(error)
-        print(f"{len(errors)} error{'s' * (len(errors) != 1)}" if errors else "Configuration valid")
+    report(errors, notices, options.json)
     return 1 if errors else 0
 
 

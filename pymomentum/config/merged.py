@@ -247,8 +247,8 @@ def show_lines(branch, recurse=False):
 
 
 def as_data(branch):
-    """The same for programs."""
+    """The same for programs, kinds and options in lower case."""
     return {
         "options": {name: setting.value.raw() for name, setting in branch.settings.items()},
-        "stanzas": [{"kind": inner.written, "name": inner.label, **as_data(inner)} for inner in branch.children.values()],
+        "stanzas": [{"kind": inner.kind, "name": inner.label, **as_data(inner)} for inner in branch.children.values()],
     }

@@ -1,8 +1,8 @@
 """Types of options: how the text of a value becomes a Python value, and that one a C value.
 
 `parse` takes what the grammar gives: a str, a list of str or a dict of str; it
-raises ValueError with a sentence for the user.  `kind` names the member of
-value_t that holds the result of `encode`.
+raises ValueError with a sentence for the user.  `write` is its inverse.  `kind`
+names the member of value_t that holds the result of `encode`.
 """
 import re
 from ipaddress import ip_address, ip_network
@@ -30,6 +30,10 @@ class Type:
 
     def read(self, text):
         return text
+
+    def write(self, value):
+        """Answer what `parse` reads as this value."""
+        return str(value)
 
     def encode(self, value):
         return value
@@ -113,6 +117,9 @@ class Decimal(Type):
             raise ValueError(f"takes {self.word}, not {shown(text)}")
         return float(text)
 
+    def write(self, value):
+        return f"{value:.9f}".rstrip("0").rstrip(".")
+
     def encode(self, value):
         return None if value is None else str(value)
 
@@ -128,6 +135,9 @@ class Boolean(Type):
             return False
         raise ValueError(f"takes true or false, not {shown(text)}")
 
+    def write(self, value):
+        return "true" if value else "false"
+
     def encode(self, value):
         return -1 if value is None else int(value)
 
@@ -142,6 +152,9 @@ class Octal(Type):
         if not re.fullmatch(r"0?[0-7]{3}", text):
             raise ValueError(f"takes {self.word}, not {shown(text)}")
         return int(text, 8)
+
+    def write(self, value):
+        return f"{value:04o}"
 
     def encode(self, value):
         return -1 if value is None else value
@@ -205,6 +218,9 @@ class List(Type):
             raise ValueError("takes a list, not a dictionary")
         return [raw] if isinstance(raw, str) else list(raw)
 
+    def write(self, value):
+        return [str(word) for word in value]
+
 
 class Range(List):
     """( low high ): two whole numbers."""
@@ -245,6 +261,9 @@ class Dict(Type):
             raise ValueError("takes a dictionary: [ key = value ... ]")
         return dict(raw)
 
+    def write(self, value):
+        return dict(value)
+
     def encode(self, value):
         return value and [part for pair in value.items() for part in pair]
 
@@ -273,6 +292,10 @@ class Throttle(Type):
         if not match or match[2] is not None and int(match[2]) == 0:
             raise ValueError(f"takes N or N/seconds, not {shown(text)}")
         return int(match[1]), int(match[2] or 1)
+
+    def write(self, value):
+        number, seconds = value
+        return f"{number}/{seconds}"
 
 
 def network(text):

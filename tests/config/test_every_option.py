@@ -4,7 +4,7 @@ import pytest
 from pymomentum import config
 from pymomentum.core.config.generation import Generation
 from pymomentum.options import registry
-from pymomentum.options.types import Boolean, Dict, Duration, Enum, List, Nets, Number, Octal, Range, Source, Text, Throttle
+from pymomentum.options.types import Boolean, Decimal, Dict, Duration, Enum, Limit, List, Nets, Number, Octal, Range, Source, Text, Throttle
 
 STANZAS = {
     "global": "%s", "binding_group": "Binding_Group g { %s }", "binding": "Binding b { %s }",
@@ -28,6 +28,18 @@ def sample(type):
     if isinstance(type, Number):
         return (str(max(type.minimum, 3)),) * 2
     return SAMPLES[type.__class__]
+
+
+@pytest.mark.parametrize("type, raw, written", [
+    (Text(joins=True), ["a", "b"], "a b"), (Number(words={"unlimited": -1}), "UNLIMITED", "unlimited"), (Number(), "+07", "7"),
+    (Decimal(), "0.00001", "0.00001"), (Decimal(), "250", "250"), (Boolean(), "on", "true"), (Boolean(), "0", "false"),
+    (Octal(), "600", "0600"), (Duration(), "2 days", "172800"), (Enum("no Yes"), "off", "no"), (List(), "a", ["a"]),
+    (Range(), ["1", "9"], ["1", "9"]), (Nets(), ["[::0]"], ["::"]), (Dict(), {"k": "v"}, {"k": "v"}), (Limit(), "5", "5"),
+    (Throttle(), "7", "7/1"), (Throttle(), "7 / 60", "7/60"),
+])
+def test_what_is_written_reads_as_the_same_value(type, raw, written):
+    value = type.parse(raw)
+    assert type.write(value) == written and type.parse(written) == value
 
 
 @pytest.mark.parametrize("scope", registry.SCOPES)

@@ -94,7 +94,7 @@ def test_programs_hear_where_a_value_stands(ask):
         "option": "ehlo_hostname", "value": "pool.example", "scope": "Binding_Group:pool:", "file": "more.conf", "line": 3}
     whole = ask("config showrecurse", json=True).data
     assert whole["options"]["relay_hosts"] == ["10.0.0.1", "10.0.0.2"]
-    assert {stanza["kind"] for stanza in whole["stanzas"]} == {"Domain", "Binding_Group", "Esmtp_Listener", "mail_loop", "alias"}
+    assert {stanza["kind"] for stanza in whole["stanzas"]} == {"domain", "binding_group", "esmtp_listener", "mail_loop", "alias"}
 
 
 def test_eval_says_what_delivery_finds(ask):

@@ -1,0 +1,1 @@
+"""The executables that need no server."""
