@@ -31,7 +31,7 @@ from pymomentum.errors import ConfigErrors, MomentumError
 
 
 def configuration(path, as_json):
-    data = as_data(merge(load(path).files[0]))
+    data = as_data(merge(load(path)))
     return f"{json.dumps(data)}\n".encode() if as_json else dump.as_xml(data)
 
 

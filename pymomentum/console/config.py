@@ -67,14 +67,12 @@ def written(name):
 
 
 def default_text(row, kind):
-    value = row.defaults.get(kind, row.default) if row is not None and hasattr(row, "defaults") else None
+    """The built-in value of an option as a file would have it."""
+    value = None if row is None else getattr(row, "defaults", {}).get(kind, getattr(row, "default", row.type.default))
     if value is None:
         return '""'
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        return "( " + " ".join(map(str, value)) + " )"
-    return str(value)
+    text = row.type.write(value)
+    return f"( {' '.join(text)} )" if isinstance(text, list) else text
 
 
 @command("config get", "[SCOPE...] OPTION")
