@@ -4,7 +4,8 @@
     ec_dump_config --options [-f OUTPUT] [--json]
 
 All includes are resolved, stanzas of the same name are merged, and of an option that is stated twice the last value
-is shown.  Values are as written; options that nobody states are not shown.  Passwords are.
+is shown; the file that local_changes_file names comes last.  Values are as written; options that nobody states are not
+shown.  Passwords are.
 
 XML: <configuration> holds <option name= value=> and <stanza kind= name=>, a stanza holds the same.  The option of a
 list or dictionary has type="list" or type="dictionary" in place of the value, and an <item value=>, or

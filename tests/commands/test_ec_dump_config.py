@@ -96,6 +96,12 @@ def test_xml_is_utf8_whatever_the_locale(site, run):
     assert data_of(ElementTree.fromstring(text)) == EXPECTED
 
 
+def test_local_changes_come_last(tmp_path, run):
+    (tmp_path / "ecelerity.conf").write_text("local_changes_file = local.conf\nretry_interval = 1\n")
+    (tmp_path / "local.conf").write_text("retry_interval = 2\n")
+    assert json.loads(run("ec_dump_config", "--json").stdout)["options"]["retry_interval"] == "2"
+
+
 def test_empty_configuration(tmp_path, run):
     (tmp_path / "ecelerity.conf").write_text("")
     assert data_of(ElementTree.fromstring(run("ec_dump_config").stdout)) == {"options": {}, "stanzas": []}
