@@ -2,13 +2,16 @@
 
 A disk serves what stands before a commit first, and a file system that frees
 100 MB holds every sync meanwhile (40 ms where the disk is told of it).  So
-bytes go to the disk in pieces, few under way at a time, and files shrink
-in steps before they go.
+bytes go to the disk in pieces, one under way at a time, the smaller while
+transactions are committed, and files shrink in steps before they go.
 """
 from libc.stdint cimport int64_t, uint64_t
 
+from pymomentum.core.base.atomic cimport atomic_load64
+from pymomentum.core.base.clock cimport clock_mono_ms
 from pymomentum.core.c.posix cimport (EINTR, O_CLOEXEC, O_WRONLY, ftruncate, last_errno, open_mode, posix_close, pthread_mutex_init,
                                       pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock, pwrite, unlink, usleep)
+from .spool cimport spool_main, spool_t
 
 cdef extern from "fcntl.h" nogil:
     int sync_file_range(int, int64_t, int64_t, unsigned int)
@@ -34,6 +37,8 @@ cdef extern from *:
 
 cdef enum:
     PIECE = 128 << 10
+    PIECE_BESIDE = 64 << 10     # while others commit
+    BESIDE_MS = 50              # since one did
     STEP = 2 << 20
     PAUSE_US = 1000
 
@@ -55,14 +60,20 @@ cdef bint write_all(int fd, const char *p, size_t n, uint64_t at) noexcept nogil
     return True
 
 
+cdef bint beside_commits() noexcept nogil:
+    cdef spool_t *s = spool_main()
+    return s != NULL and clock_mono_ms() - atomic_load64(&s.busy_ms) < BESIDE_MS
+
+
 cdef bint bulk_write(int fd, const char *p, size_t n, uint64_t at) noexcept nogil:
     """Written and on its way; it is on disk only once synced."""
-    cdef size_t done = 0, size
+    cdef size_t done = 0, size, piece
     cdef bint ok = True
     while ok and done < n:
-        size = n - done if n - done < PIECE else <size_t>PIECE
+        piece = PIECE_BESIDE if beside_commits() else <size_t>PIECE
+        size = n - done if n - done < piece else piece
         ok = write_all(fd, p + done, size, at + done)
-        if ok and size == PIECE:
+        if ok and size == piece:
             pthread_mutex_lock(&turn)
             sync_file_range(fd, at + done, size, SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER)
             pthread_mutex_unlock(&turn)

@@ -7,23 +7,22 @@ from pymomentum.options import registry
 NOTE = "<!-- made by ./build.sh manual from pymomentum/options; change the row, not this page -->"
 
 
-def value_text(value):
+def value_text(row, value):
     """A Python value as it would be written in a file."""
     if value is None:
         return "none is set"
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    if isinstance(value, (list, tuple)):
-        return "`( " + " ".join(map(str, value)) + " )`"
-    if isinstance(value, dict):
-        return "`[ " + " ".join(f'{key} = "{part}"' for key, part in value.items()) + " ]`"
-    return f"`{value}`" if value != "" else "empty"
+    text = row.type.write(value)
+    if isinstance(text, list):
+        text = f"( {' '.join(text)} )"
+    elif isinstance(text, dict):
+        text = f"[ {' '.join(f'{key} = {part}' for key, part in text.items())} ]"
+    return f"`{text}`" if text else "empty"
 
 
 def default_text(row):
     """What holds where nothing is said; one that depends on the machine is named, not shown."""
-    base = "found out from the machine" if callable(row.type.default) else value_text(row.type.default)
-    others = [f"{value_text(value)} in {scope}" for scope, value in sorted(row.defaults.items())]
+    base = "found out from the machine" if callable(row.type.default) else value_text(row, row.type.default)
+    others = [f"{value_text(row, value)} in {scope}" for scope, value in sorted(row.defaults.items())]
     return "; ".join([base, *others])
 
 
