@@ -194,9 +194,7 @@ def test_failed_attempt_costs_one_message_not_the_queue(mta):
 @pytest.mark.parametrize("option", ["mx_failures_to_delay = 2", "connect_timeout_to_delay = 2"])
 def test_queue_without_contact_is_put_off_as_a_whole(mta, option):
     mta.dns({"example.com": {"A": ["127.0.0.2"]}})
-    mta.config(f"host_failure_retry = 1\nretry_interval = 600\n{option}")
-    for i in range(5):
-        mta.send(rcpts=f"r{i}@example.com")
+    queue_up(mta, f"host_failure_retry = 1\nretry_interval = 600\n{option}", each(["example.com"], 5))
     ts = mta.wait_log("T", 5, 15)
     put_off = [t for t in ts if t.text == "421 4.4.0 [internal] no MXs for this domain could be reached at this time"]
     assert 3 <= len(put_off) <= 4 and len({t.time for t in put_off}) <= 2
