@@ -201,26 +201,39 @@ def save(all_places):
             written.append((beside(place), os.path.realpath(place.file.path)))
         for new, path in written:
             os.replace(new, path)
+            sync_folder(os.path.dirname(path))
     except OSError as e:
         for new, _ in written:
             Path(new).unlink(missing_ok=True)
-        raise ConsoleError(f"cannot write {e.filename}: {e.strerror}") from None
+        raise ConsoleError(f"cannot write {e.filename or 'the configuration'}: {e.strerror}") from None
     return [str(place.file.path) for place in changed]
+
+
+def sync_folder(path):
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def beside(place):
     """The new text in a file next to the old one, on disk, with its permissions."""
     real = os.path.realpath(place.file.path)
     fd, new = tempfile.mkstemp(prefix=f".{os.path.basename(real)}.", dir=os.path.dirname(real))
-    with open(fd, "wb") as stream:
-        stream.write(place.text.encode())
-        stream.flush()
-        os.fsync(stream.fileno())
-        if os.path.exists(real):
-            old = os.stat(real)
-            os.fchmod(stream.fileno(), old.st_mode & 0o7777)
-            if os.geteuid() == 0:
-                os.fchown(stream.fileno(), old.st_uid, old.st_gid)
+    try:
+        with open(fd, "wb") as stream:
+            stream.write(place.text.encode())
+            if os.path.exists(real):
+                old = os.stat(real)
+                os.fchmod(fd, old.st_mode & 0o7777)
+                if os.geteuid() == 0:
+                    os.fchown(fd, old.st_uid, old.st_gid)
+            stream.flush()
+            os.fsync(fd)
+    except BaseException:
+        os.unlink(new)
+        raise
     return new
 
 

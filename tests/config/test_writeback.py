@@ -1,11 +1,14 @@
 """Changes written back: one place each, all else byte for byte as it was."""
 import os
+import resource
+import signal
 
 import pytest
 
 from pymomentum.config import changed, load, writeback
 from pymomentum.config.changes import Change, value_text
 from pymomentum.config.merged import find, merge
+from pymomentum.errors import ConsoleError
 
 MAIN = """# our relay
 Message_Expiration = 86400     # a day
@@ -133,7 +136,7 @@ def test_file_that_was_edited_meanwhile_is_not_overwritten(site, tmp_path):
     (tmp_path / "ecelerity.conf").write_text(MAIN + "# by hand\n")
     places = list(writeback.places(loaded.files[0]))
     writeback.write_in(loaded.changes, places)
-    with pytest.raises(Exception, match="has changed since it was read"):
+    with pytest.raises(ConsoleError, match="has changed since it was read"):
         writeback.save(places)
     assert (tmp_path / "ecelerity.conf").read_text() == MAIN + "# by hand\n"
 
@@ -146,3 +149,23 @@ def test_permissions_stay(site, tmp_path):
     assert writeback.write_in(loaded.changes, places) == []
     assert writeback.save(places) == ["ecelerity.conf"]
     assert (tmp_path / "ecelerity.conf").stat().st_mode & 0o777 == 0o604
+
+
+def test_disk_that_is_full_changes_no_file(site, tmp_path):
+    """A limit of the process stands for the disk's."""
+    site()
+    loaded = changed(load("ecelerity.conf"), [Change((), "Message_Expiration", "7"),
+                                              Change((("Binding_Group", "pool"), ("Binding", "one")), "EHLO_Hostname", "uno.example")])
+    places = list(writeback.places(loaded.files[0]))
+    assert writeback.write_in(loaded.changes, places) == []
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(MAIN) - 50, old[1]))      # room for the one, not for the other
+    try:
+        with pytest.raises(ConsoleError, match="cannot write .*File too large"):
+            writeback.save(places)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert (tmp_path / "ecelerity.conf").read_text() == MAIN and (tmp_path / "bindings.conf").read_text() == BINDINGS
+    assert sorted(os.listdir(tmp_path)) == ["bindings.conf", "ecelerity.conf"]
