@@ -23,11 +23,11 @@ import hashlib
 import os
 import stat
 import sys
-import tempfile
 from pathlib import Path
 
 from pymomentum.commands.ec_ctl import environment
 from pymomentum.errors import MomentumError
+from pymomentum.files import put_in_place, written_beside
 
 REALM = "Momentum Console"
 
@@ -75,41 +75,18 @@ def update(path, line):
     """Put a line into a file in place of the one of the same user and realm, or behind all others."""
     path = Path(os.path.realpath(path))
     try:
-        old = path.stat()
-        if not stat.S_ISREG(old.st_mode):
+        if not stat.S_ISREG(path.stat().st_mode):
             raise MomentumError(f"{path} is not a regular file")
         content = path.read_bytes()
     except FileNotFoundError:
-        old, content = None, b""
+        content = b""
     lines = content.removesuffix(b"\n").split(b"\n") if content else []
     owner = line[:line.rindex(b":") + 1]
     place = next((n for n, other in enumerate(lines) if other.startswith(owner)), len(lines))
     lines = [other for other in lines if not other.startswith(owner)]
     lines.insert(place, line)
-    replace(path, b"".join(other + b"\n" for other in lines), old)
-
-
-def replace(path, content, old):
-    """Write a file so that it is the old or the new one at any moment; `old` is its stat, or None."""
-    handle, new = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(handle, "wb") as stream:
-            if old is not None:
-                if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
-                    os.fchown(handle, old.st_uid, old.st_gid)
-                os.fchmod(handle, stat.S_IMODE(old.st_mode))
-            stream.write(content)
-            stream.flush()
-            os.fsync(handle)
-        os.replace(new, path)
-    except BaseException:
-        os.unlink(new)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    new = written_beside(path, b"".join(other + b"\n" for other in lines))
+    put_in_place(new, path)
 
 
 def main(arguments=None):

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from pymomentum.errors import MomentumError
 from pymomentum.options import registry
-from pymomentum.options.types import shown
+from pymomentum.options.types import one_line, shown
 
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")      # XML 1.0, 2.2
 
@@ -65,7 +65,4 @@ def described(row, default, scopes):
 
 def option_line(option):
     """An option on one line; nothing stands where there is no default."""
-    default = option["default"]
-    if isinstance(default, list):
-        default = f"( {' '.join(default)} )"
-    return "\t".join([option["name"], option["type"], default or "", ",".join(option["scopes"])])
+    return "\t".join([option["name"], option["type"], one_line(option["default"]) or "", ",".join(option["scopes"])])

@@ -5,7 +5,6 @@ includes, where its stanza stands; else to the local changes file, or the end of
 main file.  Files that may not be written - read only, or included twice - are passed by.
 """
 import os
-import tempfile
 from pathlib import Path
 
 from pymomentum.config.changes import quoted
@@ -13,6 +12,7 @@ from pymomentum.config.grammar import parse
 from pymomentum.config.merged import normal
 from pymomentum.config.tree import File, Include, Setting, Stanza
 from pymomentum.errors import ConsoleError
+from pymomentum.files import put_in_place, written_beside
 
 STEP = "  "
 
@@ -198,43 +198,15 @@ def save(all_places):
     written = []
     try:
         for place in changed:
-            written.append((beside(place), os.path.realpath(place.file.path)))
+            path = os.path.realpath(place.file.path)
+            written.append((written_beside(path, place.text.encode()), path))
         for new, path in written:
-            os.replace(new, path)
-            sync_folder(os.path.dirname(path))
+            put_in_place(new, path)
     except OSError as e:
         for new, _ in written:
             Path(new).unlink(missing_ok=True)
         raise ConsoleError(f"cannot write {e.filename or 'the configuration'}: {e.strerror}") from None
     return [str(place.file.path) for place in changed]
-
-
-def sync_folder(path):
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def beside(place):
-    """The new text in a file next to the old one, on disk, with its permissions."""
-    real = os.path.realpath(place.file.path)
-    fd, new = tempfile.mkstemp(prefix=f".{os.path.basename(real)}.", dir=os.path.dirname(real))
-    try:
-        with open(fd, "wb") as stream:
-            stream.write(place.text.encode())
-            if os.path.exists(real):
-                old = os.stat(real)
-                os.fchmod(fd, old.st_mode & 0o7777)
-                if os.geteuid() == 0:
-                    os.fchown(fd, old.st_uid, old.st_gid)
-            stream.flush()
-            os.fsync(fd)
-    except BaseException:
-        os.unlink(new)
-        raise
-    return new
 
 
 def local_place(path):

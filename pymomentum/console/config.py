@@ -11,7 +11,7 @@ from pymomentum.config.merged import as_data, evaluate, find, locate, merge, row
 from pymomentum.console.registry import Answer, command
 from pymomentum.core.config.generation import generations
 from pymomentum.errors import ConsoleError, MomentumError
-from pymomentum.options.types import shown
+from pymomentum.options.types import one_line, shown
 
 INDENT = " " * 8        # before what is set in a stanza
 
@@ -71,8 +71,7 @@ def default_text(row, kind):
     value = None if row is None else getattr(row, "defaults", {}).get(kind, getattr(row, "default", row.type.default))
     if value is None:
         return '""'
-    text = row.type.write(value)
-    return f"( {' '.join(text)} )" if isinstance(text, list) else text
+    return one_line(row.type.write(value))
 
 
 @command("config get", "[SCOPE...] OPTION")

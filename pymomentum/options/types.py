@@ -298,6 +298,15 @@ class Throttle(Type):
         return f"{number}/{seconds}"
 
 
+def one_line(written):
+    """Answer what `write` gave as it stands in a file, on one line."""
+    if isinstance(written, list):
+        return f"( {' '.join(written)} )"
+    if isinstance(written, dict):
+        return f"[ {' '.join(f'{key} = {part}' for key, part in written.items())} ]"
+    return written
+
+
 def network(text):
     """Check an address or network, brackets around IPv6 allowed, and write it the usual way."""
     bare = text.replace("[", "", 1).replace("]", "", 1) if text.startswith("[") else text

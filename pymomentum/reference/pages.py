@@ -3,6 +3,7 @@ from pathlib import Path
 
 from pymomentum.config.scopes import WITHOUT_EFFECT
 from pymomentum.options import registry
+from pymomentum.options.types import one_line
 
 NOTE = "<!-- made by ./build.sh manual from pymomentum/options; change the row, not this page -->"
 
@@ -11,11 +12,7 @@ def value_text(row, value):
     """A Python value as it would be written in a file."""
     if value is None:
         return "none is set"
-    text = row.type.write(value)
-    if isinstance(text, list):
-        text = f"( {' '.join(text)} )"
-    elif isinstance(text, dict):
-        text = f"[ {' '.join(f'{key} = {part}' for key, part in text.items())} ]"
+    text = one_line(row.type.write(value))
     return f"`{text}`" if text else "empty"
 
 
