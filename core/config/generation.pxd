@@ -41,7 +41,9 @@ cdef config_generation_t *config_ref(config_generation_t *g) noexcept nogil
 cdef void config_unref(config_generation_t *g) noexcept nogil
 
 # Delivery: group::binding::domain > binding::domain > group::domain > binding > group > domain > global > default
-cdef const values_t *config_delivery(config_generation_t *g, uint16_t binding, slice_t domain) noexcept nogil
+# The answer is shared, or it is `room`, filled
+cdef const values_t *config_delivery(config_generation_t *g, uint16_t binding, slice_t domain, values_t *room) noexcept nogil
+cdef const values_t *config_delivery_kept(config_generation_t *g, uint16_t binding, slice_t domain) noexcept nogil     # values_free() it
 # Host scope: group::binding::host > group::host > binding::host > host; no fallback to other scopes, unset numbers are -1
 cdef const values_t *config_host(config_generation_t *g, uint16_t binding, slice_t host) noexcept nogil
 # Reception: listener::listen::peer > listener::listen > listener::peer > listener > pathway chain > global > default

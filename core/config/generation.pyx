@@ -1,37 +1,33 @@
 """Generations: lookups that any thread may make, and the Builder that publishes one.
 
-A lookup finds the chain of instances that answer.  Every distinct chain is
-compiled once, under the generation's mutex, into a values_t that all its askers
-share; chains without a domain, host or peer are kept beside their binding or
-listen and read without a lock.
+Answers are compiled on first use, under the generation's mutex: one answers_t for a
+binding with its group, one for a Domain, one for a chain of listener and Peer.  All
+who ask share them; a pair of binding and Domain is a values_t that points to both.
 """
-from libc.stdint cimport uint16_t, uint32_t, uint64_t, int64_t
-from libc.stdlib cimport calloc, free
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_chunk_t, arena_copy, arena_free, arena_t
 from pymomentum.core.base.atomic cimport (
-    atomic_add32, atomic_load64, atomic_loadp, atomic_store64, atomic_storep,
+    atomic_add32, atomic_load32, atomic_load64, atomic_loadp, atomic_store32, atomic_store64, atomic_storep,
 )
 from pymomentum.core.base.cidr cimport cidr_parse, cidr_set_t, cidr_sort, cidr_t, sockaddr
 from pymomentum.core.base.clock cimport clock_mono_ms
-from pymomentum.core.base.hash cimport hash_free, hash_get, hash_put, hash_t
+from pymomentum.core.base.hash cimport hash_free, hash_get, hash_next, hash_put, hash_t
 from pymomentum.core.base.slice cimport slice_bytes, slice_make, slice_of_bytes, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_NOTFOUND, EC_OK
+from pymomentum.core.c.posix cimport pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock
 from pymomentum.core.loop.limit cimport limit_t
+from .match cimport match_cache_t, match_free, match_init
 from .scope cimport (
     CHAIN_MAX, chain_add, chain_add_peers, chain_apply, chain_t, chain_value, instance_t, names_add, names_find,
-    names_free, names_t, scope_add_peer, scope_set,
+    names_free, names_t, regex_t, scope_add_peer, scope_set,
 )
-from .values cimport OPT_COUNT, OPT_PATHWAY, limit_ref_t, opt_list_t, throttle_t, value_t, values_t
-
-cdef extern from "pthread.h" nogil:
-    ctypedef struct pthread_mutex_t:
-        pass
-    int pthread_mutex_init(pthread_mutex_t*, void*)
-    int pthread_mutex_destroy(pthread_mutex_t*)
-    int pthread_mutex_lock(pthread_mutex_t*)
-    int pthread_mutex_unlock(pthread_mutex_t*)
+from .values cimport (
+    LAYER_BINDING, LAYER_DOMAIN, OPT_COUNT, OPT_MATCH_CACHE_LIFE, OPT_MATCH_CACHE_SIZE, OPT_PATHWAY, answers_t, limit_ref_t,
+    opt_list_t, opt_number, opt_value, pairs_t, throttle_t, value_t, values_free, values_same, values_t,
+)
 
 cdef extern from "arpa/inet.h" nogil:
     enum:
@@ -54,34 +50,39 @@ cdef extern from "netinet/in.h" nogil:
         unsigned short sin6_port
         in6_addr sin6_addr
 
+cdef struct compiled_t:         # a chain's ids, and what it answers
+    slice_t key
+    answers_t answers
+    values_t values             # nothing but the answers
+
 cdef struct binding_t:
     config_binding_t front      # first: what callers see
     instance_t *inner           # Binding inside its group
     instance_t *own             # Binding outside any group
     instance_t *group
-    values_t *bare              # compiled without domain; set once, atomically
+    values_t values             # for names without a Domain stanza
+    uint32_t ready              # atomic: `values` is filled
 
 cdef struct listen_t:
     config_listen_t front       # first
     instance_t *listener
     instance_t *listen
-    values_t *bare              # compiled without peer
+    compiled_t *bare            # without peer; set once, atomically
 
 cdef struct pathway_t:
     instance_t *inner           # Pathway inside its group
     instance_t *own
     instance_t *group
 
-cdef struct compiled_t:         # a chain's ids and its values
-    slice_t key
-    values_t values
-
 cdef struct tables_t:
     arena_t arena               # grows under the lock when chains are compiled
     pthread_mutex_t lock
     hash_t chains               # ids of instances -> compiled_t
-    values_t base               # defaults and the global scope
-    values_t unset              # what a host scope starts from
+    compiled_t base             # defaults and the global scope
+    compiled_t unset            # what a host scope starts from
+    uint8_t[OPT_COUNT] none     # layers of who has but one
+    uint8_t[OPT_COUNT] layers   # layer_t of every option
+    match_cache_t matches
     instance_t *top             # the global scope
     names_t *names              # all of them
     binding_t **bindings        # by slot; NULL: not in this generation
@@ -96,6 +97,7 @@ cdef pthread_mutex_t current_lock
 cdef config_generation_t *current = NULL
 cdef config_generation_t *newest = NULL     # of all that were published and are in memory
 cdef uint64_t current_number = 0
+cdef config_generation_t *dead = NULL       # nobody holds them; they wait for config_reap
 cdef uint32_t alive = 0
 pthread_mutex_init(&current_lock, NULL)
 
@@ -117,14 +119,13 @@ cdef void unlist(config_generation_t *g) noexcept nogil:
 cdef void destroy(config_generation_t *g) noexcept nogil:
     cdef tables_t *t = tables(g)
     cdef names_t *names = t.names
-    if g.number:
-        unlist(g)
     while names != NULL:
         names_free(names)
         names = names.next
     hash_free(&t.chains)
     hash_free(&t.binding_names)
     hash_free(&t.pathways)
+    match_free(&t.matches)
     pthread_mutex_destroy(&t.lock)
     arena_free(&t.arena)
     free(t)
@@ -152,12 +153,34 @@ cdef config_generation_t *config_ref(config_generation_t *g) noexcept nogil:
 
 
 cdef void config_unref(config_generation_t *g) noexcept nogil:
+    global dead
     if atomic_add32(&g.refs, -1) == 0:
-        destroy(g)
+        if g.number:
+            unlist(g)
+        pthread_mutex_lock(&current_lock)
+        g.older = dead
+        dead = g
+        pthread_mutex_unlock(&current_lock)
 
 
-cdef const values_t *compiled(tables_t *t, const chain_t *c, const values_t *start) noexcept nogil:
-    """The shared values of a chain; `start` is what stands behind it."""
+def reap():
+    """Free the generations that nobody holds any more: no loop spends its time on it."""
+    global dead
+    cdef config_generation_t *g
+    cdef config_generation_t *next
+    with nogil:
+        pthread_mutex_lock(&current_lock)
+        g = dead
+        dead = NULL
+        pthread_mutex_unlock(&current_lock)
+        while g != NULL:
+            next = g.older
+            destroy(g)
+            g = next
+
+
+cdef compiled_t *compiled(tables_t *t, const chain_t *c, compiled_t *start) noexcept nogil:
+    """What a chain answers, shared by all who ask it; `start` is what stands behind it."""
     cdef uint32_t[CHAIN_MAX + 1] ids
     cdef compiled_t *found
     cdef slice_t key
@@ -171,15 +194,17 @@ cdef const values_t *compiled(tables_t *t, const chain_t *c, const values_t *sta
     pthread_mutex_lock(&t.lock)
     found = <compiled_t*>hash_get(&t.chains, key)
     if found == NULL:
-        found = <compiled_t*>arena_alloc(&t.arena, sizeof(compiled_t))
+        found = <compiled_t*>arena_calloc(&t.arena, sizeof(compiled_t))
         if found != NULL:
-            memcpy(&found.values, start, sizeof(values_t))
-            chain_apply(c, &found.values)
+            found.answers = start.answers
+            chain_apply(c, &found.answers)
+            found.values.layers = t.none
+            found.values.outer = &found.answers
             found.key = arena_copy(&t.arena, key)
             if found.key.ptr == NULL or hash_put(&t.chains, found.key, found) != EC_OK:
                 found = NULL
     pthread_mutex_unlock(&t.lock)
-    return start if found == NULL else &found.values        # out of memory: the global values
+    return start if found == NULL else found        # out of memory: the global answers
 
 
 cdef binding_t *binding_at(tables_t *t, uint16_t slot) noexcept nogil:
@@ -189,38 +214,85 @@ cdef binding_t *binding_at(tables_t *t, uint16_t slot) noexcept nogil:
     return t.bindings[0]
 
 
-cdef inline names_t *domains_of(instance_t *s) noexcept nogil:
-    return s.domains if s != NULL else NULL
+cdef const pairs_t *domain_in(tables_t *t, instance_t *s, slice_t domain) noexcept nogil:
+    """What the Domain stanza of a name inside a scope sets; NULL: nothing."""
+    cdef instance_t *found = names_find(&t.matches, s.domains, domain) if s != NULL else NULL
+    return &found.pairs if found != NULL and found.pairs.n else NULL
 
 
-cdef inline names_t *hosts_of(instance_t *s) noexcept nogil:
-    return s.hosts if s != NULL else NULL
+cdef const values_t *without_domain(tables_t *t, binding_t *b) noexcept nogil:
+    cdef chain_t c
+    cdef compiled_t *said
+    if atomic_load32(&b.ready):
+        return &b.values
+    c.n = 0
+    chain_add(&c, b.inner)
+    chain_add(&c, b.own)
+    chain_add(&c, b.group)
+    if c.n == 0:
+        return &t.base.values
+    said = compiled(t, &c, &t.base)
+    if said == &t.base:                     # no memory
+        return &t.base.values
+    pthread_mutex_lock(&t.lock)
+    b.values.layers = t.layers
+    b.values.outer = &t.base.answers
+    b.values.binding = &said.answers
+    atomic_store32(&b.ready, 1)
+    pthread_mutex_unlock(&t.lock)
+    return &b.values
 
 
-cdef const values_t *config_delivery(config_generation_t *g, uint16_t binding, slice_t domain) noexcept nogil:
+cdef compiled_t *alone(tables_t *t, instance_t *s) noexcept nogil:
+    """What one scope answers, over the global one."""
+    cdef compiled_t *found = <compiled_t*>atomic_loadp(&s.compiled)
+    cdef chain_t c
+    if found == NULL:
+        c.n = 0
+        chain_add(&c, s)
+        found = compiled(t, &c, &t.base)
+        if found != &t.base:                # there was memory
+            atomic_storep(&s.compiled, found)
+    return found
+
+
+cdef const values_t *config_delivery(config_generation_t *g, uint16_t binding, slice_t domain, values_t *room) noexcept nogil:
     cdef tables_t *t = tables(g)
     cdef binding_t *b = binding_at(t, binding)
-    cdef chain_t c
-    cdef values_t *bare
-    cdef instance_t *d = names_find(t.top.domains, domain)
-    c.n = 0
-    chain_add(&c, names_find(domains_of(b.inner), domain))
-    chain_add(&c, names_find(domains_of(b.own), domain))
-    chain_add(&c, names_find(domains_of(b.group), domain))
-    if c.n or d != NULL:
-        chain_add(&c, b.inner)
-        chain_add(&c, b.own)
-        chain_add(&c, b.group)
-        chain_add(&c, d)
-        return compiled(t, &c, &t.base)
-    bare = <values_t*>atomic_loadp(&b.bare)
-    if bare == NULL:
-        chain_add(&c, b.inner)
-        chain_add(&c, b.own)
-        chain_add(&c, b.group)
-        bare = <values_t*>compiled(t, &c, &t.base)
-        atomic_storep(&b.bare, bare)
-    return bare
+    cdef const values_t *bare = without_domain(t, b)
+    cdef instance_t *d = names_find(&t.matches, t.top.domains, domain)
+    cdef const pairs_t *inner = domain_in(t, b.inner, domain)
+    cdef const pairs_t *own = domain_in(t, b.own, domain)
+    cdef const pairs_t *group = domain_in(t, b.group, domain)
+    cdef bint within = inner != NULL or own != NULL or group != NULL
+    if d != NULL and d.pairs.n == 0:
+        d = NULL
+    if d == NULL and not within:
+        return bare
+    if not within and bare.binding == NULL:
+        return &alone(t, d).values
+    room.layers = t.layers
+    room.outer = &alone(t, d).answers if d != NULL else &t.base.answers
+    room.binding = bare.binding
+    room.domain[0] = inner
+    room.domain[1] = own
+    room.domain[2] = group
+    room.kept = False
+    return room
+
+
+cdef const values_t *config_delivery_kept(config_generation_t *g, uint16_t binding, slice_t domain) noexcept nogil:
+    cdef values_t room
+    cdef const values_t *found = config_delivery(g, binding, domain, &room)
+    cdef values_t *kept
+    if found != &room:
+        return found
+    kept = <values_t*>malloc(sizeof(values_t))
+    if kept == NULL:
+        return without_domain(tables(g), binding_at(tables(g), binding))
+    kept[0] = room
+    kept.kept = True
+    return kept
 
 
 cdef const values_t *config_host(config_generation_t *g, uint16_t binding, slice_t host) noexcept nogil:
@@ -228,11 +300,15 @@ cdef const values_t *config_host(config_generation_t *g, uint16_t binding, slice
     cdef binding_t *b = binding_at(t, binding)
     cdef chain_t c
     c.n = 0
-    chain_add(&c, names_find(hosts_of(b.inner), host))
-    chain_add(&c, names_find(hosts_of(b.group), host))
-    chain_add(&c, names_find(hosts_of(b.own), host))
-    chain_add(&c, names_find(t.top.hosts, host))
-    return compiled(t, &c, &t.unset)
+    chain_add(&c, host_in(t, b.inner, host))
+    chain_add(&c, host_in(t, b.group, host))
+    chain_add(&c, host_in(t, b.own, host))
+    chain_add(&c, host_in(t, t.top, host))
+    return &compiled(t, &c, &t.unset).values
+
+
+cdef inline instance_t *host_in(tables_t *t, instance_t *s, slice_t host) noexcept nogil:
+    return names_find(&t.matches, s.hosts, host) if s != NULL else NULL
 
 
 cdef void add_pathway(tables_t *t, chain_t *c) noexcept nogil:
@@ -252,7 +328,7 @@ cdef const values_t *config_reception(config_generation_t *g, const config_liste
                                       const sockaddr *peer) noexcept nogil:
     cdef tables_t *t = tables(g)
     cdef listen_t *listen = <listen_t*>l
-    cdef values_t *bare
+    cdef compiled_t *bare
     cdef size_t before
     cdef bint peers
     cdef chain_t c
@@ -263,15 +339,15 @@ cdef const values_t *config_reception(config_generation_t *g, const config_liste
     before = c.n
     chain_add_peers(&c, listen.listener, peer)
     peers = peers or c.n > before
-    bare = <values_t*>atomic_loadp(&listen.bare)
+    bare = <compiled_t*>atomic_loadp(&listen.bare)
     if bare != NULL and not peers:
-        return bare
+        return &bare.values
     chain_add(&c, listen.listener)
     add_pathway(t, &c)
-    bare = <values_t*>compiled(t, &c, &t.base)
+    bare = compiled(t, &c, &t.base)
     if not peers:
         atomic_storep(&listen.bare, bare)
-    return bare
+    return &bare.values
 
 
 cdef size_t config_listen_count(config_generation_t *g) noexcept nogil:
@@ -294,6 +370,42 @@ cdef const config_binding_t *config_binding(config_generation_t *g, uint16_t slo
 cdef int config_binding_slot(config_generation_t *g, slice_t name) noexcept nogil:
     cdef binding_t *b = <binding_t*>hash_get(&tables(g).binding_names, name)
     return EC_NOTFOUND if b == NULL else b.front.slot
+
+
+cdef void mark(tables_t *t, instance_t *s, int layer) noexcept nogil:
+    cdef uint32_t k
+    for k in range(s.pairs.n):
+        t.layers[s.pairs.at[k].option] |= layer
+
+
+cdef void mark_binding(tables_t *t, instance_t *s) noexcept nogil:
+    """What a binding or group sets, and the Domain stanzas in it."""
+    cdef instance_t *d
+    cdef regex_t *r
+    cdef size_t cursor = 0
+    if s == NULL or s.layered:
+        return
+    s.layered = True
+    mark(t, s, LAYER_BINDING)
+    if s.domains == NULL:
+        return
+    d = <instance_t*>hash_next(&s.domains.exact, &cursor)
+    while d != NULL:
+        mark(t, d, LAYER_DOMAIN)
+        d = <instance_t*>hash_next(&s.domains.exact, &cursor)
+    r = s.domains.regexes
+    while r != NULL:
+        mark(t, r.instance, LAYER_DOMAIN)
+        r = r.next
+
+
+cdef void mark_layers(tables_t *t) noexcept nogil:
+    cdef size_t i
+    for i in range(t.slots):
+        if t.bindings[i] != NULL:
+            mark_binding(t, t.bindings[i].inner)
+            mark_binding(t, t.bindings[i].own)
+            mark_binding(t, t.bindings[i].group)
 
 
 # --- Python: building, and looking for tests and the console -----------------
@@ -372,6 +484,7 @@ cdef class Builder:
             raise MemoryError
         self.g.opaque = t
         pthread_mutex_init(&t.lock, NULL)
+        match_init(&t.matches)
         atomic_add32(&alive, 1)
         self.scopes = []
         self.paths = []
@@ -516,9 +629,9 @@ cdef class Builder:
             v.limit.most = most
             if outer is not None:
                 around = self.scope(outer)
-                for i in range(around.n):
-                    if around.pairs[i].option == option:
-                        v.limit.outer = around.pairs[i].value.limit
+                for i in range(around.pairs.n):
+                    if around.pairs.at[i].option == option:
+                        v.limit.outer = around.pairs.at[i].value.limit
         check(scope_set(&self.tables().arena, self.scope(scope), option, v[0]))
 
     def add_listen(self, str kind not None, str name not None, host, int port, size_t listener, size_t listen):
@@ -598,16 +711,22 @@ cdef class Builder:
         t.slots = min(t.slots, slot_count)
         for scope in self.scopes:
             cidr_sort(&(<instance_t*><size_t>scope).peers)
-        memset(&t.unset, 0, sizeof(values_t))
         for option in range(OPT_COUNT):
             if KINDS[option] == "number":
-                t.unset.v[option].number = -1
+                t.unset.answers.v[option].number = -1
         t.base = t.unset
         c.n = 0
         chain_add(&c, self.scope(1))
         chain_add(&c, self.scope(0))
-        chain_apply(&c, &t.base)
-        g.globals = &t.base
+        chain_apply(&c, &t.base.answers)
+        memset(t.base.answers.said, 0, sizeof(t.base.answers.said))
+        for start in (<size_t>&t.base, <size_t>&t.unset):
+            (<compiled_t*><size_t>start).values.layers = t.none
+            (<compiled_t*><size_t>start).values.outer = &(<compiled_t*><size_t>start).answers
+        mark_layers(t)
+        g.globals = &t.base.values
+        t.matches.most = <size_t>opt_number(g.globals, OPT_MATCH_CACHE_SIZE)
+        t.matches.life_ms = <uint64_t>opt_number(g.globals, OPT_MATCH_CACHE_LIFE) * 1000
         g.born_ms = clock_mono_ms()
         self.g = NULL
         pthread_mutex_lock(&current_lock)
@@ -647,6 +766,12 @@ cdef class Generation:
     def chains(self):
         """How many chains are compiled."""
         return tables(self.g).chains.used
+
+    @property
+    def matches(self):
+        """How many names the match cache knows."""
+        cdef match_cache_t *c = &tables(self.g).matches
+        return c.fresh.found.used + c.stale.found.used
 
     @property
     def memory(self):
@@ -698,8 +823,23 @@ cdef class Generation:
         cdef uint16_t slot = <uint16_t>self.slot(binding)
         cdef const values_t *values
         with nogil:
-            values = config_delivery(self.g, slot, name)
+            values = config_delivery_kept(self.g, slot, name)
         return View.of(self, values)
+
+    def look_up_all(self, domains):
+        """Ask for each of the domains under every binding, as a server with mail for all of them would; answers how often."""
+        cdef bytes text
+        cdef values_t room
+        cdef slice_t name
+        cdef size_t slot, n = 0
+        for domain in domains:
+            text = domain.encode()
+            name = slice_of_bytes(text)
+            with nogil:
+                for slot in range(config_binding_count(self.g)):
+                    config_delivery(self.g, <uint16_t>slot, name, &room)
+                    n += 1
+        return n
 
     def lookup_host(self, str binding, str host):
         cdef bytes text = host.encode()
@@ -726,7 +866,10 @@ cdef class View:
     """Options by name as a chain answers them."""
 
     cdef Generation owner
-    cdef const values_t *values
+    cdef const values_t *values         # freed with this where it is kept
+
+    def __dealloc__(self):
+        values_free(self.values)
 
     @staticmethod
     cdef View of(Generation owner, const values_t *values):
@@ -735,16 +878,15 @@ cdef class View:
         v.values = values
         return v
 
-    @property
-    def address(self):
-        """Where the values are: equal for askers that share them."""
-        return <size_t>self.values
+    def same(self, View other not None):
+        """Answer whether both share all answers."""
+        return values_same(self.values, other.values)
 
     def __getitem__(self, str name):
         """Answer a number, str, list of str, list of (address, bits), (interval, window, where) of a throttle, or
         (most, where) of a limit."""
         cdef int option = NAMES.index(name)
-        cdef value_t v = self.values.v[option]
+        cdef value_t v = opt_value(self.values, option)
         cdef size_t i
         kind = KINDS[option]
         if kind == "number":
@@ -768,7 +910,8 @@ def current_generation():
 
 
 def live_generations():
-    """Answer how many generations are in memory."""
+    """Answer how many generations are in memory that somebody holds."""
+    reap()
     return alive
 
 

@@ -6,7 +6,8 @@ from pymomentum.core.base.arena cimport arena_t
 from pymomentum.core.base.cidr cimport cidr_set_t, sockaddr
 from pymomentum.core.base.hash cimport hash_t
 from pymomentum.core.base.slice cimport slice_t
-from .values cimport value_t, values_t
+from .match cimport match_cache_t
+from .values cimport answers_t, pairs_t, value_t
 
 cdef extern from *:
     """
@@ -22,10 +23,6 @@ cdef enum:
     CHAIN_MAX = 288             # 2 x 129 nested peers and a few more
     NAME_MAX_LEN = 1023         # a longer domain has no stanza
 
-cdef struct pair_t:
-    int option
-    value_t value
-
 cdef struct regex_t:
     pcre2_code *code            # owned
     instance_t *instance
@@ -39,9 +36,9 @@ cdef struct names_t:            # stanzas found by name
 
 cdef struct instance_t:
     uint32_t id                 # unique in its generation
-    uint32_t n
-    uint32_t room
-    pair_t *pairs               # arena
+    bint layered                # its options are marked in the generation's layers
+    pairs_t pairs
+    void *compiled              # compiled_t of this one over the global scope; set once, atomically
     names_t *domains            # NULL: none
     names_t *hosts
     cidr_set_t peers            # tags are places in `peer`
@@ -56,9 +53,9 @@ cdef struct chain_t:            # the instances that answer, most specific first
 cdef int scope_set(arena_t *a, instance_t *s, int option, value_t value) noexcept nogil     # replaces; EC_NOMEM
 cdef int scope_add_peer(arena_t *a, instance_t *s, slice_t network, instance_t *peer) noexcept nogil
 cdef int names_add(arena_t *a, names_t *names, slice_t name, instance_t *s) noexcept nogil  # "/pcre/" or a name
-cdef instance_t *names_find(const names_t *names, slice_t name) noexcept nogil              # exact, then expressions
+cdef instance_t *names_find(match_cache_t *cache, names_t *names, slice_t name) noexcept nogil  # exact, then expressions
 cdef void names_free(names_t *names) noexcept nogil
 cdef void chain_add(chain_t *c, instance_t *s) noexcept nogil                               # leaves out NULL and empty
 cdef void chain_add_peers(chain_t *c, instance_t *s, const sockaddr *peer) noexcept nogil
 cdef const value_t *chain_value(const chain_t *c, int option) noexcept nogil                # NULL: nobody sets it
-cdef void chain_apply(const chain_t *c, values_t *out) noexcept nogil
+cdef void chain_apply(const chain_t *c, answers_t *out) noexcept nogil

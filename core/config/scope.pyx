@@ -3,7 +3,7 @@
 Expressions are compiled by the JIT and run with match limits: a name that
 exhausts them does not match.
 """
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_copy, arena_t
@@ -11,7 +11,8 @@ from pymomentum.core.base.cidr cimport cidr_find, cidr_next, cidr_parse, cidr_t,
 from pymomentum.core.base.hash cimport hash_free, hash_get, hash_put
 from pymomentum.core.base.slice cimport slice_make, slice_of_bytes, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK, EC_SYNTAX
-from .values cimport value_t, values_t
+from .match cimport match_cache_t, match_get, match_put
+from .values cimport answers_t, pair_t, pairs_t, value_t
 
 cdef extern from "pcre2.h" nogil:
     ctypedef struct pcre2_match_data:
@@ -49,23 +50,24 @@ pcre2_set_heap_limit(limits, HEAP_LIMIT_KIB)
 
 
 cdef int scope_set(arena_t *a, instance_t *s, int option, value_t value) noexcept nogil:
-    cdef pair_t *pairs
+    cdef pairs_t *said = &s.pairs
+    cdef pair_t *grown
     cdef uint32_t i
-    for i in range(s.n):
-        if s.pairs[i].option == option:
-            s.pairs[i].value = value
+    for i in range(said.n):
+        if said.at[i].option == option:
+            said.at[i].value = value
             return EC_OK
-    if s.n == s.room:
-        pairs = <pair_t*>arena_alloc(a, (s.room * 2 + 2) * sizeof(pair_t))
-        if pairs == NULL:
+    if said.n == said.room:
+        grown = <pair_t*>arena_alloc(a, (said.room * 2 + 2) * sizeof(pair_t))
+        if grown == NULL:
             return EC_NOMEM
-        if s.n:
-            memcpy(pairs, s.pairs, s.n * sizeof(pair_t))
-        s.pairs = pairs
-        s.room = s.room * 2 + 2
-    s.pairs[s.n].option = option
-    s.pairs[s.n].value = value
-    s.n += 1
+        if said.n:
+            memcpy(grown, said.at, said.n * sizeof(pair_t))
+        said.at = grown
+        said.room = said.room * 2 + 2
+    said.at[said.n].option = option
+    said.at[said.n].value = value
+    said.n += 1
     return EC_OK
 
 
@@ -127,30 +129,39 @@ cdef int names_add(arena_t *a, names_t *names, slice_t name, instance_t *s) noex
     return EC_OK
 
 
-cdef instance_t *names_find(const names_t *names, slice_t name) noexcept nogil:
-    cdef char[NAME_MAX_LEN] low
-    cdef size_t i
-    cdef char c
-    cdef regex_t *r
-    cdef instance_t *found = NULL
-    cdef pcre2_match_data *m
-    if names == NULL or name.len > NAME_MAX_LEN:
-        return NULL
-    for i in range(name.len):
-        c = name.ptr[i]
-        low[i] = c + 32 if c'A' <= c <= c'Z' else c
-    found = <instance_t*>hash_get(<hash_t*>&names.exact, slice_make(low, name.len))
-    if found != NULL or names.regexes == NULL:
-        return found
-    m = pcre2_match_data_create(1, NULL)
+cdef instance_t *names_match(const names_t *names, slice_t low) noexcept nogil:
+    """The first stanza whose expression matches a lower-case name."""
+    cdef regex_t *r = names.regexes
+    cdef pcre2_match_data *m = pcre2_match_data_create(1, NULL)
     if m == NULL:
         return NULL
-    r = names.regexes
-    while r != NULL and found == NULL:
-        if pcre2_match(r.code, <const unsigned char*>low, name.len, 0, 0, m, limits) >= 0:
-            found = r.instance
+    while r != NULL and pcre2_match(r.code, <const unsigned char*>low.ptr, low.len, 0, 0, m, limits) < 0:
         r = r.next
     pcre2_match_data_free(m)
+    return r.instance if r != NULL else NULL
+
+
+cdef instance_t *names_find(match_cache_t *cache, names_t *names, slice_t name) noexcept nogil:
+    cdef char[8 + NAME_MAX_LEN] room       # the container, then the name in lower case
+    cdef slice_t low
+    cdef slice_t key
+    cdef size_t i
+    cdef char c
+    cdef instance_t *found = NULL
+    if names == NULL or name.len > NAME_MAX_LEN:
+        return NULL
+    low = slice_make(room + 8, name.len)
+    for i in range(name.len):
+        c = name.ptr[i]
+        room[8 + i] = c + 32 if c'A' <= c <= c'Z' else c
+    found = <instance_t*>hash_get(&names.exact, low)
+    if found != NULL or names.regexes == NULL:
+        return found
+    memcpy(room, &names, 8)
+    key = slice_make(room, 8 + name.len)
+    if not match_get(cache, key, <void**>&found):
+        found = names_match(names, low)
+        match_put(cache, key, found)
     return found
 
 
@@ -163,7 +174,7 @@ cdef void names_free(names_t *names) noexcept nogil:
 
 
 cdef void chain_add(chain_t *c, instance_t *s) noexcept nogil:
-    if s != NULL and s.n and c.n < CHAIN_MAX:
+    if s != NULL and s.pairs.n and c.n < CHAIN_MAX:
         c.at[c.n] = s
         c.n += 1
 
@@ -182,19 +193,22 @@ cdef const value_t *chain_value(const chain_t *c, int option) noexcept nogil:
     cdef size_t i
     cdef uint32_t k
     for i in range(c.n):
-        for k in range(c.at[i].n):
-            if c.at[i].pairs[k].option == option:
-                return &c.at[i].pairs[k].value
+        for k in range(c.at[i].pairs.n):
+            if c.at[i].pairs.at[k].option == option:
+                return &c.at[i].pairs.at[k].value
     return NULL
 
 
-cdef void chain_apply(const chain_t *c, values_t *out) noexcept nogil:
+cdef void chain_apply(const chain_t *c, answers_t *out) noexcept nogil:
     cdef size_t i = c.n
     cdef uint32_t k
+    cdef int option
     while i > 0:            # the most specific speaks last
         i -= 1
-        for k in range(c.at[i].n):
-            out.v[c.at[i].pairs[k].option] = c.at[i].pairs[k].value
+        for k in range(c.at[i].pairs.n):
+            option = c.at[i].pairs.at[k].option
+            out.v[option] = c.at[i].pairs.at[k].value
+            out.said[option >> 6] |= <uint64_t>1 << (option & 63)
 
 
 def check_regex(str name not None):

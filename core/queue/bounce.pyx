@@ -373,6 +373,7 @@ cdef void bounce_send(mail_queue_t *q, ec_message_t *m, const attempt_t *a) noex
 cdef void bounce_refused(loop_t *loop, ec_message_t *m) noexcept nogil:
     cdef config_generation_t *g = config_current()
     cdef char room[256]
-    begin(loop, NULL, config_delivery(g, m.binding, lower(address_domain(m.env.rcptto), room)), m, m.env.refusal,
+    cdef values_t values
+    begin(loop, NULL, config_delivery(g, m.binding, lower(address_domain(m.env.rcptto), room), &values), m, m.env.refusal,
           slice_make(NULL, 0))
     config_unref(g)

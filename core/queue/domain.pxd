@@ -31,7 +31,7 @@ cdef enum wait_t:               # why a queue with active mail opens no connecti
 cdef struct mail_queue_t:       # of one binding in one domain
     mail_queue_t *next
     domain_t *domain
-    const values_t *values      # compiled options, of generation `domain.generation`
+    const values_t *values      # options, of generation `domain.generation`; values_free()d with it
     list_node_t active          # messages, priority first
     list_node_t idle            # leases whose session waits for mail
     list_node_t hungry          # in hungry_in.hungry

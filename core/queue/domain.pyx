@@ -13,7 +13,8 @@ from pymomentum.core.base.list cimport list_append, list_init, list_prepend, lis
 from pymomentum.core.base.slice cimport slice_eq, slice_hash, slice_make, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
-from pymomentum.core.config.generation cimport config_current, config_delivery, config_number, config_unref
+from pymomentum.core.config.generation cimport config_current, config_delivery_kept, config_number, config_unref
+from pymomentum.core.config.values cimport values_free
 from pymomentum.core.dns.mx cimport mx_answer_free, mx_cancel
 from pymomentum.core.loop.limit cimport limit_waiter_t
 from pymomentum.core.loop.loop cimport (COUNT_ACTIVE, COUNT_DELAYED, COUNT_DOMAINS, PLACE_QUEUE, loop_count, loop_t,
@@ -100,6 +101,7 @@ cdef void domain_free(domain_t *d) noexcept nogil:
         next = q.next
         heap_free(&q.delayed)
         list_remove(&q.hungry)
+        values_free(q.values)
         free(q)
         q = next
     mx_answer_free(d.mx)
@@ -119,7 +121,8 @@ cdef void domain_refresh(domain_t *d) noexcept nogil:
     d.generation = config_current()
     q = d.queues
     while q != NULL:
-        q.values = config_delivery(d.generation, q.binding, d.option_name)
+        values_free(q.values)
+        q.values = config_delivery_kept(d.generation, q.binding, d.option_name)
         q.waiting_until_ms = 0          # what it waits for may be different now
         q.alone = False
         q = q.next
@@ -145,7 +148,7 @@ cdef mail_queue_t *domain_queue(domain_t *d, uint16_t binding) noexcept nogil:
     domain_refresh(d)
     q.domain = d
     q.binding = binding
-    q.values = config_delivery(d.generation, binding, d.option_name)
+    q.values = config_delivery_kept(d.generation, binding, d.option_name)
     q.delayed.index_at = heap_index_at()
     list_init(&q.active)
     list_init(&q.idle)

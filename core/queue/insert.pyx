@@ -37,15 +37,16 @@ cdef void route(loop_t *loop, ec_message_t *m, char *name_room, char *option_roo
     """Names of the record and of the Domain stanza that applies to it."""
     cdef config_generation_t *g = queue_loop(loop).generation
     cdef slice_t domain = m.env.routing if m.env.routing.len else address_domain(m.env.rcptto)
+    cdef values_t room
     cdef const values_t *v
     cdef const slice_t *gateway
     cdef const slice_t *general
     option_name[0] = lower(domain if domain.len else slice_of(b"localhost"), option_room)
     name[0] = option_name[0]
-    v = config_delivery(g, m.binding, option_name[0])
+    v = config_delivery(g, m.binding, option_name[0], &room)
     gateway = opt_text(v, OPT_GATEWAY)
     if gateway != NULL and gateway.len:
-        general = opt_text(config_delivery(g, m.binding, slice_make(NULL, 0)), OPT_GATEWAY)
+        general = opt_text(config_delivery(g, m.binding, slice_make(NULL, 0), &room), OPT_GATEWAY)
         name[0] = lower(gateway[0], name_room)
         if general != NULL and slice_eq(general[0], gateway[0]):
             option_name[0] = name[0]        # everybody's gateway: no one domain's stanza speaks for it

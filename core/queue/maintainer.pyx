@@ -315,7 +315,7 @@ cdef bint borrow(mail_queue_t *q, route_t *r) noexcept nogil:
     if list_empty(&r.idle) or opt_number(q.domain.generation.globals, OPT_MIGRATE_CONNECTIONS_BETWEEN_SIBLING_DOMAINS) != 1:
         return False
     l = <lease_t*>(<char*>r.idle.next - at)
-    if l.queue.values != q.values:
+    if not values_same(l.queue.values, q.values):
         return False
     lease_switch(l, q)
     lease_wake(l)

@@ -7,7 +7,7 @@ goes on serving.
 """
 import os
 
-from pymomentum.config.scopes import LISTENERS, Reader, listen_address
+from pymomentum.config.scopes import LISTENERS, MAX_ERRORS, Reader, listen_address
 from pymomentum.config.tree import Loader
 from pymomentum.core.config.generation import Builder, declare_options
 from pymomentum.errors import ConfigError, ConfigErrors
@@ -75,9 +75,12 @@ class Loaded:
         return {row.name: found.value(row.name) if found else row.default for row in rows}
 
 
-def load(path, *, env=os.environ):
-    """Read a configuration file and all it includes; raises ConfigErrors with every mistake."""
-    loader = Loader(env)
+def load(path, *, env=os.environ, before=None):
+    """Read a configuration file and all it includes; raises ConfigErrors with every mistake.
+
+    Of what was loaded before, files that have not changed are not parsed again.
+    """
+    loader = Loader(env, before.files if before else ())
     file = loader.load(path)
     reader = Reader()
     local = None
@@ -88,10 +91,18 @@ def load(path, *, env=os.environ):
             reader.read(local)
         if not loader.errors and not reader.errors:
             reader.check_references()
-    errors = loader.errors + reader.errors
-    if errors:
-        raise ConfigErrors(errors)
+    if loader.errors or reader.errors:
+        raise ConfigErrors(in_order(loader, reader))
     return Loaded(list(loader.files.values()), reader, local)
+
+
+def in_order(loader, reader):
+    """All mistakes as they stand in the files; what is wrong behind a mistake of grammar on the same line may be its fault."""
+    lines = {(error.file, error.line) for error in loader.errors}
+    errors = loader.errors + [error for error in reader.errors if (error.file, error.line) not in lines]
+    places = {str(file.path): number for number, file in enumerate(loader.files.values())}
+    errors.sort(key=lambda error: (places.get(error.file, -1), error.line, error.column))
+    return errors[:MAX_ERRORS]
 
 
 def local_changes(reader, loader):

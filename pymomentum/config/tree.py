@@ -115,11 +115,11 @@ class Include(Node):
 
 
 class File:
-    """One file: its text, statements and comments."""
+    """One file: its text, statements and comments; mistakes of its grammar in `errors`."""
 
     def __init__(self, path, text, readonly=False):
         self.path, self.text, self.readonly = path, text, readonly
-        self.body, self.comments = [], []
+        self.body, self.comments, self.errors = [], [], []
 
     def error(self, message, line, column, hint=""):
         lines = self.text.split("\n", line)
@@ -135,9 +135,10 @@ class File:
 class Loader:
     """Reads a file with everything it includes; mistakes gather in `errors`."""
 
-    def __init__(self, env):
+    def __init__(self, env, known=()):
         self.errors = []
         self.files = {}         # real path -> File
+        self.known = {os.path.realpath(file.path): file for file in known}      # read earlier
         self.included = 0
         self.bytes = 0
         node = env.get("NODENAME") or gethostname()
@@ -169,7 +170,7 @@ class Loader:
 
     def read(self, path, readonly, chain, node):
         """Parse one file and load its includes; `chain` holds the real paths of the files above it."""
-        from pymomentum.config.grammar import MAX_BYTES, parse
+        from pymomentum.config import grammar       # it makes this file's nodes
         real = os.path.realpath(path)
         if real in chain:
             return self.fail(node, path, f"{path} includes itself")
@@ -188,21 +189,24 @@ class Loader:
                 if not stat.S_ISREG(os.stat(real).st_mode):
                     return self.fail(node, path, f"{path} is not a regular file")
                 with open(real, "rb") as stream:
-                    data = stream.read(MAX_BYTES + 1)
+                    data = stream.read(grammar.MAX_BYTES + 1)
             except OSError as e:
                 return self.fail(node, path, f"cannot read {path}: {e.strerror}")
             self.bytes += len(data)
             if self.bytes > MAX_TOTAL_BYTES:
                 return self.fail(node, path, f"more than {MAX_TOTAL_BYTES} bytes of configuration")
-            try:
-                file = parse(str(path), data, readonly)
-            except ConfigError as e:
-                self.errors.append(e)
-                return None
-            self.files[real] = file
+            file = self.files[real] = self.unchanged(real, path, data) or grammar.read(str(path), data, readonly)
+            file.readonly = readonly
+            self.errors += file.errors
         for include in includes(file.body):
             include.files = self.targets(include, path, (*chain, real))
         return file
+
+    def unchanged(self, real, path, data):
+        """Answer the File that was read earlier, if nothing in it is new; one that includes others is read again."""
+        file = self.known.get(real)
+        same = file is not None and file.path == str(path) and file.text.encode() == data
+        return file if same and next(includes(file.body), None) is None else None
 
     def targets(self, include, path, chain):
         name = include.target.text.removeprefix("file://")

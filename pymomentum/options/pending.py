@@ -146,8 +146,6 @@ log_requests_to_paniclog
 maintainer_pool
 malloc2mmap_threshold
 masterdb_file
-match_cache_life
-match_cache_size
 max_request_size
 max_resident_messages_per_binding
 max_resident_transfails

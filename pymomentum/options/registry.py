@@ -87,7 +87,7 @@ def pxi():
     """Answer the text of option_ids.pxi: an id for every option, a constant for every enumerated value."""
     lines = ["# Generated from pymomentum/options; one id per option.", "cdef enum:"]
     lines += [f"    OPT_{identifier(name)} = {i}" for i, name in enumerate(names())]
-    lines += [f"    OPT_COUNT = {len(OPTIONS)}", ""]
+    lines += [f"    OPT_COUNT = {len(OPTIONS)}", f"    OPT_WORDS = {(len(OPTIONS) + 63) // 64}", ""]
     for name in names():
         constants = [f"    {identifier(name)}_{identifier(word)} = {number}"
                      for row in OPTIONS[name] for word, number in row.type.constants()]

@@ -19,6 +19,7 @@ FIGURES = {
     "beside": ("rate of the row beside", ".2f"),
     "cpu": ("CPU us/message", ".1f"), "user": ("of it user", ".1f"), "system": ("system", ".1f"),
     "p50": ("250 after ms p50", ".1f"), "p99": ("p99", ".1f"), "p99_alone": ("p99 without them", ".1f"), "p99_ratio": ("p99 times", ".1f"),
+    "reload": ("reload s", ".2f"), "rise": ("p99 rises by its 2 ms or 25 % times", ".2f"),
     "written": ("written/accepted", ".2f"), "segments": ("segments filled", ".0f"), "connections": ("connections out", ".0f"),
     "memory": ("memory above idle MB", ".1f"), "bytes": ("bytes each", ".0f"), "again": ("after a restart MB", ".1f"),
     "killed": ("queued after kill -9, s", ".1f"), "stopping": ("clean stop, s", ".1f"), "stopped": ("queued after it, s", ".1f"),

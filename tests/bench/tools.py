@@ -125,11 +125,19 @@ def run_source(command, **more):
 
 def plain_source(port, sessions, count, size, kept=True, recipients=1):
     """smtp-source's run; seconds it took."""
-    command = [tool("smtp-source"), "-s", str(sessions), "-m", str(count), "-l", str(size), "-M", "client.bench.test",
-               "-f", "s@bench.test", "-t", "r@example.test", "-r", str(recipients)]
-    if kept:
-        command.append("-d")
-    return run_source([*command, f"127.0.0.1:{port}"], env={**os.environ, **LIBRARIES})
+    command = plain_command(port, sessions, count, size, recipients, *["-d"] * kept)
+    return run_source(command, env={**os.environ, **LIBRARIES})
+
+
+def plain_command(port, sessions, count, size, recipients, *flags):
+    return [tool("smtp-source"), "-s", str(sessions), "-m", str(count), "-l", str(size), "-M", "client.bench.test",
+            "-f", "s@bench.test", "-t", "r@example.test", "-r", str(recipients), *flags, f"127.0.0.1:{port}"]
+
+
+def start_plain_source(port, sessions, size=4096):
+    """smtp-source with more mail than anybody waits for; answers the process, to be killed."""
+    return subprocess.Popen(plain_command(port, sessions, 1 << 30, size, 1, "-d"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                            env={**os.environ, **LIBRARIES})
 
 
 def source(port, sessions, count, size, *flags):

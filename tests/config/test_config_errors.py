@@ -89,6 +89,87 @@ def test_all_mistakes_of_a_run_are_printed(conf, capsys):
     assert capsys.readouterr().out == GOLDEN
 
 
+BROKEN = """\
+retry_interval = abc
+Domain "a.com" {
+  max_outbound_connections = ( 1 2
+  idle_timeout = x
+}
+ESMTP_Listener {
+  Listen ":2525 {
+    pathway = "foo"
+  }
+}
+foo bar baz { x = 1 }
+retry_interval == 5
+max_retries = 1 )
+message_expiration = "abc
+Domain "b.com" { retry_interval = "5" }
+tls = maybe
+pathway = [ a = b
+Binding one { Domain "b.com { idle_timeout = 1 } }
+Binding two { idle_timeout = y }
+"""
+
+BROKEN_GOLDEN = """\
+ecelerity.conf:1:18: retry_interval: takes a number, not "abc"
+    retry_interval = abc
+                     ^
+ecelerity.conf:3:30: this "(" is not closed
+      max_outbound_connections = ( 1 2
+                                 ^
+ecelerity.conf:4:18: idle_timeout: takes a number, not "x"
+      idle_timeout = x
+                     ^
+ecelerity.conf:7:10: this string is not closed; it would end in line 8
+      Listen ":2525 {
+             ^
+ecelerity.conf:11:5: "=" or "{" is missing after "foo"
+    foo bar baz { x = 1 }
+        ^
+ecelerity.conf:12:17: "=" is not possible here; expected "(" or "[" or a value
+    retry_interval == 5
+                    ^
+ecelerity.conf:13:17: ")" is not possible here; expected an include or an option or stanza or the end of the file
+    max_retries = 1 )
+                    ^
+ecelerity.conf:14:22: this string is not closed; it would end in line 15
+    message_expiration = "abc
+                         ^
+ecelerity.conf:16:7: tls: takes no | ifavailable | required, not "maybe"
+    tls = maybe
+          ^
+ecelerity.conf:17:11: this "[" is not closed
+    pathway = [ a = b
+              ^
+ecelerity.conf:18:22: this string is not closed
+    Binding one { Domain "b.com { idle_timeout = 1 } }
+                         ^
+ecelerity.conf:19:30: idle_timeout: takes a number, not "y"
+    Binding two { idle_timeout = y }
+                                 ^
+12 errors
+"""
+
+
+def test_mistakes_of_grammar_hide_no_other(conf, capsys):
+    conf.write(BROKEN)
+    assert validate_config.main(["-c", "ecelerity.conf"]) == 1
+    assert capsys.readouterr().out == BROKEN_GOLDEN
+
+
+def test_mistakes_of_all_files_are_told_in_their_order(conf):
+    errors = conf.errors("tls = maybe\ninclude one.conf\ninclude none.conf\nidle_timeout = (\n",
+                         one="a = 1\n}\nretry_interval = x\n")
+    assert [(e.file, e.line) for e in errors] == [
+        ("ecelerity.conf", 1), ("ecelerity.conf", 3), ("ecelerity.conf", 4), ("one.conf", 2)]
+
+
+def test_lone_brace_leaves_the_stanzas_of_its_file_unjudged(conf):
+    [error] = conf.errors('ESMTP_Listener { Listen ":25" { } }\n  max_recipients_per_message = 5\n}\n')
+    assert (error.line, error.message) == (3, '"}" is not possible here')
+
+
 def test_mistakes_as_json(conf, capsys):
     conf.write("a = 1\ntls = maybe\n")
     assert validate_config.main(["-c", "ecelerity.conf", "--json"]) == 1

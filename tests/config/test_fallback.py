@@ -1,4 +1,6 @@
 """Which stanza answers: delivery, hosts, reception."""
+from random import Random
+
 import pytest
 
 DOCUMENTED = """
@@ -51,6 +53,30 @@ def test_every_level_of_delivery_in_turn(conf):
         """)
         expected = first + 1 if first < len(levels) else 1200
         assert generation.lookup_delivery("b", "x.org")["retry_interval"] == expected
+
+
+def test_layers_answer_in_the_documented_order_whatever_is_set_where(conf):
+    """Three options, each set anywhere by chance: what is compiled is what the order says."""
+    chance = Random(7)
+    levels = ["g::b::d", "b::d", "g::d", "g::b", "b", "g", "d", "global"]
+    defaults = {"retry_interval": 1200, "idle_timeout": 5, "max_retries": -1}
+    for _ in range(150):
+        said = {level: {name: chance.randint(1, 99) for name in defaults if chance.random() < 0.35} for level in levels}
+        text = {level: " ".join(f"{name} = {value}" for name, value in of.items()) for level, of in said.items()}
+        generation = conf.publish(f"""
+            {text["global"]}
+            Domain {chance.choice(('x.org', '"/^x/"'))} {{ {text["d"]} }}
+            Binding b {{ {text["b"]}  Domain "/org$/" {{ {text["b::d"]} }} }}
+            Binding_Group g {{ {text["g"]}  Domain x.org {{ {text["g::d"]} }}
+              Binding b {{ {text["g::b"]}  Domain x.org {{ {text["g::b::d"]} }} }} }}
+        """)
+        for binding, domain, asked in (
+                ("b", "x.org", levels), ("b", "y.com", ["g::b", "b", "g", "global"]),
+                ("b", "y.org", ["b::d", "g::b", "b", "g", "global"]), ("default", "x.org", ["d", "global"])):
+            values = generation.lookup_delivery(binding, domain)
+            for name, default in defaults.items():
+                expected = next((said[level][name] for level in asked if name in said[level]), default)
+                assert values[name] == expected, (binding, domain, name, said)
 
 
 def test_exact_names_before_expressions_in_their_order(conf):

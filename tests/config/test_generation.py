@@ -59,11 +59,11 @@ def test_builder_given_up_is_freed():
 
 def test_names_without_a_stanza_share_one_chain(conf):
     generation = conf.publish("Domain a.com { retry_interval = 1 } Domain b.com { } Binding b { idle_timeout = 1 }")
-    addresses = {generation.lookup_delivery("b", f"d{i}.example.com").address for i in range(1000)}
-    assert len(addresses) == 1
-    assert generation.lookup_delivery("b", "b.com").address in addresses
-    assert generation.lookup_delivery("b", "a.com").address not in addresses
-    assert generation.lookup_delivery("default", "c.com").address == generation.globals.address
+    bare = generation.lookup_delivery("b", "d.example.com")
+    assert all(generation.lookup_delivery("b", f"d{i}.example.com").same(bare) for i in range(1000))
+    assert generation.lookup_delivery("b", "b.com").same(bare)
+    assert not generation.lookup_delivery("b", "a.com").same(bare)
+    assert generation.lookup_delivery("default", "c.com").same(generation.globals)
     assert generation.chains == 2
 
 
@@ -85,10 +85,39 @@ def test_many_domains_and_bindings_publish_fast_and_answer_cheaply(conf):
     for i in range(0, 10_000, 100):
         values = generation.lookup_delivery("many7", f"d{i}.example.com")
         assert (values["retry_interval"], values["bind_address"]) == (i + 1, "10.0.0.7")
-    for i in range(500):
-        generation.lookup_delivery(f"many{i}", "n.example.org")
-    assert generation.chains == 600
-    assert generation.memory < 20 * 1024 * 1024
+    assert generation.look_up_all(f"d{i}.example.com" for i in range(10_000)) >= 501 * 10_000
+    assert generation.chains == 10_500          # one for each stanza, none for the pairs
+    assert generation.memory < 50 * 1024 * 1024
+
+
+@pytest.mark.parametrize("size, kept", [(1, 2), (100, 100), (16384, 300)])
+def test_match_cache_keeps_match_cache_size_names(conf, size, kept):
+    generation = conf.publish(f'match_cache_size = {size}  Domain "/^d/" {{ retry_interval = 7 }}')
+    for again in range(2):
+        for i in range(150):
+            assert generation.lookup_delivery("default", f"d{i}.org")["retry_interval"] == 7
+            assert generation.lookup_delivery("default", f"e{i}.org")["retry_interval"] == 1200
+    assert kept // 2 <= generation.matches <= kept
+
+
+def test_match_cache_is_forgotten_after_match_cache_life(conf):
+    for life, left in (1, 1), (0, 2):
+        generation = conf.publish(f'match_cache_life = {life}  Domain "/^d/" {{ }}')
+        generation.lookup_delivery("default", "d1.org")
+        if life:
+            time.sleep(1.1)
+        generation.lookup_delivery("default", "d2.org")
+        assert generation.matches == left
+
+
+def test_match_cache_tells_containers_apart(conf):
+    generation = conf.publish('Domain "/^x/" { retry_interval = 1 }  Host "/^x/" { max_outbound_connections = 2 }'
+                              'Binding b { Domain "/^x/" { retry_interval = 3 } }')
+    for again in range(2):
+        assert generation.lookup_delivery("default", "x.org")["retry_interval"] == 1
+        assert generation.lookup_delivery("b", "x.org")["retry_interval"] == 3
+        assert generation.lookup_host("b", "x.org")["max_outbound_connections"] == 2
+        assert generation.lookup_host("b", "y.org")["max_outbound_connections"] == -1
 
 
 def test_threads_look_up_while_generations_change(conf):

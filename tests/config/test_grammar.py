@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pymomentum.config.grammar import MAX_BYTES, MAX_DEPTH, parse
+from pymomentum.config.grammar import MAX_BYTES, MAX_DEPTH, parse, read
 from pymomentum.config.tree import Setting
 from pymomentum.errors import ConfigError
 
@@ -108,6 +108,15 @@ def test_size_and_depth_are_bounded():
     parse("f", b"a{" * MAX_DEPTH + b"}" * MAX_DEPTH)
     with pytest.raises(ConfigError, match="not closed"):
         parse("f", b"a{" * 100_000)
+
+
+@pytest.mark.parametrize("text", ["/*" * 2_000_000, '\\"' * 2_000_000, "a = (\n" * 500_000, "}\n" * 1_000_000,
+                                  "{" * 4_000_000, "é\n" * 1_000_000, "= \"x\n/* \\' \n" * 200_000],
+                         ids=lambda text: repr(text[:6]))
+def test_garbage_ends_soon(text):
+    start = time.monotonic()
+    assert 1 <= len(read("f", text.encode()).errors) <= 100
+    assert time.monotonic() - start < 15
 
 
 def test_random_mutations_end_in_a_tree_or_a_config_error():

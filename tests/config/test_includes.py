@@ -59,7 +59,7 @@ def test_include_that_cannot_be_followed(conf, text, files, place, message):
 
 def test_mistakes_of_several_files_come_together(conf):
     errors = conf.errors("include a.conf include b.conf tls = x", a="{", b="tls = y")
-    assert [(e.file, e.line) for e in errors] == [("a.conf", 1), ("b.conf", 1), ("ecelerity.conf", 1)]
+    assert [(e.file, e.line) for e in errors] == [("ecelerity.conf", 1), ("a.conf", 1), ("b.conf", 1)]
 
 
 def test_includes_that_multiply_are_bounded(conf):

@@ -75,6 +75,7 @@ cdef struct client_t:
     loop_t *loop
     config_generation_t *generation     # pinned
     const values_t *values
+    values_t own_values         # what `values` may point to
     permit_t permit
     route_t *route              # touched on the domain's loop only
     sockaddr_storage peer

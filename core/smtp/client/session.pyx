@@ -106,7 +106,7 @@ cdef bint client_connect(mail_queue_t *q, const choice_t *to, const permit_t *pe
     c.loop = where
     c.route = to.route
     c.generation = config_current()
-    c.values = config_delivery(c.generation, q.binding, d.option_name)
+    c.values = config_delivery(c.generation, q.binding, d.option_name, &c.own_values)
     fill_peer(c)
     name = d.mx.host[to.host].name
     memcpy(c.host, name.ptr, name.len if name.len < sizeof(c.host) - 1 else sizeof(c.host) - 1)

@@ -16,7 +16,7 @@ from pymomentum.core.base.status cimport EC_AGAIN, EC_LIMIT, EC_NOTFOUND, EC_OK,
 from pymomentum.core.config.generation cimport config_binding, config_binding_t, config_delivery
 from pymomentum.core.config.values cimport (OPT_COMMAND_TIMEOUT, OPT_DATA_TIMEOUT, OPT_GENERATE_BOUNCES,
                                             OPT_GENERATE_BOUNCES_FOR_MULTI_RECIPIENT_POLICY_REJECTIONS, OPT_GROWBUF_SIZE,
-                                            OPT_LARGE_MESSAGE_THRESHOLD, OPT_MAX_HEADER_BYTES, OPT_MAX_MESSAGE_SIZE, opt_number)
+                                            OPT_LARGE_MESSAGE_THRESHOLD, OPT_MAX_HEADER_BYTES, OPT_MAX_MESSAGE_SIZE, opt_number, values_t)
 from pymomentum.core.log.record cimport log_reception
 from pymomentum.core.loop.loop cimport COUNT_RECEIVED, COUNT_REJECTED
 from pymomentum.core.message.context cimport context_bytes
@@ -333,10 +333,11 @@ cdef void answer_of(session_t *s, rcpt_t *r) noexcept nogil:
 
 cdef bint wants_bounce(session_t *s, rcpt_t *r) noexcept nogil:
     cdef char room[256]
+    cdef values_t values
     if r.code == 0 or r.discarded or s.mailfrom.len == 0 \
             or opt_number(s.values, OPT_GENERATE_BOUNCES_FOR_MULTI_RECIPIENT_POLICY_REJECTIONS) != 1:
         return False
-    return opt_number(config_delivery(s.generation, r.message.binding, lower(address_domain(r.address), room)),
+    return opt_number(config_delivery(s.generation, r.message.binding, lower(address_domain(r.address), room), &values),
                       OPT_GENERATE_BOUNCES) == 1
 
 
