@@ -152,6 +152,16 @@ def test_bulk_sender_sends_from_the_default_binding(mta, site):
     assert refused(mta, "b@gmail.com")
 
 
+def test_bulk_sender_shapes_by_receiver_and_warms_up(mta, site):
+    bulk(mta, site)
+    asked = {"binding n01 domain hotmail.co.uk outbound_throttle_messages": "500/10",
+             "binding w1 domain hotmail.co.uk outbound_throttle_messages": "200/3600",
+             "binding w1 domain gmail.com max_outbound_connections": "2", "binding n01 domain gmail.com max_outbound_connections": "20",
+             "binding t1 domain gmail.com retry_interval": "120", "binding n12 domain world.test retry_interval": "1800",
+             "domain world.test retry_interval": "1200"}
+    assert {words: mta.data(f"config eval {words}")["value"] for words in asked} == asked
+
+
 def test_bulk_sender_sends_from_every_binding(mta, site):
     """The provider of the tests stands for the policy that gives mail to bindings."""
     found, sink = bulk(mta, site)
