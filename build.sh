@@ -154,16 +154,17 @@ install_to() {
     local prefix
     mkdir -p "$2"
     prefix=$(cd "$2" && pwd)
-    mkdir -p "$prefix/lib" "$prefix/bin" "$prefix/etc"
+    mkdir -p "$prefix/lib" "$prefix/bin" "$prefix/etc/conf"
     /usr/bin/python3 -m venv "$prefix/lib/venv"
     grep -Ev '^(cython|setuptools|dkimpy|pytest)' "$root/requirements.txt" >"$prefix/lib/requirements.txt"
     "$prefix/lib/venv/bin/pip" install -q --disable-pip-version-check -r "$prefix/lib/requirements.txt" >&2
     rm -rf "$prefix/lib/pymomentum"
     (cd "$root" && find -L pymomentum -type f \( -name '*.py' -o -name '*.so' -o -name '*.lua' -o -name VERSION \) -print0 |
         tar -c --null --dereference -T -) | tar -x -C "$prefix/lib"
-    cp -n "$root"/conf/default/*.conf "$prefix/etc/"
+    # what is there already may have been edited
+    cp -Rn "$root/conf/default" "$root/conf/examples" "$prefix/etc/conf/"
     shims "$prefix/lib/venv/bin/python" "$prefix/lib" "$prefix/bin"
-    (cd / && "$prefix/bin/validate_config" -c "$prefix/etc/ecelerity.conf")
+    (cd / && "$prefix/bin/validate_config" -c "$prefix/etc/conf/default/ecelerity.conf")
 }
 
 module() {

@@ -141,12 +141,11 @@ class Server:
     def open_logs(self):
         ec = self.loaded.module("ec_logger") or {}
         bounces = self.loaded.module("bounce_logger") or {}
-        paths = {"mainlog": ec.get("mainlog"), "bouncelog": bounces.get("bouncelog"), "rejectlog": ec.get("rejectlog"),
-                 "paniclog": ec.get("paniclog")}
         for which, name in enumerate(LOG_FILES):
-            if paths[name]:
-                logs.open_log(which, os.path.abspath(paths[name]), ring=self.loaded.globals["log_ring_size"],
-                              heartbeat=ec.get("heartbeat_interval", 60))
+            options = bounces if name == "bouncelog" else ec
+            if options.get(name):
+                logs.open_log(which, os.path.abspath(options[name]), mode=options[f"{name}_mode"],
+                              ring=self.loaded.globals["log_ring_size"], heartbeat=options["heartbeat"])
 
     def restore(self):
         """Mail of an earlier run comes back while new mail is taken."""

@@ -76,6 +76,7 @@ class Reader:
         self.modules = {}       # (name, instance) -> ModuleStanza
         self.errors = []
         self.notices = []
+        self.pending = set()    # options that a notice speaks of
 
     def read(self, file):
         try:
@@ -122,6 +123,9 @@ class Reader:
             return
         scope.values[name] = value
         scope.settings[name] = node
+        if row.pending and name not in WITHOUT_EFFECT and name not in self.pending:
+            self.pending.add(name)
+            self.notice(node, f"{name} is not read yet")
         if value is WITHOUT_EFFECT.get(name, self):
             self.notice(node, f"{name} has no effect: mail is always on disk before it is acknowledged")
 

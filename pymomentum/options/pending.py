@@ -2,7 +2,7 @@
 
 `python -m pymomentum.options.pending` prints what the list should be, `--write`
 puts it in place.  An option counts as read when core names its OPT_ id or
-Python asks values["name"], globals["name"], flags["name"] or setting("name").
+Python asks values["name"], values.get("name"), globals["name"], flags["name"], value("name") or setting("name").
 """
 import re
 import sys
@@ -68,7 +68,6 @@ cluster_outbound_throttle_connections
 cluster_outbound_throttle_messages
 cluster_scope_max_outbound_connections
 cluster_server_max_outbound_connections
-concurrency
 control_client_timeout
 critical
 crypto_engine
@@ -100,7 +99,6 @@ ecstream_idle_time
 ecstream_max_batch_size
 ecstream_port
 ecstream_timeout
-enable
 enable_authentication
 enable_authorization
 enable_dane
@@ -224,7 +222,7 @@ xmpp_role
 """.split())
 
 CORE_USE = re.compile(r"\bOPT_([A-Z0-9_]+)\b")
-PYTHON_USE = re.compile(r"""\b(?:values\[|globals\[|flags\[|setting\()["']([a-z0-9_]+)["']""")
+PYTHON_USE = re.compile(r"""\b(?:values\[|values\.get\(|globals\[|flags\[|setting\(|value\()["']([a-z0-9_]+)["']""")
 
 
 def used(root):

@@ -188,6 +188,11 @@ def test_valid_configuration_says_so(conf, capsys):
         "Configuration valid\n")
 
 
+def test_options_that_are_not_read_yet_are_named_once(conf):
+    loaded = conf.load('Domain "a.test" { use_dane = true }\nDomain "b.test" { use_dane = true }\nretry_interval = 1\nRoutes = a')
+    assert loaded.notices == ["ecelerity.conf:1: use_dane is not read yet", "ecelerity.conf:4: routes is not read yet"]
+
+
 def test_the_shipped_configuration_is_valid(monkeypatch, capsys):
     monkeypatch.setenv("EC_CONF_SEARCH_PATH", "conf/default")
     assert validate_config.main([]) == 0

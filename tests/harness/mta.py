@@ -8,7 +8,7 @@
         c.expect("250 2.0.0 *")
     mta.wait_log("T", 1)
 
-The server starts on first use.  What a test's configuration says wins over DEFAULTS; in it
+The server starts on first use.  What a test's configuration says wins over DEFAULTS and PLACES; in it
 $port is the listener's port, $sink_port the one all sinks share, $folder the test's folder.
 """
 import collections
@@ -34,13 +34,15 @@ ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 DEFAULTS = """
 hostname = mta.test
+relay_hosts ( 127.0.0.0/8 )
+generate_bounces = false
+"""
+PLACES = """
 spoolbase = $folder/spool
 spool_segment_size = 1048576
 pidfile = $folder/pid
-relay_hosts ( 127.0.0.0/8 )
 remote_smtp_port = $sink_port
 resolv_conf = $folder/resolv.conf
-generate_bounces = false
 """
 STANZAS = {
     "esmtp_listener": 'ESMTP_Listener { Listen "127.0.0.1:$port" { } }\n',
@@ -92,6 +94,7 @@ class Mta:
         self.server_dns = None
         self.sinks = []
         self.text = ""
+        self.site = None            # Site that takes the place of DEFAULTS
         self.process = None
         self.env = {}               # beside the test's own environment
         self.extensions = []        # modules that add providers to hooks (provided.py)
@@ -133,7 +136,7 @@ class Mta:
 
     def write_config(self):
         stanzas = {node.name.lower() for node in parse("test", self.text.encode()).body if not isinstance(node, Include)}
-        whole = DEFAULTS + "".join(stanza for name, stanza in STANZAS.items() if name not in stanzas)
+        whole = (self.site.text() if self.site else DEFAULTS) + PLACES + "".join(stanza for name, stanza in STANZAS.items() if name not in stanzas)
         if self.loops > 1:
             whole += f'EventLoop "default" {{ concurrency = {self.loops} }}\n'
         flags = [f"{name} = {value}" for name, value in (("suspend", self.suspend), ("lease", self.lease)) if value]

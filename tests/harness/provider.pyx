@@ -5,14 +5,15 @@ PARK_ONE_IN parks for up to 50 ms; its thread, a timer of the loop, or the deadl
 former two resume once more at once and once more late.  An address that holds `<hook>=<action>` gets
 that action from that hook: of the recipient in hooks that run for each, else of the sender.  Actions:
 550, 451, discard, drop, top (a field ahead of all), header (one behind all, with the address),
-subject (replaced), unreceived (no Received), body (replaced), park (nobody resumes it).  What happened is counted in the file that EC_PROVIDER names (provided.py).
+subject (replaced), unreceived (no Received), body (replaced), park (nobody resumes it), binding.NAME (of a recipient:
+that it goes out by).  What happened is counted in the file that EC_PROVIDER names (provided.py).
 """
 import mmap
 import os
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memset, strlen
+from libc.string cimport memchr, memcpy, memset, strlen
 
 from pymomentum.core.base.atomic cimport atomic_add64, atomic_store64
 from pymomentum.core.base.clock cimport clock_mono_ns
@@ -21,6 +22,7 @@ from pymomentum.core.base.status cimport EC_AGAIN, EC_OK, EC_TIMEOUT
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.c.posix cimport (pthread_create, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t,
                                       pthread_mutex_unlock, pthread_t, usleep)
+from pymomentum.core.config.generation cimport config_binding_slot
 from pymomentum.core.loop.loop cimport loop_at, loop_count, loop_t, loop_timer_set
 from pymomentum.core.loop.token cimport token_count, token_on_cancel, token_resume, token_t
 from pymomentum.core.mime.overlay cimport (OVERLAY_APPEND, OVERLAY_BODY, OVERLAY_PREPEND, OVERLAY_REMOVE, OVERLAY_REPLACE,
@@ -194,6 +196,8 @@ cdef void act(phase_t *ph) noexcept nogil:
     cdef slice_t address = address_of(ph)
     cdef slice_t action = action_of(address, ph.hook)
     edit(<session_t*>ph.owner, address, action)
+    if slice_starts_i(action, slice_of(b"binding.")):
+        bind(<session_t*>ph.owner, slice_make(action.ptr + 8, action.len - 8))
     if slice_starts_i(action, slice_of(b"550")):
         phase_answer(ph, 550, b"5.7.1 refused by the test")
     elif slice_starts_i(action, slice_of(b"451")):
@@ -202,6 +206,14 @@ cdef void act(phase_t *ph) noexcept nogil:
         phase_disconnect(ph, 554, b"5.7.1 go away, says the test")
     elif slice_starts_i(action, slice_of(b"discard")):
         phase_discard(ph, b"because of the test")
+
+
+cdef void bind(session_t *s, slice_t name) noexcept nogil:
+    cdef int slot
+    cdef const char *end = <const char*>memchr(name.ptr, c'@', name.len)
+    slot = config_binding_slot(s.generation, slice_make(name.ptr, end - name.ptr if end != NULL else name.len))
+    if slot >= 0:
+        s.at.message.binding = <unsigned short>slot
 
 
 cdef void edit(session_t *s, slice_t address, slice_t action) noexcept nogil:
