@@ -170,6 +170,17 @@ def lock_holder(str base):
     return None
 
 
+cdef void pace(spool_t *s, uint32_t ratio, uint64_t backlog, double retry_interval) noexcept nogil:
+    s.ratio = ratio
+    s.backlog_max = backlog
+    s.retry_ms = <uint64_t>(retry_interval * 1000)
+
+
+def tune(*, ratio=2, backlog=10000, retry_interval=1):
+    """Change the pace of the open spool; each number is read anew at every use."""
+    pace(main_spool, ratio, backlog, retry_interval)
+
+
 def open_spool(str base not None, *, segment_size=64 << 20, ratio=2, mode=0o640, backlog=10000, retry_interval=1):
     """Open the spool in `base` and start its threads; loops must exist.
 
@@ -203,10 +214,8 @@ def open_spool(str base not None, *, segment_size=64 << 20, ratio=2, mode=0o640,
     strncpy(s.base, path, sizeof(s.base) - 1)
     s.lock_fd = lock_fd
     s.segment_size = segment_size
-    s.ratio = ratio
     s.mode = mode
-    s.backlog_max = backlog
-    s.retry_ms = int(retry_interval * 1000)
+    pace(s, ratio, backlog, retry_interval)
     s.want_spare = True
     s.busy_ms = clock_mono_ms()         # nobody knows yet what comes
     s.hot.kind = SEGMENT_HOT

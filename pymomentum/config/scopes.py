@@ -85,15 +85,29 @@ class Reader:
             self.notices.append(f"only the first {MAX_ERRORS} errors are shown")
 
     def forget(self, path, name):
-        """Take back an option in the scope that a path of kinds and names leads to."""
+        """Take back an option in the scope that a path of kinds and names leads to, or that scope where no option is named."""
+        kind, label = path[0] if path else ("", "")
+        if kind.lower().replace("-", "_") in modules.NAMES:
+            return self.forget_module((kind.lower().replace("-", "_"), label), path[1:], name)
         scope = self.root
         for kind, label in path:
             kind = kind.lower()
             scope = scope.children.get((kind, LABELS.get(kind, str)(label)))
             if scope is None:
-                return
-        scope.values.pop(name, None)
-        scope.settings.pop(name, None)
+                return None
+        if name:
+            scope.values.pop(name, None)
+            scope.settings.pop(name, None)
+        else:
+            del scope.parent.children[scope.kind, scope.label]
+        return None
+
+    def forget_module(self, key, inner, name):
+        """The same for a module; what stands inside its stanzas has no values yet."""
+        if not inner and not name:
+            self.modules.pop(key, None)
+        elif not inner and key in self.modules:
+            self.modules[key].values.pop(name, None)
 
     def fail(self, node, message, hint=""):
         self.errors.append(node.error(message, hint))

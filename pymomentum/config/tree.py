@@ -10,6 +10,7 @@ from socket import gethostname
 
 from pymomentum.errors import ConfigError
 
+SCHEMES = ("file", "persist")           # of a URI that names a file
 SEARCH_PATH = "etc/conf/global:etc/conf/{NODENAME}:etc/conf/default"
 MAX_INCLUDES = 10_000
 MAX_INCLUDE_DEPTH = 32
@@ -209,9 +210,10 @@ class Loader:
         return file if same and next(includes(file.body), None) is None else None
 
     def targets(self, include, path, chain):
-        name = include.target.text.removeprefix("file://")
-        if "://" in name:
-            self.errors.append(include.target.error("only files can be included"))
+        scheme, separator, name = include.target.text.rpartition("://")
+        if separator and scheme.lower() not in SCHEMES:
+            hint = "write its path, " + " or ".join(f"{scheme}://PATH" for scheme in SCHEMES)
+            self.errors.append(include.target.error("only files can be included", hint))
             return []
         found = self.search(name, [Path(path).parent])
         if found is None:
