@@ -16,7 +16,7 @@ class Change:
         self.value = value              # text as in a file; None: taken back
         heads = "".join(f"{kind} {quoted(label)} {{ " if label else f"{kind} {{ " for kind, label in path)
         try:
-            self.file = parse("console", f"{heads}{name} = {value} {'}' * len(path)}\n".encode()) if value is not None else None
+            self.file = parse("console", f"{heads}{name} = {value} {'}' * len(path)}\n".encode(errors="surrogateescape")) if value is not None else None
         except ConfigError as e:
             raise ConsoleError(f"{name}: {e.message}") from None
 
