@@ -9,7 +9,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from pymomentum.config.tree import Include, Sequence, Setting
 from pymomentum.core.config.scope import check_regex
-from pymomentum.options import modules, unbuilt, registry
+from pymomentum.options import modules, registry, unbuilt, vendor
 from pymomentum.options.types import network, shown
 
 LISTENERS = ("esmtp_listener", "control_listener", "http_listener", "ecstream_listener")
@@ -29,7 +29,6 @@ NOT_BUILT = {       # stanzas of the language that are neither scopes of options
                     ("global",)),
     "adaptive_sweep_rule": ("global", "binding_group", "binding", "domain"),
 }
-WITHOUT_EFFECT = {"force_fsync": False, "_unsafe_spool": True}       # mail is always synced before 250
 MAX_ERRORS = 100
 MAX_SOCKET_PATH = 107
 
@@ -76,7 +75,7 @@ class Reader:
         self.modules = {}       # (name, instance) -> ModuleStanza
         self.errors = []
         self.notices = []
-        self.pending = set()    # options that a notice speaks of
+        self.named = set()      # options that a notice speaks of
 
     def read(self, file):
         try:
@@ -137,11 +136,10 @@ class Reader:
             return
         scope.values[name] = value
         scope.settings[name] = node
-        if row.pending and name not in WITHOUT_EFFECT and name not in self.pending:
-            self.pending.add(name)
-            self.notice(node, f"{name} is not read yet")
-        if value is WITHOUT_EFFECT.get(name, self):
-            self.notice(node, f"{name} has no effect: mail is always on disk before it is acknowledged")
+        why = vendor.reason(name, value)
+        if (why or row.pending) and name not in self.named:
+            self.named.add(name)
+            self.notice(node, f"{name} has no effect: {why}" if why else f"{name} is not read yet")
 
     def unknown_option(self, node, name, scope):
         if name in registry.OPTIONS:
@@ -159,8 +157,7 @@ class Reader:
             return self.module(node, plain)
         if name in NOT_BUILT and scope.kind in NOT_BUILT[name]:
             self.notice(node, f"stanza {node.name} is not built yet")
-            if unbuilt.options_of(name) is not None:
-                self.unbuilt(node.body, name)
+            self.unbuilt(node.body, name)
             return
         outer = [kind for kind, inner in INSIDE.items() if name in inner] + list(NOT_BUILT.get(name, ()))
         if plain in modules.NAMES:

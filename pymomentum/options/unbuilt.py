@@ -7,6 +7,22 @@ from pymomentum.options import modules
 from pymomentum.options.types import Boolean, Decimal, Dict, Enum, List, Number, Octal, Range, Text
 
 TABLE = """
+eccluster_listener
+    accept_queue_backlog=number concurrency=number disable_nagle_algorithm=boolean enable=boolean events_per_iter=number file_mode=octal
+    listen_backlog=number pool_name tcp_buffer_size=number tcp_recv_buffer_size=number tcp_send_buffer_size=number
+logs
+    control_cache dir_mode=octal file_mode=octal logfile max_idle=number max_open=number
+logs/manager
+    subscriber=list
+logs/manager/node
+    subscriber=list
+msgcserver_listener
+    accept_queue_backlog=number enable=boolean file_mode=octal listen_backlog=number
+xmpp_listener
+    accept_queue_backlog=number authdigestmd5parameters=dict authplainparameters=dict concurrency=number disable_nagle_algorithm=boolean
+    enable=boolean events_per_iter=number file_mode=octal idle_time=number listen_backlog=number pool_name proxy_protocol=boolean
+    proxy_protocol_timeout=number tcp_buffer_size=number tcp_recv_buffer_size=number tcp_send_buffer_size=number
+    tls_allow_renegotiation=boolean tls_certificate tls_ciphers tls_client_ca tls_key tls_verify_mode=enum:none|require
 adaptive_backstore_leveldb
     path
 adaptive_backstore_riak
@@ -209,6 +225,7 @@ TYPES = {"text": Text(joins=True), "number": Number(minimum=-1), "decimal": Deci
          "list": List(), "dict": Dict(), "range": Range()}
 LEVELS = Enum("debug info notice warning error critical", "error")
 COMMON = {"enabled": Boolean(), "enable": Boolean(), "debug_level": LEVELS}
+LISTENERS = ("eccluster_listener", "msgcserver_listener", "xmpp_listener")
 VIRUS_SCANNERS = ("clamav", "csapi")        # they have the options of `antivirus`, too, and stand inside it as well
 
 
@@ -228,6 +245,9 @@ def _read(table):
             here[name] = Enum(words.replace("|", " ")) if words != kind else TYPES[kind or "text"]
     for module in VIRUS_SCANNERS:
         found[module] = found[f"antivirus/{module}"] = {**found["antivirus"], **found[module], **COMMON}
+    for listener in LISTENERS:                  # Listen and Peer may say what their listener says
+        for inner in ("listen", "peer", "listen/peer"):
+            found[f"{listener}/{inner}"] = found[listener]
     for path, rows in found.items():
         if path in modules.NAMES:
             rows.update(COMMON)

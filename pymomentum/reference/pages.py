@@ -1,8 +1,7 @@
 """A page for every option, made from its rows."""
 from pathlib import Path
 
-from pymomentum.config.scopes import WITHOUT_EFFECT
-from pymomentum.options import registry
+from pymomentum.options import registry, vendor
 from pymomentum.options.types import one_line
 
 NOTE = "<!-- made by ./build.sh manual from pymomentum/options; change the row, not this page -->"
@@ -32,8 +31,11 @@ def row_text(row):
 
 
 def status(name):
-    if name in WITHOUT_EFFECT:
-        return "It is accepted and has no effect: mail is on disk before it is acknowledged, always."
+    if name in vendor.ALWAYS:
+        return f"It is accepted and has no effect: {vendor.ALWAYS[name]}."
+    if name in vendor.WITH_VALUE:
+        value, why = vendor.WITH_VALUE[name]
+        return f"It is accepted; {value_text(registry.OPTIONS[name][0], value)} has no effect: {why}."
     if registry.OPTIONS[name][0].pending:
         return "The server does not read it yet: it is checked, and loads."
     return ""
@@ -61,7 +63,10 @@ def pending():
     names = [name for name in registry.names() if registry.OPTIONS[name][0].pending]
     lines = [NOTE, "", "# Options that are not read yet", "",
              f"These {len(names)} of {len(registry.OPTIONS)} options load and are checked, but the part of the server that they steer is not built.", ""]
-    return "\n".join(lines + [f"- [{name}](options/{name}.md)" for name in names]) + "\n"
+    lines += [f"- [{name}](options/{name}.md)" for name in names]
+    lines += ["", f"{len(vendor.NAMES)} more steer machinery that is not here; they load with a notice:", ""]
+    lines += [f"- [{name}](options/{name}.md): {vendor.ALWAYS.get(name) or vendor.WITH_VALUE[name][1]}" for name in sorted(vendor.NAMES)]
+    return "\n".join(lines) + "\n"
 
 
 def texts():

@@ -193,6 +193,26 @@ def test_options_that_are_not_read_yet_are_named_once(conf):
     assert loaded.notices == ["ecelerity.conf:1: use_dane is not read yet", "ecelerity.conf:4: routes is not read yet"]
 
 
+def test_what_cannot_have_an_effect_is_said_once(conf, capsys):
+    conf.write("license = /etc\nuse_mmap = true\nlicense = /opt\ntls_engine = openssl\ntls_engine = gnutls\nforce_fsync = true\n")
+    assert validate_config.main(["-c", "ecelerity.conf"]) == 0
+    assert capsys.readouterr().out == (
+        "notice: ecelerity.conf:1: license has no effect: no licence is needed\n"
+        "notice: ecelerity.conf:2: use_mmap has no effect: bodies lie in segments of the spool, large ones are streamed from their files\n"
+        "notice: ecelerity.conf:5: tls_engine has no effect: TLS is that of OpenSSL\n"
+        "Configuration valid\n")
+
+
+@pytest.mark.parametrize("text, message", [
+    ('Logs { file_mode = "0640" Manager east { Node west { Subscriber = () } } logfil = x }', 'unknown option "logfil" of logs'),
+    ('ECCluster_Listener { Listen "*:4802" { concurrency = many } }', 'concurrency: takes a number, not "many"'),
+    ('msgcserver_listener { Listen ":4809" { } enable = maybe }', 'enable: takes'),
+    ('XMPP_Listener { Listen ":5222" { Peer 10.0.0.0/8 { idle_tim = 3 } } }', 'unknown option "idle_tim" of xmpp_listener/listen/peer'),
+])
+def test_stanzas_of_parts_that_are_not_built_are_checked(conf, text, message):
+    assert conf.error(text).message.startswith(message)
+
+
 def test_the_shipped_configuration_is_valid(monkeypatch, capsys):
     monkeypatch.setenv("EC_CONF_SEARCH_PATH", "conf/default")
     assert validate_config.main([]) == 0
