@@ -170,6 +170,8 @@ def row_of(branch, name):
         return None
     rows = {n: registry.find(n, branch.kind) for n in registry.OPTIONS} if module is None else modules.OPTIONS.get(module)
     names = [n for n, row in rows.items() if row is not None] if rows is not None else unbuilt.options_of(module)
+    if module is None and unbuilt.provided(name, branch.kind):
+        return None
     if name not in names:
         near = similar(name, names)
         raise ConsoleError(f"unknown option {shown(name)} in {where(branch)}" + (f"; {near}" if near else ""))

@@ -129,6 +129,9 @@ class Reader:
     def setting(self, node, scope):
         name = node.name.lower()
         row = registry.find(name, scope.kind)
+        provided = unbuilt.provided(name, scope.kind)
+        if row is None and provided is not None:
+            return self.provided(node, name, *provided)
         if row is None:
             return self.unknown_option(node, name, scope)
         value = self.typed(node, name, row.type)
@@ -140,6 +143,13 @@ class Reader:
         if (why or row.pending) and name not in self.named:
             self.named.add(name)
             self.notice(node, f"{name} has no effect: {why}" if why else f"{name} is not read yet")
+
+    def provided(self, node, name, module, type):
+        """Check an option that a module would give to this scope, were it built."""
+        self.typed(node, name, type)
+        if name not in self.named:
+            self.named.add(name)
+            self.notice(node, f"{name} is not read yet: module {module} is not built")
 
     def unknown_option(self, node, name, scope):
         if name in registry.OPTIONS:

@@ -203,6 +203,23 @@ def test_what_cannot_have_an_effect_is_said_once(conf, capsys):
         "Configuration valid\n")
 
 
+def test_what_installations_have_that_is_not_built_loads_with_one_notice_each(conf, capsys):
+    conf.write("""
+        Domain sms.example { SMPP_SMSC_Server = sms.test  SMPP_SMSC_Port = "3210"  SMPP_Registered_Delivery = (SMSC_Delivery) }
+        Domain two.example { smpp_smsc_port = 1 }
+        smpp { debug_level = debug }
+        smpp_logger "one" { logfile = "/var/log/smpp"  logmode = 0644  log_tempfail = false }
+        sieve "sieve1" { Script data_phase1 { Source = "x.siv" }  hook "core_x" { async = ref } }
+        cassandra_native_client { }
+    """)
+    assert validate_config.main(["-c", "ecelerity.conf"]) == 0
+    assert [line.split(": ", 2)[2] for line in capsys.readouterr().out.splitlines()[:-1]] == [
+        "smpp_smsc_server is not read yet: module smpp is not built", "smpp_smsc_port is not read yet: module smpp is not built",
+        "smpp_registered_delivery is not read yet: module smpp is not built", "module smpp is not built yet",
+        "module smpp_logger is not built yet", "module sieve is not built yet", "module cassandra_native_client is not built yet"]
+    assert conf.error("Domain x { smpp_smsc_port = many }").message == 'smpp_smsc_port: takes a number, not "many"'
+
+
 @pytest.mark.parametrize("text, message", [
     ('Logs { file_mode = "0640" Manager east { Node west { Subscriber = () } } logfil = x }', 'unknown option "logfil" of logs'),
     ('ECCluster_Listener { Listen "*:4802" { concurrency = many } }', 'concurrency: takes a number, not "many"'),
