@@ -3,6 +3,7 @@
 Repeated stanzas merge and later values win.  Every mistake that leaves the
 rest readable is noted, so one run tells them all.
 """
+import os
 import re
 from difflib import get_close_matches
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
@@ -29,6 +30,7 @@ NOT_BUILT = {       # stanzas of the language that are neither scopes of options
                     ("global",)),
     "adaptive_sweep_rule": ("global", "binding_group", "binding", "domain"),
 }
+FILES = ("resolv_conf", "tls_certificate", "tls_client_ca", "tls_key")         # options that name a file to be read
 MAX_ERRORS = 100
 MAX_SOCKET_PATH = 107
 
@@ -139,6 +141,8 @@ class Reader:
             return
         scope.values[name] = value
         scope.settings[name] = node
+        if name in FILES and value and not os.access(value, os.R_OK):
+            self.notice(node, f"{name}: {value} cannot be read")
         why = vendor.reason(name, value)
         if (why or row.pending) and name not in self.named:
             self.named.add(name)

@@ -220,6 +220,12 @@ def test_what_installations_have_that_is_not_built_loads_with_one_notice_each(co
     assert conf.error("Domain x { smpp_smsc_port = many }").message == 'smpp_smsc_port: takes a number, not "many"'
 
 
+def test_file_that_cannot_be_read_is_named(conf, capsys):
+    conf.write("tls_certificate = ecelerity.conf\nESMTP_Listener { tls_key = none.key  tls_client_ca = '' }\n")
+    assert validate_config.main(["-c", "ecelerity.conf"]) == 0
+    assert capsys.readouterr().out == "notice: ecelerity.conf:2: tls_key: none.key cannot be read\nConfiguration valid\n"
+
+
 @pytest.mark.parametrize("text, message", [
     ('Logs { file_mode = "0640" Manager east { Node west { Subscriber = () } } logfil = x }', 'unknown option "logfil" of logs'),
     ('ECCluster_Listener { Listen "*:4802" { concurrency = many } }', 'concurrency: takes a number, not "many"'),
