@@ -16,7 +16,7 @@ import threading
 import time
 from pathlib import Path
 
-from pymomentum import __version__, config, watch
+from pymomentum import __version__, config, loggers, watch
 from pymomentum.console.listener import Listener
 from pymomentum.console.registry import Registry
 from pymomentum.core.control import query, summary
@@ -30,9 +30,9 @@ from pymomentum.core.smtp.client import session as smtp_client
 from pymomentum.core.smtp.server import session
 from pymomentum.core.spool import large, recover, spool
 from pymomentum.errors import ConfigErrors, MomentumError
+from pymomentum.options import pending
 from pymomentum.quarantine import Quarantine
 
-LOG_FILES = ("mainlog", "bouncelog", "rejectlog", "paniclog")
 DRAIN_SECONDS = 30
 SERVICES = ("esmtp", "ecstream", "control", "queue")
 
@@ -75,8 +75,8 @@ class Server:
         loops.create(self.loop_count())
         summary.start()
         self.share_watch()
-        self.open_logs()
-        for notice in self.loaded.notices:
+        loggers.serve(self.loaded, loggers.prepare(self.loaded))
+        for notice in [*self.loaded.notices, *pending.notices(self.loaded)]:
             logs.panic("CONFIG", str(notice))
         version = f"{__version__} r(PyMomentum:{__version__})"
         session.identity(self.hostname, version)
@@ -133,16 +133,6 @@ class Server:
                 continue
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         budget.set_budget(min(soft, 1 << 30), 64 + min(soft, 1 << 30) // 10)
-
-    def open_logs(self):
-        ec = self.loaded.module("ec_logger") or {}
-        bounces = self.loaded.module("bounce_logger") or {}
-        paths = {"mainlog": ec.get("mainlog"), "bouncelog": bounces.get("bouncelog"), "rejectlog": ec.get("rejectlog"),
-                 "paniclog": ec.get("paniclog")}
-        for which, name in enumerate(LOG_FILES):
-            if paths[name]:
-                logs.open_log(which, os.path.abspath(paths[name]), ring=self.loaded.globals["log_ring_size"],
-                              heartbeat=ec.get("heartbeat_interval", 60))
 
     def restore(self):
         """Mail of an earlier run comes back while new mail is taken."""
@@ -224,7 +214,13 @@ class Server:
             return self.adopt(self.held_back(config.changed(seen, changes)))
 
     def adopt(self, loaded):
-        number = config.publish(loaded)
+        opened = loggers.prepare(loaded, self.loaded)
+        try:
+            number = config.publish(loaded)
+        except ConfigErrors:
+            loggers.drop(opened)
+            raise
+        loggers.serve(loaded, opened)
         self.loaded = loaded
         maintainer.refresh()
         self.open_listeners()

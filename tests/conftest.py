@@ -21,6 +21,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "variants(*names): run in all variants of the server, or in these")
+    config.addinivalue_line("markers", "shows(*options): gives each of them two values, with two outcomes; module.option for one of a module")
     config.addinivalue_line("markers", "root: starts a program that only root can start; left out for others")
 
 

@@ -73,10 +73,12 @@ def fields(line):
     return [re.sub(r"\\(.)", r"\1", f) for f in re.findall(r"(?:\A|@)((?:[^@\\]|\\.)*)", line, re.S)]
 
 
-def record(line):
+def record(line, log="mainlog"):
     """One line of mainlog or bouncelog; ValueError where its fields are not those of its kind."""
     values = fields(line)
     kind = values[4] if len(values) > 4 else None
+    if log == "bouncelog" and kind == "T":
+        kind = "B"                      # the same fields
     if kind not in RECORDS or len(values) != len(RECORDS[kind]._fields):
         raise ValueError(f"not a log line: {line!r}")
     names = RECORDS[kind]._fields
@@ -259,8 +261,8 @@ class Mta:
         found = [record(line) for line in self.lines("mainlog")]
         return [r for r in found if r.kind == kind] if kind else found
 
-    def bouncelog(self):
-        return [record(line) for line in self.lines("bouncelog")]
+    def bouncelog(self, kind="B"):
+        return [r for r in (record(line, "bouncelog") for line in self.lines("bouncelog")) if r.kind == kind]
 
     def rejectlog(self):
         found = [REJECTION.fullmatch(line) for line in self.lines("rejectlog") if "Marker 1" not in line]
