@@ -201,6 +201,23 @@ def test_line_too_long_can_be_refused(mta):
     give(mta, HEAD + b"x" * 101 + b"\r\n.\r\n", "550 5.6.0 Body line too long*")
 
 
+LONG_LINES = [
+    (b"x" * 998, [b"x" * 998]), (b"x" * 999, [b"x" * 998, b"x"]), (b"x" * 1996, [b"x" * 998] * 2),
+    (b"." * 2000, [b"." * 998] * 2 + [b"...."]), (b"x" * 998 + b".", [b"x" * 998, b"."]),
+    (b"x" * 997 + "\u00e4\u20ac".encode(), [b"x" * 997, "\u00e4\u20ac".encode()]),
+    (b"\x80" * 1000, [b"\x80" * 995, b"\x80" * 5]),
+]
+
+
+@pytest.mark.parametrize("options", ["rfc2822_max_line_length = fix", "rfc2822_max_line_length = 998\nrfc2822_max_line_length_policy = fix"])
+def test_line_too_long_is_broken(mta, options):
+    mta.config(options)
+    sink = mta.route()
+    for n, (line, pieces) in enumerate(LONG_LINES, 1):
+        give(mta, HEAD + (b"." if line.startswith(b".") else b"") + line + b"\r\nnext\r\n.\r\n")
+        assert came(sink, n).data.partition(b"\r\n\r\n")[2] == b"\r\n".join(pieces) + b"\r\nnext\r\n"
+
+
 def test_helo_name_cannot_forge_a_header(mta):
     sink = mta.route()
     with mta.smtp() as c:
