@@ -138,6 +138,7 @@ def test_8bit_is_announced_to_who_takes_it(mta):
 LONE = {"LF": b"\n", "CR": b"\r"}
 
 
+@pytest.mark.shows("rfc2822_lone_lf_in_headers")
 @pytest.mark.parametrize("lone", LONE)
 @pytest.mark.parametrize("how", ["pedantic", "fix"])
 def test_lone_line_end_in_headers(mta, lone, how):
@@ -151,6 +152,7 @@ def test_lone_line_end_in_headers(mta, lone, how):
     assert came(sink).data.endswith(b"From: a@test\r\nSubject: x\r\n\r\nbody\r\n")
 
 
+@pytest.mark.shows("rfc2822_lone_lf_in_body")
 @pytest.mark.parametrize("lone", LONE)
 @pytest.mark.parametrize("how", ["ignore", "pedantic", "fix"])
 def test_lone_line_end_in_body(mta, lone, how):
