@@ -222,6 +222,9 @@ class Server:
             raise
         loggers.serve(loaded, opened)
         self.loaded = loaded
+        values = loaded.globals
+        self.raise_descriptors(values["server_max_file_descriptors"])
+        spool.tune(ratio=values["cold_log_ratio"], backlog=values["commit_backlog"], retry_interval=values["spool_retry_interval"])
         maintainer.refresh()
         self.open_listeners()
         self.open_console()

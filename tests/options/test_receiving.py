@@ -179,6 +179,17 @@ def test_message_follows_the_option(mta, option, beside, data, expected):
             assert has_not is None or has_not not in sink.messages[-1].data, value
 
 
+def test_header_size_of_a_listener(mta):
+    mta.route()
+    data = b"".join(b"X-%d: x\r\n" % i for i in range(300)) + b"\r\nx\r\n"
+    for text, reply in (('ESMTP_Listener { max_header_bytes = 1024 Listen "127.0.0.1:$port" { } }', "552 5.3.4 header size limit exceeded"),
+                        ('max_header_bytes = 1024\nESMTP_Listener { max_header_bytes = 9000 Listen "127.0.0.1:$port" { } }', "250 *")):
+        mta.config(text)
+        with mta.smtp() as c:
+            c.send_mail("a@test", "b@example.com", data)
+            c.expect(reply)
+
+
 @pytest.mark.shows("growbuf_size")
 def test_message_under_way_takes_as_much_memory_as_the_option_says(mta):
     for size, least, most in ((1000, 1000, 8000), (1000000, 1000000, 1010000)):

@@ -28,12 +28,12 @@ def proc(mta, name):
 
 
 @pytest.mark.shows("server_max_file_descriptors")
-@pytest.mark.parametrize("most", [400, 500])
-def test_file_descriptors(mta, most):
-    mta.config(f"server_max_file_descriptors = {most}")
-    mta.start()
-    [line] = [line for line in proc(mta, "limits").splitlines() if line.startswith("Max open files")]
-    assert line.split()[3] == str(most)
+def test_file_descriptors_at_start_and_by_a_reload(mta):
+    for most in (400, 500, 300):
+        mta.config(f"server_max_file_descriptors = {most}")
+        mta.start()
+        [line] = [line for line in proc(mta, "limits").splitlines() if line.startswith("Max open files")]
+        assert line.split()[3] == str(most)
 
 
 @pytest.mark.shows("concurrency")

@@ -209,7 +209,7 @@ cdef int body_trace(session_t *s) noexcept nogil:
     cdef slice_t body = blob_slice(s.blob), host
     cdef int rc
     memset(&b, 0, sizeof(b))
-    header_walk_init(&w, body, opt_number(s.generation.globals, OPT_MAX_HEADER_BYTES))
+    header_walk_init(&w, body, opt_number(s.values, OPT_MAX_HEADER_BYTES))
     while True:
         rc = header_next(&w, &f)
         if rc != EC_OK:
