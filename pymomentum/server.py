@@ -17,7 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pymomentum import __version__, config, watch
+from pymomentum import __version__, config, loggers, watch
 from pymomentum.console.listener import Listener
 from pymomentum.console.registry import Registry
 from pymomentum.core.config.generation import reap
@@ -33,7 +33,6 @@ from pymomentum.core.spool import large, recover, spool
 from pymomentum.errors import ConfigErrors, MomentumError
 from pymomentum.quarantine import Quarantine
 
-LOG_FILES = ("mainlog", "bouncelog", "rejectlog", "paniclog")
 DRAIN_SECONDS = 30
 NICE = 10
 SERVICES = ("esmtp", "ecstream", "control", "queue")
@@ -78,7 +77,7 @@ class Server:
         loops.create(self.loop_count())
         summary.start()
         self.share_watch()
-        self.open_logs()
+        loggers.serve(self.loaded, loggers.prepare(self.loaded))
         for notice in self.loaded.notices:
             logs.panic("CONFIG", str(notice))
         version = f"{__version__} r(PyMomentum:{__version__})"
@@ -137,15 +136,6 @@ class Server:
                 continue
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         budget.set_budget(min(soft, 1 << 30), 64 + min(soft, 1 << 30) // 10)
-
-    def open_logs(self):
-        ec = self.loaded.module("ec_logger") or {}
-        bounces = self.loaded.module("bounce_logger") or {}
-        for which, name in enumerate(LOG_FILES):
-            options = bounces if name == "bouncelog" else ec
-            if options.get(name):
-                logs.open_log(which, os.path.abspath(options[name]), mode=options[f"{name}_mode"],
-                              ring=self.loaded.globals["log_ring_size"], heartbeat=options["heartbeat"])
 
     def restore(self):
         """Mail of an earlier run comes back while new mail is taken."""
@@ -232,7 +222,13 @@ class Server:
         return [place for place in {**self.fixed, **now} if self.fixed.get(place) != now.get(place)]
 
     def adopt(self, loaded):
-        number = config.publish(loaded)
+        opened = loggers.prepare(loaded, self.loaded)
+        try:
+            number = config.publish(loaded)
+        except ConfigErrors:
+            loggers.drop(opened)
+            raise
+        loggers.serve(loaded, opened)
         self.loaded = loaded
         self.raise_descriptors(loaded.globals["server_max_file_descriptors"])
         spool.tune(**self.spool_pace())

@@ -11,6 +11,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from pymomentum.config.tree import Include, Sequence, Setting
 from pymomentum.core.config.scope import check_regex
 from pymomentum.options import modules, registry, unbuilt, vendor
+from pymomentum.options.pending import PENDING
 from pymomentum.options.types import network, shown
 
 LISTENERS = ("esmtp_listener", "control_listener", "http_listener", "ecstream_listener")
@@ -203,6 +204,8 @@ class Reader:
         if stanza is None:
             if name not in modules.OPTIONS and not any(name == known for known, _ in self.modules):
                 self.notice(node, f"module {name} is not built yet")
+            if name in modules.OPTIONS and any(name == known for known, _ in self.modules):
+                self.notice(node, f"a second {name} does nothing yet: the first one writes")
             stanza = self.modules[name, instance] = ModuleStanza(name, instance)
         stanza.nodes.append(node)
         if name in modules.OPTIONS:
@@ -245,9 +248,17 @@ class Reader:
             elif node.name.lower() not in rows:
                 self.fail(node, f"unknown option {shown(node.name)} of {stanza.name}", similar(node.name.lower(), rows))
             else:
-                value = self.typed(node, node.name.lower(), rows[node.name.lower()].type)
-                if value is not None:
-                    stanza.values[node.name.lower()] = value
+                self.module_option(node, stanza, node.name.lower(), rows[node.name.lower()].type)
+
+    def module_option(self, node, stanza, name, type):
+        value = self.typed(node, name, type)
+        if value is None:
+            return
+        stanza.values[name] = value
+        full = f"{stanza.name}.{name}"
+        if full in PENDING and full not in self.named:
+            self.named.add(full)
+            self.notice(node, f"{name} of {stanza.name} is not read yet")
 
     def check_references(self):
         """Check what one stanza says of another."""

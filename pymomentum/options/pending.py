@@ -2,7 +2,9 @@
 
 `python -m pymomentum.options.pending` prints what the list should be, `--write`
 puts it in place.  An option counts as read when core names its OPT_ id or
-Python asks values["name"], values.get("name"), globals["name"], flags["name"], value("name") or setting("name").
+Python asks values["name"], values.get("name"), globals["name"], flags["name"], value("name"), setting("name") or
+threadpools["pool"]["name"].  One of a built-in module, module.option here, is
+read when loggers.py names it.
 """
 import re
 import sys
@@ -123,12 +125,15 @@ inbound_throttle_messages
 info
 inline_transfail_processing
 keep_message_dicts_in_memory
+legacy_message_threshold
 listen_backlog
 lmtp_port
 log_hires_timestamp
 log_requests_to_paniclog
 maintainer_pool
 masterdb_file
+max_mime_depth
+max_mime_parts
 max_request_size
 max_resident_messages_per_binding
 max_resident_transfails
@@ -175,6 +180,7 @@ tcp_recv_buffer_size
 tcp_send_buffer_size
 teleport_enabled
 tls_allow_renegotiation
+tls_client_ca
 tls_dhparams_file
 tls_ec_curve_names
 tls_enable_dhe_ciphers
@@ -198,10 +204,22 @@ warning
 xclient
 xmpp_dialback_secret
 xmpp_role
+bounce_logger.debug_level
+bounce_logger.log_outofband_bounces
+ec_logger.acctlog
+ec_logger.acctlog_log_mode
+ec_logger.debug_level
+ec_logger.importlog
+ec_logger.importlog_mode
 """.split())
 
 CORE_USE = re.compile(r"\bOPT_([A-Z0-9_]+)\b")
-PYTHON_USE = re.compile(r"""\b(?:values\[|values\.get\(|globals\[|flags\[|setting\(|value\()["']([a-z0-9_]+)["']""")
+PYTHON_USE = re.compile(r"""\b(?:values\[|values\.get\(|globals\[|flags\[|setting\(|value\(|threadpools\["[A-Za-z]+"\]\[)["']([a-z0-9_]+)["']""")
+OF_A_MODULE = re.compile(r'\("([a-z_]+)", "([a-z_]+)"(?:, "([a-z_]+)")?\)')      # module, option, option
+OF_EVERY_MODULE = re.compile(r'\["([a-z_]+)"\]')
+UNCALLED = {            # functions of core that nobody calls yet -> what they read
+    "content_limits": {"legacy_message_threshold", "max_mime_depth", "max_mime_parts"},
+}
 
 
 def used(root):
@@ -211,24 +229,49 @@ def used(root):
         found.update(name.lower() for name in CORE_USE.findall(path.read_text()))
     for path in (root / "pymomentum").rglob("*.py"):
         found.update(PYTHON_USE.findall(path.read_text()))
+    for function, names in UNCALLED.items():
+        if not called(root, function):
+            found -= names
     return found
+
+
+def called(root, function):
+    """Whether a file beside the one that has it names a function of core."""
+    naming = {path.with_suffix("") for path in (root / "core").rglob("*.p[yx][xd]") if function in path.read_text()}
+    return len(naming) > 1
+
+
+def used_of_modules(root):
+    """Answer the names that loggers.py reads, as module.option."""
+    from pymomentum.options.modules import OPTIONS
+    text = (root / "pymomentum" / "loggers.py").read_text()
+    own = {(module, option) for module, *options in OF_A_MODULE.findall(text) for option in options}
+    common = set(OF_EVERY_MODULE.findall(text))
+    return {f"{module}.{option}" for module in OPTIONS for option in OPTIONS[module] if option in common or (module, option) in own}
+
+
+def names():
+    """Answer all names: of core options, and of those of built-in modules as module.option."""
+    from pymomentum.options import modules, registry
+    return registry.names() + sorted(f"{module}.{option}" for module in modules.OPTIONS for option in modules.OPTIONS[module])
 
 
 def expected(root):
     """Answer the names that should be pending."""
     from pymomentum.options import registry, vendor
-    read = used(root)
-    return [name for name in registry.names() if registry.identifier(name).lower() not in read and name not in vendor.NAMES]
+    read, of_modules = used(root), used_of_modules(root)
+    return [name for name in names()
+            if name not in of_modules and registry.identifier(name).lower() not in read and name not in vendor.NAMES]
 
 
 def main(arguments):
     root = Path(__file__).resolve().parents[2]
-    names = "\n".join(expected(root))
+    found = "\n".join(expected(root))
     if "--write" not in arguments:
-        print(names)
+        print(found)
         return
     path = Path(__file__).resolve()
-    text = re.sub(r'(?s)(frozenset\(""").*?(""")', lambda m: f"{m[1]}\n{names}\n{m[2]}", path.read_text(), count=1)
+    text = re.sub(r'(?s)(frozenset\(""").*?(""")', lambda m: f"{m[1]}\n{found}\n{m[2]}", path.read_text(), count=1)
     path.write_text(text)
 
 

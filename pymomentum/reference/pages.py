@@ -1,7 +1,8 @@
 """A page for every option, made from its rows."""
 from pathlib import Path
 
-from pymomentum.options import registry, vendor
+from pymomentum.options import modules, registry, vendor
+from pymomentum.options.pending import PENDING
 from pymomentum.options.types import one_line
 
 NOTE = "<!-- made by ./build.sh manual from pymomentum/options; change the row, not this page -->"
@@ -62,8 +63,12 @@ def index():
 def pending():
     names = [name for name in registry.names() if registry.OPTIONS[name][0].pending]
     lines = [NOTE, "", "# Options that are not read yet", "",
-             f"These {len(names)} of {len(registry.OPTIONS)} options load and are checked, but the part of the server that they steer is not built.", ""]
+             f"These {len(names)} of {len(registry.OPTIONS)} options load and are checked, but the part of the server that they steer is not built.",
+             "A notice at start names those that the configuration sets.", ""]
     lines += [f"- [{name}](options/{name}.md)" for name in names]
+    for module in sorted(modules.OPTIONS):
+        lines += ["", f"Of the module {module}:", ""]
+        lines += [f"- {name}: {row.doc}" for name, row in sorted(modules.OPTIONS[module].items()) if f"{module}.{name}" in PENDING]
     lines += ["", f"{len(vendor.NAMES)} more steer machinery that is not here; they load with a notice:", ""]
     lines += [f"- [{name}](options/{name}.md): {vendor.ALWAYS.get(name) or vendor.WITH_VALUE[name][1]}" for name in sorted(vendor.NAMES)]
     return "\n".join(lines) + "\n"

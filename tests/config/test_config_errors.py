@@ -221,7 +221,7 @@ def test_what_installations_have_that_is_not_built_loads_with_one_notice_each(co
 
 
 def test_file_that_cannot_be_read_is_named(conf, capsys):
-    conf.write("tls_certificate = ecelerity.conf\nESMTP_Listener { tls_key = none.key  tls_client_ca = '' }\n")
+    conf.write("tls_certificate = ecelerity.conf\nESMTP_Listener { tls_key = none.key  tls_certificate = '' }\n")
     assert validate_config.main(["-c", "ecelerity.conf"]) == 0
     assert capsys.readouterr().out == "notice: ecelerity.conf:2: tls_key: none.key cannot be read\nConfiguration valid\n"
 

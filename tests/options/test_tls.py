@@ -1,0 +1,70 @@
+"""Options of TLS, two values each, on the way in and out."""
+import ssl
+
+import pytest
+
+from tests.harness.cert import certificate, client_context
+from tests.smtp.test_server_replies import talk
+
+
+def secure(mta, options=""):
+    cert, key = certificate("mta.test")
+    mta.config(f'tls_certificate = "{cert}"\ntls_key = "{key}"\n{options}')
+
+
+def secured(mta):
+    """What a client gets of STARTTLS: its socket's certificate, protocol and cipher."""
+    with mta.smtp() as c:
+        talk(c, ("STARTTLS", "220 *"))
+        c.sock = client_context().wrap_socket(c.sock)
+        talk(c, ("NOOP", "250 *"))
+        return c.sock.getpeercert(binary_form=True), c.sock.version(), c.sock.cipher()[0]
+
+
+@pytest.mark.shows("tls_certificate")
+def test_client_is_shown_the_certificate_of_the_option(mta):
+    for name in ("one.test", "two.test"):
+        cert, key = certificate(name)
+        mta.config(f'tls_certificate = "{cert}"\ntls_key = "{key}"')
+        assert secured(mta)[0] == ssl.PEM_cert_to_DER_cert(cert.read_text())
+
+
+@pytest.mark.shows("tls_key")
+def test_key_is_that_of_the_option(mta):
+    mta.expect_panic("TLS cannot use key *")
+    cert, key = certificate("one.test")
+    _, other = certificate("two.test")
+    for path, reply in ((key, "220 *"), (other, "502 *")):
+        mta.config(f'tls_certificate = "{cert}"\ntls_key = "{path}"')
+        with mta.smtp() as c:
+            c.command("STARTTLS")
+            c.expect(reply)
+
+
+@pytest.mark.shows("tls_protocols")
+@pytest.mark.parametrize("protocols, version", [("+ALL:-TLSv1.3", "TLSv1.2"), ("+ALL:-TLSv1.2", "TLSv1.3")])
+def test_protocol_is_one_of_the_option(mta, protocols, version):
+    secure(mta, f'tls_protocols = "{protocols}"')
+    assert secured(mta)[1] == version
+
+
+@pytest.mark.shows("tls_ciphers", "tlsv13_ciphersuites")
+@pytest.mark.parametrize("option, cipher", [
+    ("tls_ciphers", "ECDHE-ECDSA-AES128-GCM-SHA256"), ("tls_ciphers", "ECDHE-ECDSA-AES256-GCM-SHA384"),
+    ("tlsv13_ciphersuites", "TLS_AES_128_GCM_SHA256"), ("tlsv13_ciphersuites", "TLS_CHACHA20_POLY1305_SHA256")])
+def test_cipher_is_one_of_the_option(mta, option, cipher):
+    secure(mta, f'tls_protocols = "+ALL:-{"TLSv1.3" if option == "tls_ciphers" else "TLSv1.2"}"\n{option} = "{cipher}"')
+    assert secured(mta)[2] == cipher
+
+
+@pytest.mark.shows("tls_verify", "tls_ca")
+@pytest.mark.parametrize("verify, authority, kind", [("no", "other.test", "D"), ("ca", "other.test", "T"), ("ca", "localhost", "D"),
+                                                     ("host", "localhost", "T")])
+def test_certificate_of_the_receiver_is_checked_as_the_options_say(mta, verify, authority, kind):
+    """The sink is `localhost`, by a certificate that it signed itself; the MX has another name."""
+    cert, _ = certificate(authority)
+    mta.config(f'tls = required\ntls_verify = {verify}\ntls_ca = "{cert}"')
+    mta.route(tls=True)
+    mta.send()
+    mta.wait_log(kind)
+    assert [r.kind for r in mta.mainlog()] == ["R", kind]
