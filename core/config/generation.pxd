@@ -2,27 +2,10 @@
 # ask; answers live as long as the asker's reference.
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
-from pymomentum.core.base.cidr cimport sockaddr, sockaddr_storage
+from pymomentum.core.base.cidr cimport sockaddr
 from pymomentum.core.base.slice cimport slice_t
+from .entry cimport LISTEN_CONTROL, LISTEN_ECSTREAM, LISTEN_ESMTP, LISTEN_HTTP, config_binding_t, config_listen_t, listen_kind_t
 from .values cimport values_t
-
-cdef enum listen_kind_t:
-    LISTEN_ESMTP
-    LISTEN_CONTROL
-    LISTEN_HTTP
-    LISTEN_ECSTREAM
-
-cdef struct config_listen_t:
-    listen_kind_t kind
-    slice_t name                # as written: "*:25", "[::1]:2525", "/tmp/2025"
-    sockaddr_storage address
-    uint32_t address_len        # 0: a path, to be bound as a unix socket
-    int index                   # in config_listen()
-
-cdef struct config_binding_t:
-    slice_t name
-    slice_t group
-    uint16_t slot               # the same name keeps its slot over generations
 
 cdef struct config_generation_t:
     uint32_t refs
@@ -32,9 +15,11 @@ cdef struct config_generation_t:
     config_generation_t *older  # of those in memory
     const values_t *globals
     bint hosts                  # some scope has Host stanzas
-    void *opaque                # tables of generation.pyx
+    void *opaque                # tables_t
 
 
+cdef config_generation_t *generation_new() noexcept nogil                  # with empty tables and one reference; NULL: no memory
+cdef uint64_t generation_publish(config_generation_t *g) noexcept nogil    # becomes the current one, reference and all; answers its number
 cdef config_generation_t *config_current() noexcept nogil                 # takes a reference; NULL before the first
 cdef uint64_t config_number() noexcept nogil                              # of the current generation, one load
 cdef config_generation_t *config_ref(config_generation_t *g) noexcept nogil

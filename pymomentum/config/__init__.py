@@ -9,7 +9,7 @@ import os
 
 from pymomentum.config.scopes import LISTENERS, MAX_ERRORS, Reader, listen_address
 from pymomentum.config.tree import Loader
-from pymomentum.core.config.generation import Builder, declare_options
+from pymomentum.core.config.builder import Builder, declare_options
 from pymomentum.errors import ConfigError, ConfigErrors
 from pymomentum.options import modules, registry
 

@@ -2,7 +2,7 @@
 import pytest
 
 from pymomentum import config
-from pymomentum.core.config.generation import Generation
+from pymomentum.core.config.view import Generation
 from pymomentum.errors import ConfigErrors
 
 

@@ -7,7 +7,7 @@ import pytest
 from pymomentum import config
 from pymomentum.commands import validate_config
 from pymomentum.config.scopes import INSIDE
-from pymomentum.core.config.generation import current_generation
+from pymomentum.core.config.view import current_generation
 from pymomentum.errors import ConfigErrors
 from pymomentum.options import registry
 

@@ -2,7 +2,7 @@
 import pytest
 
 from pymomentum import config
-from pymomentum.core.config.generation import Generation
+from pymomentum.core.config.view import Generation
 from pymomentum.options import registry
 from pymomentum.options.types import Boolean, Decimal, Dict, Duration, Enum, Limit, List, Nets, Number, Octal, Range, Source, Text, Throttle
 

@@ -5,7 +5,9 @@ import time
 import pytest
 
 from pymomentum import config
-from pymomentum.core.config.generation import Builder, Generation, live_generations
+from pymomentum.core.config.builder import Builder
+from pymomentum.core.config.generation import live_generations
+from pymomentum.core.config.view import Generation
 
 
 def test_the_first_binding_is_default(conf):

@@ -6,7 +6,7 @@ import pytest
 from pymomentum.config import load, publish
 from pymomentum.console.client import Client
 from pymomentum.console.registry import Registry
-from pymomentum.core.config.generation import current_generation
+from pymomentum.core.config.view import current_generation
 from pymomentum.errors import ConsoleError
 from tests.console.conftest import Server
 from tests.harness.port import free_port

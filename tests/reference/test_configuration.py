@@ -7,7 +7,7 @@ import pytest
 from pymomentum import config
 from pymomentum.commands import ec_dump_config, validate_config
 from pymomentum.config import load
-from pymomentum.core.config.generation import Generation
+from pymomentum.core.config.view import Generation
 from pymomentum.reference.examples import FENCE
 from tests.harness.mta import ROOT
 
