@@ -316,10 +316,18 @@ def want(uint32_t kinds):
 
 def reopen_logs():
     """Have every writer open its file by name again (`reopen logs`)."""
+    cdef log_t *g
     for i in range(LOG_COUNT):
-        if logs[i] != NULL:
-            atomic_store32(&logs[i].reopen, 1)
-            nudge(logs[i])
+        g = logs[i]
+        if g == NULL:
+            continue
+        pthread_mutex_lock(&g.lock)
+        if g.next_fd >= 0:              # what was handed over just before may have another name by now
+            posix_close(g.next_fd)
+            g.next_fd = -1
+        atomic_store32(&g.reopen, 1)
+        pthread_cond_signal(&g.work)
+        pthread_mutex_unlock(&g.lock)
 
 
 def close_logs():

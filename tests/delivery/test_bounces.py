@@ -80,20 +80,6 @@ def test_report_that_fails_makes_no_report(mta):
     assert len(mta.mainlog("R")) == 2
 
 
-def test_reports_can_be_switched_off(mta):
-    home, _ = failing(mta, "Domain example.com { generate_bounces = false }")
-    mta.send("a@here.test", "b@example.com")
-    mta.wait_log("P")
-    mta.wait_empty()
-    assert not home.connections
-
-
-def test_address_of_the_daemon_is_an_option(mta):
-    home, _ = failing(mta, "mailerdaemon = postmaster@here.test")
-    mta.send("a@here.test", "b@example.com")
-    assert report(home)["From"].addresses[0].addr_spec == "postmaster@here.test"
-
-
 def test_report_of_mail_that_left_memory_has_its_header(mta):
     home, _ = failing(mta, "retry_interval = 1\nmax_retries = 1\ndrop_body_after_trans_fail = 0", rcpt="452 4.2.2 full")
     mta.send("a@here.test", "b@example.com", DATA)

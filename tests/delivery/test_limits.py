@@ -152,14 +152,6 @@ def test_quick_host_gets_more_mail_than_a_slow_one(mta):
     assert len(quick.messages) > 1.5 * len(slow.messages)
 
 
-def test_source_address_of_a_binding(mta):
-    sink = mta.route()
-    mta.config("Binding default { bind_address = 127.0.0.77 }")
-    mta.send()
-    sink.wait(messages=1)
-    assert sink.messages[0].peer[0] == "127.0.0.77"
-
-
 def test_source_address_that_is_not_ours_is_named(mta):
     mta.route()
     mta.config("Binding default { bind_address = 192.0.2.77 }")

@@ -54,23 +54,6 @@ def test_max_retries_counts_retries(mta):
     assert len(sink.seen("RCPT")) == 3
 
 
-def test_expired_mail_fails_after_one_more_attempt(mta):
-    mta.config("message_expiration = 2\nretry_interval = 3\nmax_retries = none")
-    sink = mta.route(rcpt="452 4.2.2 full")
-    mta.send()
-    [p] = mta.wait_log("P", 1, 15)
-    assert p.text == MAX_TIME and len(sink.seen("RCPT")) == 2
-
-
-def test_expired_mail_is_not_attempted_where_told_so(mta):
-    mta.config("message_expiration = 2\nretry_interval = 3\nmax_retries = none\nnever_attempt_expired_messages = true\nidle_timeout = 1")
-    sink = mta.route(rcpt="452 4.2.2 full")
-    mta.send()
-    [p] = mta.wait_log("P", 1, 15)
-    assert p.text == "554 5.4.5 [internal] Delivery not attempted (message expired)"
-    assert len(sink.seen("RCPT")) == 1
-
-
 def test_long_queue_of_expired_mail_fails_in_steps(mta):
     mta.config("message_expiration = 2\nmax_retries = none\nsuspend_delivery = true")
     sink = mta.route()
@@ -80,14 +63,6 @@ def test_long_queue_of_expired_mail_fails_in_steps(mta):
     mta.wait_log("P", 450, 15)
     mta.wait_empty()
     assert not sink.messages
-
-
-def test_blackholed_mail_fails(mta):
-    mta.config("Domain example.com { blackhole = internal }")
-    sink = mta.route()
-    mta.send()
-    [p] = mta.wait_log("P")
-    assert p.text == "554 5.7.0 [internal] Blackholed" and not sink.connections
 
 
 # ---- restarts

@@ -133,15 +133,6 @@ def test_host_in_a_private_network_fails_the_domain(mta):
     assert p.text == "551 5.4.6 [internal] Private/Loopback Address" and not sink.connections
 
 
-def test_skipped_host_is_not_asked(mta):
-    mta.dns({**MX, "example.com": {"MX": [(10, "mx1.test"), (20, "mx2.test")]}})
-    mta.config("skip_hosts ( 127.0.0.1 )")
-    first, second = mta.sink("127.0.0.1"), mta.sink("127.0.0.2")
-    mta.send()
-    second.wait(messages=1)
-    assert not first.connections
-
-
 @pytest.mark.parametrize("text, port", [
     ("gateway = 127.0.0.2", None), ("gateway = 127.0.0.2:$other", "other"), ("gateway = gw.test", None), ("gateway = mx2.test:$other", "other"),
     ("Domain example.com { gateway = 127.0.0.2 }", None), ("Domain other.test { gateway = 127.0.0.3 }\ngateway = 127.0.0.2", None),
@@ -167,14 +158,3 @@ def test_mail_waits_while_delivery_is_suspended(mta):
     assert not sink.connections
     mta.config("delayed_queue_scan_interval = 1")
     sink.wait(messages=1)
-
-
-def test_hosts_that_failed_rest(mta):
-    mta.dns({**MX, "example.com": {"MX": [(10, "mx1.test")]}})
-    mta.config("retry_interval = 1\nhost_failure_retry = 3")
-    mta.send()
-    mta.wait_log("T")
-    sink = mta.sink("127.0.0.1")
-    sink.wait(messages=1, timeout=15)
-    [d] = mta.wait_log("D")
-    assert d.seconds >= 2.5

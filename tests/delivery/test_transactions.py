@@ -24,14 +24,6 @@ def test_recipients_of_one_message_share_a_transaction(mta):
     assert [sorted(m.rcpts) for m in sink.messages] == [["a@example.com", "b@example.com", "c@example.com"]]
 
 
-def test_batch_size_is_limited(mta):
-    mta.config("max_recipients_per_batch = 2")
-    sink = mta.route()
-    mta.send(rcpts=["a@example.com", "b@example.com", "c@example.com"])
-    mta.wait_log("D", 3)
-    assert sorted(len(m.rcpts) for m in sink.messages) == [1, 2]
-
-
 def test_equal_messages_stay_apart(mta):
     sink = mta.route()
     queue_up(mta, "", [{"rcpts": "a@example.com"}, {"rcpts": "b@example.com"}])

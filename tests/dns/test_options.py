@@ -56,7 +56,7 @@ def test_expired_answers_leave_the_cache(engine, hostile, interval, entries):
     engine.use(hostile(lambda query, transport: answer(query, None, [record(QUESTION, A, IP, ttl=1)])), dns_cache_purge_interval=interval)
     engine.lookup_all([f"a{i}.test" for i in range(10)], ADDRESS_ONLY)
     with contextlib.suppress(AssertionError):
-        until(lambda: engine.stats()["entries"] == 0, 2.5)
+        until(lambda: engine.stats()["entries"] == 0, 2.2)
     assert engine.stats()["entries"] == entries
 
 

@@ -34,25 +34,3 @@ def test_queued_mail_leaves_memory_above_the_goal_and_is_delivered(mta):
     mta.config(RESIDENT + "delayed_queue_scan_interval = 1")
     sink.wait(messages=600, timeout=60)
     assert {m.data for m in sink.messages if m.data.count(b"\n") < 1000} == set()
-
-
-def test_mail_is_refused_above_the_high_water_mark_until_there_is_room(mta):
-    mta.route()
-    mta.config("")
-    mta.start()
-    base = resident(mta)
-    mta.stop()
-    mta.env["ECELERITY_MEMORY"] = str(base + 2 * MEGABYTE)
-    mta.config("memory_goal = 1\nmemory_hwm = 60")
-    mta.start()
-
-    def refused():
-        with mta.smtp() as c:
-            c.ehlo()
-            c.command("MAIL FROM:<a@test>")
-            return c.read_reply() == 452
-    until(refused, 5)
-    mta.config("memory_goal = 99\nmemory_hwm = 100")
-    mta.stop()
-    mta.env["ECELERITY_MEMORY"] = str(base + 4000 * MEGABYTE)
-    assert mta.send()

@@ -124,14 +124,6 @@ def test_silent_client_is_told_and_left(mta):
     assert mta.counters()["ReceivedMessages"] == 0
 
 
-def test_idle_time_is_the_shorter(mta):
-    listener(mta, "idle_time = 1")
-    with mta.smtp() as c:
-        begin = time.monotonic()
-        c.expect("421 4.4.2 *")
-        assert time.monotonic() - begin < 5
-
-
 def test_slow_client_is_served_while_it_goes_on(mta):
     mta.config("command_timeout = 2\ndata_timeout = 2")
     sink = mta.route()
