@@ -113,6 +113,19 @@ def test_name_in_ehlo(mta):
     assert said == {"one": "EHLO a.here.test", "two": "EHLO b.here.test", "own": "EHLO mta.test"}
 
 
+def test_hostname_of_a_reload_is_said_in_ehlo_and_reports(mta):
+    mta.dns({"old.test": {"A": ["127.0.0.1"]}, "new.test": {"A": ["127.0.0.2"]}, "sender.test": {"A": ["127.0.0.3"]}})
+    sinks = [mta.sink("127.0.0.1"), mta.sink("127.0.0.2", rcpt="550 5.1.1 no")]
+    back = mta.sink("127.0.0.3")
+    mta.send(rcpts="b@old.test")
+    sinks[0].wait(messages=1)
+    mta.config("hostname = other.test\ngenerate_bounces = true")
+    mta.send(sender="a@sender.test", rcpts="b@new.test")
+    back.wait(messages=1)
+    assert [sink.commands[0] for sink in (*sinks, back)] == ["EHLO mta.test", "EHLO other.test", "EHLO other.test"]
+    assert b"Reporting-MTA: dns; other.test\r\n" in back.messages[0].data
+
+
 @pytest.mark.shows("gateway", "remote_smtp_port")
 def test_mail_goes_where_its_options_say(mta):
     other = free_port(("127.0.0.2", "127.0.0.3"))
