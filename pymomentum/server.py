@@ -17,7 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pymomentum import __version__, config, watch
+from pymomentum import __version__, config, loggers, watch
 from pymomentum.console.listener import Listener
 from pymomentum.console.registry import Registry
 from pymomentum.core.config.generation import reap
@@ -32,9 +32,9 @@ from pymomentum.core.smtp.client import session as smtp_client
 from pymomentum.core.smtp.server import session
 from pymomentum.core.spool import large, recover, spool
 from pymomentum.errors import ConfigErrors, MomentumError
+from pymomentum.options import pending
 from pymomentum.quarantine import Quarantine
 
-LOG_FILES = ("mainlog", "bouncelog", "rejectlog", "paniclog")
 DRAIN_SECONDS = 30
 NICE = 10
 SERVICES = ("esmtp", "ecstream", "control", "queue")
@@ -79,8 +79,8 @@ class Server:
         loops.create(self.loop_count())
         summary.start()
         self.share_watch()
-        self.open_logs()
-        for notice in self.loaded.notices:
+        loggers.serve(self.loaded, loggers.prepare(self.loaded))
+        for notice in [*self.loaded.notices, *pending.notices(self.loaded)]:
             logs.panic("CONFIG", str(notice))
         version = f"{__version__} r(PyMomentum:{__version__})"
         session.identity(self.hostname, version)
@@ -137,15 +137,6 @@ class Server:
                 continue
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         budget.set_budget(min(soft, 1 << 30), 64 + min(soft, 1 << 30) // 10)
-
-    def open_logs(self):
-        ec = self.loaded.module("ec_logger") or {}
-        bounces = self.loaded.module("bounce_logger") or {}
-        for which, name in enumerate(LOG_FILES):
-            options = bounces if name == "bouncelog" else ec
-            if options.get(name):
-                logs.open_log(which, os.path.abspath(options[name]), mode=options[f"{name}_mode"],
-                              ring=self.loaded.globals["log_ring_size"], heartbeat=options["heartbeat"])
 
     def restore(self):
         """Mail of an earlier run comes back while new mail is taken."""
@@ -227,7 +218,13 @@ class Server:
             return self.adopt(self.held_back(patiently(config.changed, seen, changes)))
 
     def adopt(self, loaded):
-        number = config.publish(loaded)
+        opened = loggers.prepare(loaded, self.loaded)
+        try:
+            number = config.publish(loaded)
+        except ConfigErrors:
+            loggers.drop(opened)
+            raise
+        loggers.serve(loaded, opened)
         self.loaded = loaded
         maintainer.refresh()
         self.open_listeners()

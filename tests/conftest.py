@@ -8,6 +8,7 @@ import zlib
 
 import pytest
 
+from tests.harness import ignoring  # noqa: F401  what EC_IGNORE says holds in this process, too
 from tests.harness.mta import Mta
 
 VARIANTS = {"plain": {}, "3-loops": {"loops": 3}, "suspend": {"suspend": "random"}, "remote-lease": {"lease": "remote"}}
@@ -21,6 +22,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "variants(*names): run in all variants of the server, or in these")
+    config.addinivalue_line("markers", "shows(*options): gives each of them two values, with two outcomes; module.option for one of a module")
     config.addinivalue_line("markers", "root: starts a program that only root can start; left out for others")
 
 

@@ -1,4 +1,5 @@
 # One function per kind of record; field order is a public interface and never changes.
+# Each does nothing where its kind is not wanted (writer.pxd).
 from libc.stdint cimport uint64_t
 
 from pymomentum.core.base.buf cimport buf_t
@@ -35,6 +36,6 @@ cdef struct rejection_t:
 cdef int log_reception(loop_t *loop, ec_message_t *m, slice_t group, slice_t binding) noexcept nogil
 cdef int log_delivery(loop_t *loop, ec_message_t *m, const attempt_t *a) noexcept nogil
 cdef int log_failure(loop_t *loop, ec_message_t *m, const attempt_t *a, bint permanent) noexcept nogil
-cdef int log_bounce(loop_t *loop, ec_message_t *m, const attempt_t *a, int klass) noexcept nogil
+cdef int log_bounce(loop_t *loop, ec_message_t *m, const attempt_t *a, bint permanent, int klass) noexcept nogil
 cdef int log_rejection(loop_t *loop, const rejection_t *r) noexcept nogil
 cdef void field(buf_t *b, slice_t s) noexcept nogil                         # escaped, without its delimiter

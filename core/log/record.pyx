@@ -12,7 +12,8 @@ from pymomentum.core.loop.loop cimport LOOP_MAX, loop_t
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_t, message_id_text
 from pymomentum.core.message.message cimport (RECV_ECSTREAM, RECV_ESMTP, RECV_INTERNAL, RECV_REST, RECV_SMTP, RECV_XFER,
                                               address_domain, address_local, ec_message_t)
-from .writer cimport LOG_BOUNCE, LOG_MAIN, LOG_REJECT, log_put
+from .writer cimport (LOG_BOUNCE, LOG_MAIN, LOG_REJECT, WANT_BOUNCE_TRANSIENT, WANT_DELIVERIES, WANT_INBAND, WANT_PERMANENT,
+                      WANT_RECEPTIONS, WANT_REJECTIONS, WANT_TRANSIENT, log_put, log_wants)
 
 
 cdef buf_t scratches[LOOP_MAX]      # a loop's line in the making
@@ -92,7 +93,10 @@ cdef inline void begin(loop_t *loop, buf_t *b, ec_message_t *m, message_id_t con
 
 
 cdef int log_reception(loop_t *loop, ec_message_t *m, slice_t group, slice_t binding) noexcept nogil:
-    cdef buf_t *b = scratch(loop)
+    cdef buf_t *b
+    if not log_wants(WANT_RECEPTIONS):
+        return EC_OK
+    b = scratch(loop)
     begin(loop, b, m, m.env.conn, b"R")
     text(b, address_local(m.env.rcptto))
     text(b, address_domain(m.env.rcptto))
@@ -125,7 +129,10 @@ cdef inline uint64_t age(loop_t *loop, ec_message_t *m) noexcept nogil:
 
 
 cdef int log_delivery(loop_t *loop, ec_message_t *m, const attempt_t *a) noexcept nogil:
-    cdef buf_t *b = scratch(loop)
+    cdef buf_t *b
+    if not log_wants(WANT_DELIVERIES):
+        return EC_OK
+    b = scratch(loop)
     begin(loop, b, m, a.conn, b"D")
     text(b, a.domain)
     number(b, a.bytes)
@@ -138,7 +145,10 @@ cdef int log_delivery(loop_t *loop, ec_message_t *m, const attempt_t *a) noexcep
 
 
 cdef int log_failure(loop_t *loop, ec_message_t *m, const attempt_t *a, bint permanent) noexcept nogil:
-    cdef buf_t *b = scratch(loop)
+    cdef buf_t *b
+    if not log_wants(WANT_PERMANENT if permanent else WANT_TRANSIENT):
+        return EC_OK
+    b = scratch(loop)
     begin(loop, b, m, a.conn, b"P" if permanent else b"T")
     text(b, a.domain)
     number(b, a.bytes)
@@ -152,9 +162,12 @@ cdef int log_failure(loop_t *loop, ec_message_t *m, const attempt_t *a, bint per
     return end(loop, LOG_MAIN, b)
 
 
-cdef int log_bounce(loop_t *loop, ec_message_t *m, const attempt_t *a, int klass) noexcept nogil:
-    cdef buf_t *b = scratch(loop)
-    begin(loop, b, m, a.conn, b"B")
+cdef int log_bounce(loop_t *loop, ec_message_t *m, const attempt_t *a, bint permanent, int klass) noexcept nogil:
+    cdef buf_t *b
+    if not log_wants(WANT_INBAND if permanent else WANT_BOUNCE_TRANSIENT):
+        return EC_OK
+    b = scratch(loop)
+    begin(loop, b, m, a.conn, b"B" if permanent else b"T")
     text(b, address_local(m.env.rcptto))
     text(b, address_domain(m.env.rcptto))
     text(b, address_local(m.env.mailfrom))
@@ -170,8 +183,11 @@ cdef int log_bounce(loop_t *loop, ec_message_t *m, const attempt_t *a, int klass
 
 
 cdef int log_rejection(loop_t *loop, const rejection_t *r) noexcept nogil:
-    cdef buf_t *b = scratch(loop)
+    cdef buf_t *b
     cdef char id[MESSAGE_ID_TEXT]
+    if not log_wants(WANT_REJECTIONS):
+        return EC_OK
+    b = scratch(loop)
     message_id_text(r.conn, id)
     buf_add_number(b, loop.wall_us // 1000000)
     buf_add_z(b, b': R="')

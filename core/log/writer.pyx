@@ -3,6 +3,9 @@
 A line is copied whole into its loop's ring; the writer takes every 20 ms
 while there is traffic and sleeps when there is none.  A ring that is full
 says so to the caller; lines that had to go are counted in a gap line.
+
+A new configuration hands the writer an open file, so that one that cannot be
+written is told before anything has changed.
 """
 import os
 
@@ -11,28 +14,36 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, strncpy
 
-from pymomentum.core.base.atomic cimport (atomic_load32, atomic_load64, atomic_store32, atomic_store64)
+from pymomentum.core.base.atomic cimport atomic_load32, atomic_load64, atomic_store32, atomic_store64, atomic_storep
 from pymomentum.core.base.clock cimport clock_mono_ms, clock_wall_us
 from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_LIMIT, EC_OK
-from pymomentum.core.c.posix cimport (EINTR, O_APPEND, O_CLOEXEC, O_CREAT, O_WRONLY, cond_init_monotonic, cond_wait_ms,
-                                      last_errno, open_mode, posix_close, posix_write, pthread_cond_signal, pthread_create,
-                                      pthread_join, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_unlock,
-                                      pthread_self, pthread_setname_np, usleep)
+from pymomentum.core.c.posix cimport (EINTR, cond_init_monotonic, cond_wait_ms, last_errno, posix_close, posix_write,
+                                      pthread_cond_signal, pthread_create, pthread_join, pthread_mutex_init, pthread_mutex_lock,
+                                      pthread_mutex_unlock, pthread_self, pthread_setname_np, usleep)
 from pymomentum.core.loop.loop cimport LOOP_MAX, loop_count, loop_t
 
 cdef extern from *:
     """
+    #include <fcntl.h>
     #include <stdarg.h>
     #include <stdio.h>
+    #include <sys/stat.h>
     typedef va_list log_va_list;
     #define log_va_start(a, l) va_start(a, l)
+    /* The mode is the option's, whatever the umask says; devices keep theirs. */
+    static int log_open(const char *path, int mode) {
+        struct stat st;
+        int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, mode);
+        if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 07777) != (mode_t)mode && fchmod(fd, mode)) {}
+        return fd; }
     """
     ctypedef struct log_va_list:
         pass
     void log_va_start(log_va_list, const char*) nogil
     void va_end(log_va_list) nogil
     int vsnprintf(char*, size_t, const char*, log_va_list) nogil
+    int log_open(const char*, int) nogil
 
 cdef extern from "sys/mman.h" nogil:
     int madvise(void*, size_t, int)
@@ -48,6 +59,11 @@ cdef enum:
     PAGE = 4096
 
 cdef log_t *logs[LOG_COUNT]
+cdef uint32_t wanted = 0        # atomic: WANT_*
+
+
+cdef bint log_wants(uint32_t kind) noexcept nogil:
+    return atomic_load32(&wanted) & kind != 0
 
 
 cdef inline bint fits(ring_t *r, uint64_t n) noexcept nogil:
@@ -99,6 +115,8 @@ cdef void log_panic(loop_t *loop, const char *subsystem, const char *format, ...
     cdef char line[2048]
     cdef log_va_list args
     cdef int n, i
+    if not log_wants(WANT_ERRORS):
+        return
     n = snprintf(line, sizeof(line), b"%llu:%s ", <unsigned long long>(clock_wall_us() // 1000000), subsystem)
     log_va_start(args, format)
     n += vsnprintf(line + n, sizeof(line) - n - 1, format, args)
@@ -124,6 +142,8 @@ cdef void write_all(log_t *g, const char *p, uint64_t n) noexcept nogil:
             if g.stopping:
                 return
             usleep(BREATH_US * 5)
+            if atomic_load32(&g.reopen):
+                open_again(g)           # there may be room elsewhere
             continue
         g.failed = 0
         p += wrote
@@ -173,30 +193,39 @@ cdef void heartbeat(log_t *g) noexcept nogil:
     write_all(g, line, snprintf(line, sizeof(line), form, <unsigned long long>(clock_wall_us() // 1000000)))
 
 
-cdef int open_file(log_t *g) noexcept nogil:
-    return open_mode(g.path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, g.mode)
+cdef void open_again(log_t *g) noexcept nogil:
+    """Go on in the file that was handed over, or in the one that has the name now."""
+    cdef int fd
+    pthread_mutex_lock(&g.lock)
+    atomic_store32(&g.reopen, 0)
+    fd = g.next_fd
+    g.next_fd = -1
+    if fd < 0 and g.path[0]:
+        fd = log_open(g.path, g.mode)
+        if fd < 0:
+            g.failed = last_errno()
+    if g.fd >= 0 and (fd >= 0 or not g.path[0]):
+        posix_close(g.fd)
+        g.fd = -1
+    if fd >= 0:
+        g.fd = fd
+    pthread_mutex_unlock(&g.lock)
 
 
 cdef void *writer_main(void *arg) noexcept nogil:
     cdef log_t *g = <log_t*>arg
-    cdef uint64_t got, beat = clock_mono_ms()
-    cdef int i, fd
+    cdef uint64_t got, every, beat = clock_mono_ms()
+    cdef int i
     pthread_setname_np(pthread_self(), b"log")
     while True:
         if atomic_load32(&g.reopen):
-            atomic_store32(&g.reopen, 0)
-            fd = open_file(g)
-            if fd >= 0:
-                if g.fd >= 0:
-                    posix_close(g.fd)
-                g.fd = fd
-            else:
-                g.failed = last_errno()
+            open_again(g)
         got = 0
         for i in range(LOOP_MAX + 1):
             if g.rings[i].size:
                 got += take(g, &g.rings[i])
-        if g.heartbeat_ms and clock_mono_ms() - beat >= g.heartbeat_ms:
+        every = atomic_load64(&g.heartbeat_ms)
+        if every and clock_mono_ms() - beat >= every:
             beat = clock_mono_ms()
             heartbeat(g)
         if got:
@@ -208,36 +237,22 @@ cdef void *writer_main(void *arg) noexcept nogil:
         pthread_mutex_lock(&g.lock)
         atomic_store32(&g.idle, 1)
         # a line put between the last take and this mark waits for the nap at most
-        cond_wait_ms(&g.work, &g.lock, NAP_MS if g.heartbeat_ms == 0 or g.heartbeat_ms > NAP_MS else g.heartbeat_ms)
+        cond_wait_ms(&g.work, &g.lock, NAP_MS if every == 0 or every > NAP_MS else every)
         atomic_store32(&g.idle, 0)
         pthread_mutex_unlock(&g.lock)
 
 
-def open_log(int which, str path not None, *, int mode=0o644, ring=64 << 20, heartbeat=60):
-    """Open one log and start its writer; raises OSError with the path.
-
-    ring: bytes per loop, rounded up to a power of two; heartbeat: seconds, 0 for none.
-    """
+cdef log_t *log_new(int which, uint64_t least) except NULL:
+    """A log without a file whose writer runs; least: bytes of each loop's ring, rounded up to a power of two."""
     cdef log_t *g = <log_t*>calloc(1, sizeof(log_t))
-    cdef bytes name = path.encode()
     cdef uint64_t size = 4096
     cdef int i
     if g == NULL:
         raise MemoryError
-    if len(name) >= sizeof(g.path):
-        raise OSError(36, "log path is too long", path)
-    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    while size < <uint64_t>ring:
+    while size < least:
         size *= 2
     g.which = which
-    g.mode = mode
-    g.heartbeat_ms = int(heartbeat * 1000)
-    strncpy(g.path, name, sizeof(g.path) - 1)
-    g.fd = open_file(g)
-    if g.fd < 0:
-        code = last_errno()
-        free(g)
-        raise OSError(code, os.strerror(code), path)
+    g.fd = g.next_fd = -1
     for i in range(LOOP_MAX + 1):
         if i < loop_count() or i == LOOP_MAX:
             g.rings[i].size = size if i < LOOP_MAX else 65536
@@ -245,9 +260,58 @@ def open_log(int which, str path not None, *, int mode=0o644, ring=64 << 20, hea
                 raise MemoryError
     pthread_mutex_init(&g.lock, NULL)
     cond_init_monotonic(&g.work)
-    logs[which] = g
     if pthread_create(&g.thread, NULL, writer_main, g):
-        raise OSError(11, "cannot start a log thread", path)
+        raise OSError(11, "cannot start a log thread")
+    return g
+
+
+def open_file(str path not None, int mode):
+    """Open a log file to add to, with these permissions; answers its descriptor, raises OSError with the path."""
+    cdef bytes name = path.encode()
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    fd = log_open(name, mode)
+    if fd < 0:
+        code = last_errno()
+        raise OSError(code, os.strerror(code), path)
+    return fd
+
+
+def open_log(int which, int fd, str path not None="", *, int mode=0o644, ring=64 << 20, heartbeat=60):
+    """From now on write a log to an open file, which is handed over; fd -1 and no path: write it no more.
+
+    path and mode serve reopen_logs.  ring: bytes per loop, which the first call decides; heartbeat: seconds, 0 for none.
+    """
+    cdef bytes name = path.encode()
+    cdef log_t *g = logs[which]
+    if len(name) >= sizeof(g.path):
+        raise OSError(36, "log path is too long", path)
+    if g == NULL:
+        if fd < 0:
+            return
+        g = log_new(which, ring)
+    pthread_mutex_lock(&g.lock)
+    if g.next_fd >= 0:
+        posix_close(g.next_fd)
+    g.next_fd = fd
+    g.mode = mode
+    strncpy(g.path, name, sizeof(g.path) - 1)
+    atomic_store64(&g.heartbeat_ms, <uint64_t>(heartbeat * 1000))
+    atomic_store32(&g.reopen, 1)
+    pthread_cond_signal(&g.work)
+    pthread_mutex_unlock(&g.lock)
+    atomic_storep(&logs[which], g)
+
+
+def beat(int which, heartbeat):
+    """Change the time between two heartbeats of a log that is open, in seconds; 0: none."""
+    if logs[which] != NULL:
+        atomic_store64(&logs[which].heartbeat_ms, <uint64_t>(heartbeat * 1000))
+        nudge(logs[which])
+
+
+def want(uint32_t kinds):
+    """Tell which kinds of lines are made from now on: a sum of WANT_*."""
+    atomic_store32(&wanted, kinds)
 
 
 def reopen_logs():

@@ -95,7 +95,7 @@ cdef void save_state(loop_t *loop, ec_message_t *m, slice_t binding) noexcept no
 cdef void permanent(mail_queue_t *q, ec_message_t *m, const attempt_t *a) noexcept nogil:
     cdef domain_t *d = q.domain
     log_failure(d.loop, m, a, True)
-    log_bounce(d.loop, m, a, 1)
+    log_bounce(d.loop, m, a, True, 1)
     q.failed += 1
     d.loop.counters[COUNT_FAILED] += 1
     if opt_number(q.values, OPT_GENERATE_BOUNCES) and m.env.mailfrom.len and not m.flags & MSG_FAILED_QUIET:
@@ -143,6 +143,7 @@ cdef void message_settle(mail_queue_t *q, ec_message_t *m, int outcome, const at
         message_set_code(m, a.text)
     age = message_age(loop, m)
     log_failure(loop, m, a, False)
+    log_bounce(loop, m, a, False, 1)
     q.transfailed += 1
     loop.counters[COUNT_TRANSFAIL] += 1
     if spent(q, m):

@@ -13,7 +13,7 @@ from pymomentum.core.base.hash cimport hash_get, hash_put, hash_t
 from pymomentum.core.base.slice cimport slice_ieq, slice_make, slice_of, slice_t
 from pymomentum.core.c.openssl cimport *
 from pymomentum.core.c.posix cimport pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock
-from pymomentum.core.config.values cimport (OPT_TLS_CA, OPT_TLS_CERTIFICATE, OPT_TLS_CIPHERS, OPT_TLS_CLIENT_CA, OPT_TLS_KEY,
+from pymomentum.core.config.values cimport (OPT_TLS_CA, OPT_TLS_CERTIFICATE, OPT_TLS_CIPHERS, OPT_TLS_KEY,
                                             OPT_TLS_PROTOCOLS, OPT_TLS_VERIFY, OPT_TLSV13_CIPHERSUITES, opt_number, opt_text,
                                             values_t)
 from pymomentum.core.log.writer cimport log_panic
@@ -83,7 +83,7 @@ cdef SSL_CTX *make(const values_t *v, bint server) noexcept nogil:
     cdef const slice_t *key = opt_text(v, OPT_TLS_KEY)
     cdef const slice_t *ciphers = opt_text(v, OPT_TLS_CIPHERS)
     cdef const slice_t *suites = opt_text(v, OPT_TLSV13_CIPHERSUITES)
-    cdef const slice_t *ca = opt_text(v, OPT_TLS_CLIENT_CA if server else OPT_TLS_CA)
+    cdef const slice_t *ca = opt_text(v, OPT_TLS_CA) if not server else NULL
     cdef const slice_t *proto = opt_text(v, OPT_TLS_PROTOCOLS)
     if ctx == NULL:
         return fail(ctx, b"TLS", NULL)
@@ -124,7 +124,7 @@ cdef SSL_CTX *context(const values_t *v, bint server) noexcept nogil:
     key_part(&b, v, OPT_TLS_KEY)
     key_part(&b, v, OPT_TLS_CIPHERS)
     key_part(&b, v, OPT_TLSV13_CIPHERSUITES)
-    key_part(&b, v, OPT_TLS_CLIENT_CA if server else OPT_TLS_CA)
+    key_part(&b, v, OPT_TLS_CA)
     key_part(&b, v, OPT_TLS_PROTOCOLS)
     pthread_mutex_lock(&lock)
     e = <entry_t*>hash_get(&table, buf_slice(&b))

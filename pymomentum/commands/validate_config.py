@@ -10,6 +10,7 @@ import sys
 
 from pymomentum.config import load
 from pymomentum.errors import ConfigErrors
+from pymomentum.options import pending
 
 
 def report(errors, notices, as_json, out=None):
@@ -32,7 +33,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     errors, notices = [], []
     try:
-        notices = load(options.config).notices
+        loaded = load(options.config)
+        notices = loaded.notices + pending.notices(loaded)
     except ConfigErrors as e:
         errors = e.errors
     report(errors, notices, options.json)

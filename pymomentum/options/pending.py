@@ -2,7 +2,9 @@
 
 `python -m pymomentum.options.pending` prints what the list should be, `--write`
 puts it in place.  An option counts as read when core names its OPT_ id or
-Python asks values["name"], values.get("name"), globals["name"], flags["name"], value("name") or setting("name").
+Python asks values["name"], values.get("name"), globals["name"], flags["name"],
+value("name"), setting("name") or threadpools["pool"]["name"].  One of a built-in module, module.option here, is
+read when loggers.py names it.
 """
 import re
 import sys
@@ -136,6 +138,7 @@ info
 initial_hash_buckets
 inline_transfail_processing
 keep_message_dicts_in_memory
+legacy_message_threshold
 license
 listen_backlog
 lmtp_port
@@ -192,6 +195,7 @@ tcp_recv_buffer_size
 tcp_send_buffer_size
 teleport_enabled
 tls_allow_renegotiation
+tls_client_ca
 tls_dhparams_file
 tls_ec_curve_names
 tls_enable_dhe_ciphers
@@ -219,10 +223,22 @@ warning
 xclient
 xmpp_dialback_secret
 xmpp_role
+bounce_logger.debug_level
+bounce_logger.log_outofband_bounces
+ec_logger.acctlog
+ec_logger.acctlog_log_mode
+ec_logger.debug_level
+ec_logger.importlog
+ec_logger.importlog_mode
 """.split())
 
 CORE_USE = re.compile(r"\bOPT_([A-Z0-9_]+)\b")
-PYTHON_USE = re.compile(r"""\b(?:values\[|values\.get\(|globals\[|flags\[|setting\(|value\()["']([a-z0-9_]+)["']""")
+PYTHON_USE = re.compile(r"""\b(?:values\[|values\.get\(|globals\[|flags\[|setting\(|value\(|threadpools\["[A-Za-z]+"\]\[)["']([a-z0-9_]+)["']""")
+OF_A_MODULE = re.compile(r'\("([a-z_]+)", "([a-z_]+)"(?:, "([a-z_]+)")?\)')      # module, option, option
+OF_EVERY_MODULE = re.compile(r'\["([a-z_]+)"\]')
+UNCALLED = {            # functions of core that nobody calls yet -> what they read
+    "content_limits": {"legacy_message_threshold", "max_mime_depth", "max_mime_parts"},
+}
 
 
 def used(root):
@@ -232,24 +248,62 @@ def used(root):
         found.update(name.lower() for name in CORE_USE.findall(path.read_text()))
     for path in (root / "pymomentum").rglob("*.py"):
         found.update(PYTHON_USE.findall(path.read_text()))
+    for function, names in UNCALLED.items():
+        if not called(root, function):
+            found -= names
     return found
+
+
+def called(root, function):
+    """Whether a file beside the one that has it names a function of core."""
+    naming = {path.with_suffix("") for path in (root / "core").rglob("*.p[yx][xd]") if function in path.read_text()}
+    return len(naming) > 1
+
+
+def used_of_modules(root):
+    """Answer the names that loggers.py reads, as module.option."""
+    from pymomentum.options.modules import OPTIONS
+    text = (root / "pymomentum" / "loggers.py").read_text()
+    own = {(module, option) for module, *options in OF_A_MODULE.findall(text) for option in options}
+    common = set(OF_EVERY_MODULE.findall(text))
+    return {f"{module}.{option}" for module in OPTIONS for option in OPTIONS[module] if option in common or (module, option) in own}
+
+
+def names():
+    """Answer all names: of core options, and of those of built-in modules as module.option."""
+    from pymomentum.options import modules, registry
+    return registry.names() + sorted(f"{module}.{option}" for module in modules.OPTIONS for option in modules.OPTIONS[module])
 
 
 def expected(root):
     """Answer the names that should be pending."""
     from pymomentum.options import registry
-    read = used(root)
-    return [name for name in registry.names() if registry.identifier(name).lower() not in read]
+    read, of_modules = used(root), used_of_modules(root)
+    return [name for name in names() if name not in of_modules and registry.identifier(name).lower() not in read]
+
+
+def said(loaded):
+    """Answer the pending names to which a configuration gives values."""
+    from pymomentum.config.scopes import WITHOUT_EFFECT, walk
+    found = {name for scope in (loaded.root, *walk(loaded.root)) for name in scope.values}
+    found |= {f"{module}.{option}" for (module, _), stanza in loaded.modules.items() for option in stanza.values}
+    return sorted((found & PENDING) - set(WITHOUT_EFFECT))
+
+
+def notices(loaded):
+    """Answer the lines that tell of them at start."""
+    found = said(loaded)
+    return [f"loaded, but what they steer is not built yet: {', '.join(found)}"] if found else []
 
 
 def main(arguments):
     root = Path(__file__).resolve().parents[2]
-    names = "\n".join(expected(root))
+    found = "\n".join(expected(root))
     if "--write" not in arguments:
-        print(names)
+        print(found)
         return
     path = Path(__file__).resolve()
-    text = re.sub(r'(?s)(frozenset\(""").*?(""")', lambda m: f"{m[1]}\n{names}\n{m[2]}", path.read_text(), count=1)
+    text = re.sub(r'(?s)(frozenset\(""").*?(""")', lambda m: f"{m[1]}\n{found}\n{m[2]}", path.read_text(), count=1)
     path.write_text(text)
 
 

@@ -2,7 +2,8 @@
 from pathlib import Path
 
 from pymomentum.config.scopes import WITHOUT_EFFECT
-from pymomentum.options import registry
+from pymomentum.options import modules, registry
+from pymomentum.options.pending import PENDING
 from pymomentum.options.types import one_line
 
 NOTE = "<!-- made by ./build.sh manual from pymomentum/options; change the row, not this page -->"
@@ -60,8 +61,13 @@ def index():
 def pending():
     names = [name for name in registry.names() if registry.OPTIONS[name][0].pending]
     lines = [NOTE, "", "# Options that are not read yet", "",
-             f"These {len(names)} of {len(registry.OPTIONS)} options load and are checked, but the part of the server that they steer is not built.", ""]
-    return "\n".join(lines + [f"- [{name}](options/{name}.md)" for name in names]) + "\n"
+             f"These {len(names)} of {len(registry.OPTIONS)} options load and are checked, but the part of the server that they steer is not built.",
+             "The server names those that its configuration sets in a notice at start.", ""]
+    lines += [f"- [{name}](options/{name}.md)" for name in names]
+    for module in sorted(modules.OPTIONS):
+        lines += ["", f"Of the module {module}:", ""]
+        lines += [f"- {name}: {row.doc}" for name, row in sorted(modules.OPTIONS[module].items()) if f"{module}.{name}" in PENDING]
+    return "\n".join(lines) + "\n"
 
 
 def texts():

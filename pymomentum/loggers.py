@@ -1,0 +1,67 @@
+"""ec_logger and bounce_logger: the files they write, and the kinds of lines they want.
+
+    opened = loggers.prepare(loaded, before)    raises ConfigErrors; nothing has changed yet
+    loggers.serve(loaded, opened)
+
+A module without a stanza, or with `enabled = false`, writes nothing.
+"""
+import os
+
+from pymomentum.core.log import writer
+from pymomentum.errors import ConfigError, ConfigErrors
+
+MODULES = ("ec_logger", "bounce_logger")
+LOGS = (                        # module, path and mode, in the order of LOG_*
+    ("ec_logger", "mainlog", "mainlog_mode"), ("bounce_logger", "bouncelog", "bouncelog_mode"),
+    ("ec_logger", "rejectlog", "rejectlog_mode"), ("ec_logger", "paniclog", "paniclog_mode"))
+KINDS = (                       # in the order of WANT_*
+    ("ec_logger", "log_receptions"), ("ec_logger", "log_deliveries"), ("ec_logger", "log_transient_failures"),
+    ("ec_logger", "log_permanent_failures"), ("ec_logger", "log_rejections"), ("ec_logger", "log_errors"),
+    ("bounce_logger", "log_inband_bounces"), ("bounce_logger", "log_transient_failures"))
+
+
+def stanzas(loaded):
+    """Answer {module: its options} of the loggers that work."""
+    found = {name: loaded.module(name) for name in MODULES}
+    return {name: options for name, options in found.items() if options and options["enabled"]}
+
+
+def files(loaded):
+    """Answer the (path, mode) of each log in the order of LOGS; None where it is not written."""
+    modules = stanzas(loaded)
+    said = [(modules.get(module, {}).get(path), modules.get(module, {}).get(mode)) for module, path, mode in LOGS]
+    return [(os.path.abspath(path), mode) if path else None for path, mode in said]
+
+
+def prepare(loaded, before=None):
+    """Open what is new since the configuration before; answers {number of the log: descriptor, -1 for one that ends}."""
+    old, opened = files(before) if before else [None] * len(LOGS), {}
+    for which, file in enumerate(files(loaded)):
+        if file == old[which]:
+            continue
+        try:
+            opened[which] = writer.open_file(*file) if file else -1
+        except OSError as e:
+            drop(opened)
+            raise ConfigErrors([ConfigError(f"cannot write {LOGS[which][1]} {file[0]}: {e.strerror}")]) from None
+    return opened
+
+
+def drop(opened):
+    """Close what was prepared in vain."""
+    for fd in opened.values():
+        if fd >= 0:
+            os.close(fd)
+
+
+def serve(loaded, opened):
+    """Log as this configuration says from now on."""
+    modules, ring = stanzas(loaded), loaded.globals["log_ring_size"]
+    writer.want(sum(1 << bit for bit, (module, kind) in enumerate(KINDS) if modules.get(module, {}).get(kind)))
+    for which, file in enumerate(files(loaded)):
+        heartbeat = modules[LOGS[which][0]]["heartbeat"] if file else 0
+        if which in opened:
+            path, mode = file or ("", 0)
+            writer.open_log(which, opened[which], path, mode=mode, ring=ring, heartbeat=heartbeat)
+        else:
+            writer.beat(which, heartbeat)
