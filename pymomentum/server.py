@@ -24,7 +24,7 @@ from pymomentum.core.config.generation import reap
 from pymomentum.core.control import query, summary
 from pymomentum.core.log import writer as logs
 from pymomentum.core.loop import loop as loops
-from pymomentum.core.net import budget, listener
+from pymomentum.core.net import budget, stream
 from pymomentum.core.policy import phases
 from pymomentum.core.queue import bounce, maintainer, memory, restore, swap
 from pymomentum.core.smtp import start as smtp
@@ -32,6 +32,7 @@ from pymomentum.core.smtp.client import session as smtp_client
 from pymomentum.core.smtp.server import session
 from pymomentum.core.spool import large, recover, spool
 from pymomentum.errors import ConfigErrors, MomentumError
+from pymomentum.listeners import Listeners, loop_count
 from pymomentum.options import pending
 from pymomentum.quarantine import Quarantine
 
@@ -52,7 +53,7 @@ class Server:
         self.reload_asked = threading.Event()
         self.fast = False
         self.changing = threading.Lock()        # of configuration and listeners
-        self.listeners = {}
+        self.listeners = Listeners()
         self.threads = []
         self.hostname = self.loaded.globals["hostname"] or socket.gethostname()
         self.console = None
@@ -76,7 +77,7 @@ class Server:
         values = self.loaded.globals
         self.raise_descriptors(values["server_max_file_descriptors"])
         config.publish(self.loaded)
-        loops.create(self.loop_count())
+        loops.create(loop_count(self.loaded))
         summary.start()
         self.share_watch()
         loggers.serve(self.loaded, loggers.prepare(self.loaded))
@@ -87,6 +88,7 @@ class Server:
         smtp_client.identity(self.hostname)
         bounce.identity(self.hostname)
         memory.limit(self.memory_bytes())
+        self.limit_streams()
         flags = self.loaded.section("debug_flags")
         phases.suspend(flags["suspend"] == "random")
         smtp.attach(remote_leases=flags["lease"] == "remote")
@@ -97,7 +99,7 @@ class Server:
                          retry_interval=values["spool_retry_interval"])
         swap.start(self.loaded.threadpools["SwapIn"]["concurrency"])
         large.start(self.loaded.threadpools["SwapOut"]["concurrency"])
-        for i in range(self.loop_count()):
+        for i in range(loop_count(self.loaded)):
             thread = threading.Thread(target=loops.run, args=(i,), name=f"loop{i}", daemon=True)
             thread.start()
             self.threads.append(thread)
@@ -106,10 +108,6 @@ class Server:
         threading.Thread(target=self.restore, name="SpoolIn", daemon=True).start()
         if self.watch:
             watch.WORD.pack_into(self.watch, watch.READY, 1)
-
-    def loop_count(self):
-        """Loops of the largest EventLoop stanza, else 75 % of the cores, at least one."""
-        return max(self.loaded.eventloops.values(), default=max(1, (os.cpu_count() or 1) * 3 // 4))
 
     @staticmethod
     def memory_bytes():
@@ -182,26 +180,12 @@ class Server:
         return [listen for listen in self.loaded.listens if listen.kind == kind]
 
     def open_listeners(self):
-        """Bind what the configuration names and is not bound yet, close what it names no more."""
-        wanted = {listen.name: listen for listen in self.listens("esmtp_listener")}
-        for name in set(self.listeners) - set(wanted):
-            listener.close_listener(self.listeners.pop(name))
-        for name, listen in wanted.items():
-            if name not in self.listeners:
-                self.listeners[name] = listener.open_listener(name, self.bind(listen))
+        self.listeners.serve(self.listens("esmtp_listener"), self.loaded)
 
-    def bind(self, listen):
-        family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)     # accepted sockets inherit it
-        try:
-            sock.bind((listen.host, listen.port))
-        except OSError as e:
-            sock.close()
-            raise MomentumError(f"cannot listen on {listen.name}: {e.strerror}") from None
-        sock.listen(500)
-        return sock.detach()
+    def limit_streams(self):
+        """What connections that we open have for all of them."""
+        values = self.loaded.root.values
+        stream.limit(values.get("tcp_buffer_size", 0), values.get("disable_nagle_algorithm", True))
 
     # ---- reload and stop ------------------------------------------------------
 
@@ -227,6 +211,7 @@ class Server:
         loggers.serve(loaded, opened)
         self.loaded = loaded
         maintainer.refresh()
+        self.limit_streams()
         self.open_listeners()
         self.open_console()
         return number
@@ -252,9 +237,7 @@ class Server:
         if self.console:
             self.console.noticed()
             self.console.stop()
-        for number in self.listeners.values():
-            listener.close_listener(number)
-        self.listeners.clear()
+        self.listeners.close()
         deadline = time.monotonic() + DRAIN_SECONDS
         session.drain()
         maintainer.drain()

@@ -16,6 +16,8 @@ cdef struct listener_t:         # never freed: sessions point to it
     post_t post
     int fd                      # -1: closed
     char name[256]              # as the configuration writes it
+    int first                   # loop, of those that serve what it accepts
+    int loops
     limit_t sessions            # for listener_sessions
     uint64_t accepted
     timer_entry_t timer         # until it accepts again

@@ -2,7 +2,7 @@
 
 Python binds them (an error there is a configuration error with a line), the
 engine polls them on loop 0 and hands each accepted descriptor to the loop
-with the fewest sessions.  A socket outlives reloads that keep its address.
+with the fewest sessions among those of the listener's pool.  A socket outlives reloads that keep its address.
 """
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport strncpy
@@ -65,10 +65,10 @@ cdef void on_arrival(post_t *p) noexcept nogil:
     free(a)
 
 
-cdef loop_t *least_loaded() noexcept nogil:
+cdef loop_t *least_loaded(const listener_t *l) noexcept nogil:
     cdef int i
-    cdef loop_t *best = loop_at(0)
-    for i in range(1, loop_count()):
+    cdef loop_t *best = loop_at(l.first)
+    for i in range(l.first + 1, l.first + l.loops):
         if loop_at(i).counters[COUNT_INBOUND] < best.counters[COUNT_INBOUND]:
             best = loop_at(i)
     return best
@@ -105,7 +105,7 @@ cdef void on_ready(uv_poll_t *h, int status, int events) noexcept nogil:
                 pause(l)
             return
         l.accepted += 1
-        loop = least_loaded()
+        loop = least_loaded(l)
         if loop == loop_at(0):
             accepted(loop, fd, l)
             continue
@@ -140,8 +140,8 @@ cdef void on_close(post_t *p) noexcept nogil:
     uv_close(as_handle(&l.poll), on_poll_closed)
 
 
-def open_listener(str name not None, int fd):
-    """Serve a bound, listening, non-blocking socket; the engine owns it from here.  Answers its number."""
+def open_listener(str name not None, int fd, int first, int loops):
+    """Serve a bound, listening, non-blocking socket on these loops; the engine owns it from here.  Answers its number."""
     global count
     cdef listener_t *l
     cdef bytes b = name.encode()
@@ -151,6 +151,8 @@ def open_listener(str name not None, int fd):
             break
     else:
         i = count
+    if loops < 1 or not 0 <= first <= loop_count() - loops:
+        raise ValueError(f"no loops {first} to {first + loops - 1}")
     if i == 256 or len(b) >= 256:
         raise ValueError("too many listeners, or too long a name")
     if i == count:
@@ -161,6 +163,8 @@ def open_listener(str name not None, int fd):
     l = listeners[i]
     strncpy(l.name, b, sizeof(l.name) - 1)
     l.fd = fd
+    l.first = first
+    l.loops = loops
     timer_init(&l.timer, on_pause_over)
     loop_call(loop_at(0), &l.post, on_open)
     return i

@@ -6,6 +6,7 @@ Everything runs on the stream's loop.  The read buffer is the loop's: what
 from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
+from pymomentum.core.base.atomic cimport atomic_store32
 from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_consume, buf_free, buf_reserve, buf_t
 from pymomentum.core.base.status cimport EC_CLOSED, EC_IO, EC_LIMIT, EC_NOMEM, EC_OK, EC_REFUSED
 from pymomentum.core.c.openssl cimport *
@@ -41,6 +42,8 @@ cdef extern from "errno.h" nogil:
 cdef extern from *:
     """
     #include <netinet/in.h>
+    #include <netinet/tcp.h>
+    #include <stdint.h>
     #include <sys/socket.h>
     #include <unistd.h>
     #ifndef IP_BIND_ADDRESS_NO_PORT
@@ -57,8 +60,28 @@ cdef extern from *:
     int bound_socket(const sockaddr*) noexcept nogil
 
 
+cdef extern from *:
+    """
+    static uint32_t opened_unsent, opened_nodelay = 1;
+    static void tune_opened(int fd) {
+        uint32_t n = __atomic_load_n(&opened_unsent, __ATOMIC_RELAXED);
+        int one = 1;
+        if (__atomic_load_n(&opened_nodelay, __ATOMIC_RELAXED)) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        if (n) setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &n, sizeof n); }
+    """
+    uint32_t opened_unsent      # bytes a connection may have in the kernel that are not sent; 0: its own bound
+    uint32_t opened_nodelay
+    void tune_opened(int fd) noexcept nogil
+
+
+def limit(uint32_t unsent, bint nodelay):
+    """Set what connections that are opened from now on have."""
+    atomic_store32(&opened_unsent, unsent)
+    atomic_store32(&opened_nodelay, nodelay)
+
+
 cdef int stream_connect(stream_t *s, const sockaddr *to, const sockaddr *source) noexcept nogil:
-    cdef int fd, rc
+    cdef int fd = -1, rc
     if source != NULL:
         fd = bound_socket(source)
         if fd < 0:
@@ -71,7 +94,8 @@ cdef int stream_connect(stream_t *s, const sockaddr *to, const sockaddr *source)
         return EC_LIMIT
     if rc != 0:
         return EC_IO
-    uv_tcp_nodelay(&s.tcp, 1)
+    uv_fileno(as_handle(&s.tcp), &fd)
+    tune_opened(fd)
     return EC_OK
 
 

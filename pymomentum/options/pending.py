@@ -3,7 +3,7 @@
 `python -m pymomentum.options.pending` prints what the list should be, `--write`
 puts it in place.  An option counts as read when core names its OPT_ id or
 Python asks values["name"], values.get("name"), globals["name"], flags["name"],
-value("name"), setting("name") or threadpools["pool"]["name"].  One of a built-in module, module.option here, is
+value("name"), setting("name"), said(listen, "name") or threadpools["pool"]["name"].  One of a built-in module, module.option here, is
 read when loggers.py names it.
 """
 import re
@@ -70,7 +70,6 @@ cluster_outbound_throttle_connections
 cluster_outbound_throttle_messages
 cluster_scope_max_outbound_connections
 cluster_server_max_outbound_connections
-control_client_timeout
 critical
 crypto_engine
 crypto_lock_method
@@ -86,7 +85,6 @@ delivery_method
 delivery_pool
 delivery_response_timeout
 disable_chunked
-disable_nagle_algorithm
 disk_queue_drain_rate
 dns_expire_interval
 dns_max_udp_queries_per_port
@@ -108,7 +106,6 @@ enable_duravip
 enable_fbl_header_insertion
 enable_mta_sts
 error
-event_loop
 events_per_iter
 exclude_vctx_conn
 exclude_vctx_mess
@@ -140,13 +137,14 @@ inline_transfail_processing
 keep_message_dicts_in_memory
 legacy_message_threshold
 license
-listen_backlog
 lmtp_port
 log_hires_timestamp
 log_requests_to_paniclog
 maintainer_pool
 malloc2mmap_threshold
 masterdb_file
+max_mime_depth
+max_mime_parts
 max_request_size
 max_resident_messages_per_binding
 max_resident_transfails
@@ -190,9 +188,6 @@ ssl_lock_method
 stack_size
 supplemental_groups
 swap_out_meta_after_each_tempfail
-tcp_buffer_size
-tcp_recv_buffer_size
-tcp_send_buffer_size
 teleport_enabled
 tls_allow_renegotiation
 tls_client_ca
@@ -233,7 +228,7 @@ ec_logger.importlog_mode
 """.split())
 
 CORE_USE = re.compile(r"\bOPT_([A-Z0-9_]+)\b")
-PYTHON_USE = re.compile(r"""\b(?:values\[|values\.get\(|globals\[|flags\[|setting\(|value\(|threadpools\["[A-Za-z]+"\]\[)["']([a-z0-9_]+)["']""")
+PYTHON_USE = re.compile(r"""\b(?:values\[|values\.get\(|globals\[|flags\[|setting\(|value\(|said\(listen, |threadpools\["[A-Za-z]+"\]\[)["']([a-z0-9_]+)["']""")
 OF_A_MODULE = re.compile(r'\("([a-z_]+)", "([a-z_]+)"(?:, "([a-z_]+)")?\)')      # module, option, option
 OF_EVERY_MODULE = re.compile(r'\["([a-z_]+)"\]')
 UNCALLED = {            # functions of core that nobody calls yet -> what they read

@@ -1,0 +1,148 @@
+"""Options of sockets: what the kernel holds of them while the server has them."""
+import errno
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from pymomentum.commands.ec_ctl import Control
+from pymomentum.console import framing
+from tests.harness.port import free_port
+from tests.harness.taken import opened, polls, taken
+from tests.harness.wait import until
+
+TCP_NOTSENT_LOWAT = 25
+
+
+def accepted(mta, what, *more):
+    """An option of the socket on which the server serves a client."""
+    with mta.smtp():
+        [sock] = taken(mta.process.pid, mta.port).values()
+        with sock:
+            return sock.getsockopt(*what, *more)
+
+
+@contextmanager
+def stopped(mta):
+    os.kill(mta.start().process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(mta.process.pid, signal.SIGCONT)
+
+
+def waiting(mta, n=12):
+    """How many of n clients the kernel connects while the server does not accept."""
+    with stopped(mta), ExitStack() as stack:
+        clients = [stack.enter_context(socket.socket()) for _ in range(n)]
+        for client in clients:
+            client.setblocking(False)
+            assert client.connect_ex(("127.0.0.1", mta.port)) in (0, errno.EINPROGRESS)
+        time.sleep(0.3)
+        return len(select.select([], clients, [], 0)[1])
+
+
+@pytest.mark.shows("listen_backlog")
+def test_backlog_is_how_many_wait(mta):
+    mta.config('ESMTP_Listener { listen_backlog = 100 Listen "127.0.0.1:$port" { } }')
+    assert waiting(mta) == 12
+    mta.config('ESMTP_Listener { Listen "127.0.0.1:$port" { listen_backlog = 2 } }')
+    assert waiting(mta) in (3, 4)               # the kernel takes one or two more
+
+
+@pytest.mark.shows("tcp_recv_buffer_size", "tcp_send_buffer_size")
+@pytest.mark.parametrize("name, what", [("tcp_recv_buffer_size", socket.SO_RCVBUF), ("tcp_send_buffer_size", socket.SO_SNDBUF)])
+def test_buffers_of_sessions(mta, name, what):
+    mta.config()
+    usual = accepted(mta, (socket.SOL_SOCKET, what))
+    mta.config(f'ESMTP_Listener {{ {name} = 12000 Listen "127.0.0.1:$port" {{ }} }}')
+    assert accepted(mta, (socket.SOL_SOCKET, what)) == 24000 != usual      # the kernel doubles it
+    mta.restart()
+    assert accepted(mta, (socket.SOL_SOCKET, what)) == 24000
+
+
+@pytest.mark.shows("disable_nagle_algorithm")
+def test_nagle_in_and_out(mta):
+    sink = mta.route(delay={"body": 0.5})
+    for asked in ("true", "false"):
+        mta.config(f"disable_nagle_algorithm = {asked}")
+        assert (accepted(mta, (socket.IPPROTO_TCP, socket.TCP_NODELAY)) != 0) == (asked == "true")
+        assert (outbound(mta, sink, (socket.IPPROTO_TCP, socket.TCP_NODELAY)) != 0) == (asked == "true")
+    mta.config('disable_nagle_algorithm = true\nESMTP_Listener { Listen "127.0.0.1:$port" { disable_nagle_algorithm = false } }')
+    assert accepted(mta, (socket.IPPROTO_TCP, socket.TCP_NODELAY)) == 0
+
+
+def outbound(mta, sink, what):
+    """An option of the socket by which a mail goes out."""
+    known = len(sink.messages)
+    mta.send()
+    until(lambda: opened(mta.process.pid, mta.sink_port), what="connection")
+    [sock] = opened(mta.process.pid, mta.sink_port).values()
+    with sock:
+        value = sock.getsockopt(*what)
+    sink.wait(messages=known + 1)
+    until(lambda: not opened(mta.process.pid, mta.sink_port), what="end of the connection")
+    return value
+
+
+@pytest.mark.shows("tcp_buffer_size")
+def test_unsent_bytes_of_a_connection(mta):
+    sink = mta.route(delay={"body": 0.3})
+    mta.config()
+    assert outbound(mta, sink, (socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT)) == 0       # the system's
+    mta.config("tcp_buffer_size = 20000")
+    assert outbound(mta, sink, (socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT)) == 20000
+
+
+@pytest.mark.shows("event_loop")
+@pytest.mark.parametrize("option, pools", [("", 3), ("event_loop = some", 2), ("event_loop = one", 1)])
+def test_sessions_run_in_the_pool_of_their_listener(mta, option, pools):
+    mta.config(f"""
+        EventLoop "one" {{ concurrency = 1 }}
+        EventLoop "some" {{ concurrency = 2 }}
+        ESMTP_Listener {{ {option} Listen "127.0.0.1:$port" {{ }} }}
+    """)
+    with ExitStack() as stack:
+        for _ in range(6):
+            stack.enter_context(mta.smtp())
+        fds = set(taken(mta.process.pid, mta.port))
+        assert len(fds) == 6
+        assert len([poll for poll in polls(mta.process.pid) if poll & fds]) == pools
+
+
+@pytest.mark.shows("enable")
+def test_address_that_is_not_enabled_is_closed(mta):
+    other = free_port()
+    listens = f'ESMTP_Listener {{ Listen "127.0.0.1:$port" {{ }} Listen "127.0.0.1:{other}" {{ enable = %s }} }}'
+    for asked, answer in (("true", 0), ("false", errno.ECONNREFUSED), ("true", 0)):
+        mta.config(listens % asked)
+        mta.start()
+        with socket.socket() as sock:
+            until(lambda: sock.connect_ex(("127.0.0.1", other)) == answer, what=f"enable = {asked}")
+
+
+@pytest.mark.shows("control_client_timeout")
+@pytest.mark.parametrize("seconds, answers", [(1, False), (20, True)])
+def test_patience_of_ec_ctl(tmp_path, seconds, answers):
+    (tmp_path / "ecelerity.conf").write_text(f'control_client_timeout = {seconds}\nControl_Listener {{ Listen "{tmp_path}/console" {{ }} }}\n')
+    with socket.socket(socket.AF_UNIX) as console:
+        console.bind(str(tmp_path / "console"))
+        console.listen()
+
+        def late():
+            client, _ = console.accept()
+            with client:
+                time.sleep(1.3)
+                try:
+                    framing.send_answer(client, "1\n", 1, 0)
+                except OSError:
+                    pass
+        thread = threading.Thread(target=late)
+        thread.start()
+        assert Control({"CONFFILE": str(tmp_path / "ecelerity.conf")}).answers() == answers
+        thread.join()
