@@ -1,6 +1,6 @@
 """Sockets: how listeners accept, and what their protocols take."""
 from pymomentum.options.registry import GLOBAL, PATHWAYS, SOCKET, option
-from pymomentum.options.types import Boolean, Number, Octal, Text
+from pymomentum.options.types import Boolean, Nets, Number, Octal, Text
 
 option("accept_queue_backlog", Number(0), scopes=SOCKET, page="4/config-options-summary",
        doc="Accepted connections that may wait for an accept thread; 0 is unlimited.")
@@ -40,6 +40,8 @@ option("max_request_size", Number(), unit="bytes", scopes=PATHWAYS | {"http_list
        doc="Largest HTTP request body; unset is unlimited.")
 option("pool_name", Text(), scopes=SOCKET, page="4/esmtp-listener#esmtp_listener.config",
        doc="Name of the thread pool that accepts.")
+option("proxy_allow", Nets(), scopes=SOCKET | {"peer"},
+       doc="Networks whose hosts may send the PROXY header; unset, all that reach the address.")
 option("proxy_protocol", Boolean(False), scopes=SOCKET | {"peer"}, page="4/config/ref-proxy-protocol",
        doc="Expect the PROXY header before the client's first byte.")
 option("proxy_protocol_timeout", Number(60, minimum=1), unit="seconds", scopes=SOCKET | {"peer"},

@@ -44,8 +44,6 @@ adaptive_rset_timeout
 adaptive_scope
 adaptive_sweep_rule_enabled
 alias_schemes
-always_allow
-always_deny
 apn_expiry
 async_bounce_rendering
 authcrammd5parameters
@@ -130,7 +128,6 @@ http_host
 http_method
 http_uri
 http_version
-inbound_throttle_messages
 info
 initial_hash_buckets
 inline_transfail_processing
@@ -171,9 +168,6 @@ pcre_cache_size
 pcre_cache_ttl
 permastore_interval
 pool_name
-proxy_protocol
-proxy_protocol_timeout
-received_hostname
 reroute_domain
 response_transcode_pattern
 response_transcode_replace
@@ -189,16 +183,9 @@ stack_size
 supplemental_groups
 swap_out_meta_after_each_tempfail
 teleport_enabled
-tls_allow_renegotiation
-tls_client_ca
-tls_dhparams_file
-tls_ec_curve_names
-tls_enable_dhe_ciphers
 tls_engine
 tls_fallback_always_new_connection
-tls_verified_peer_can_relay
 tls_verified_peer_is_authorized
-tls_verify_mode
 tlsa_expire_interval
 trace_smtp_mode
 tracking_domain
@@ -212,7 +199,6 @@ use_iflist_cache
 use_mmap
 use_mta_sts
 use_sendfile
-use_ssl
 user
 warning
 xclient

@@ -81,6 +81,9 @@ cdef struct session_t:
     bint can_relay
     bint counted                # in its listener's sessions
     const limit_ref_t *counted_in       # service_sessions; NULL: none
+    const slice_t *xclient      # how SMTP_Extensions names it for who connected; NULL: it does not
+    bint proxied                # the PROXY header is awaited
+    bint sleeping               # parked until its timer
     bint parked
     bint in_data
     bint skipping               # the rest of a line that was too long
@@ -141,8 +144,14 @@ cdef void session_abort(session_t *s) noexcept nogil               # now
 cdef void session_free(session_t *s) noexcept nogil                # once its stream is closed
 cdef void session_reset(session_t *s) noexcept nogil               # the transaction is over
 cdef void session_wait(session_t *s, uint64_t seconds) noexcept nogil
+cdef void session_sleep(session_t *s, uint64_t ms, session_fn after) noexcept nogil
+# Take `peer` and `local` for who is there: their texts, options and context; False: no memory.
+cdef bint session_meet(session_t *s) noexcept nogil
+# How SMTP_Extensions names an extension, with its arguments; NULL: the option is unset, or does not.
+cdef const slice_t *session_extension(session_t *s, const char *name) noexcept nogil
 # Edits, from MAIL FROM on: of the recipient in phases behind the body that run for each, of the whole message in all others.
 cdef overlay_t **session_overlay(session_t *s) noexcept nogil
 cdef slice_t session_hostname(session_t *s) noexcept nogil
+cdef slice_t session_received_hostname(session_t *s) noexcept nogil
 cdef const char *server_version() noexcept nogil                   # "0.1.0 r(...)"
 cdef const char *rfc_date(loop_t *loop) noexcept nogil             # of this second; valid until the next call
