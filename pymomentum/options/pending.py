@@ -105,8 +105,6 @@ enable_fbl_header_insertion
 enable_mta_sts
 error
 events_per_iter
-exclude_vctx_conn
-exclude_vctx_mess
 expensive_batch_assessment
 force_fsync
 fully_resolve_before_smtp

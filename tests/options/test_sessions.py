@@ -9,6 +9,7 @@ import pytest
 
 from tests.core.test_proxy import V4, binary
 from tests.harness.cert import certificate, client_context
+from tests.harness.provided import provide
 from tests.harness.wait import until
 from tests.smtp.test_server_replies import talk
 
@@ -269,3 +270,21 @@ def test_use_ssl_without_a_certificate(mta):
     with mta.start().smtp(greet=False) as c:
         c.expect_closed()
     assert [r.text for r in mta.wait_rejectlog(1)] == ["4.7.0 use_ssl without a certificate"]
+
+
+# ---- contexts
+
+@pytest.mark.shows("exclude_vctx_conn", "exclude_vctx_mess")
+@pytest.mark.parametrize("text, kept", [
+    ("", {b"segment", b"by_policy"}), ('exclude_vctx_conn = ( "nothing" "^seg" )', {b"by_policy"}),
+    ('exclude_vctx_mess = ( "_policy$" )', {b"segment"}), ('Domain example.com { exclude_vctx_mess = ( "." ) exclude_vctx_conn = ( "." ) }', set()),
+    ('Domain example.net { exclude_vctx_mess = ( "." ) exclude_vctx_conn = ( "." ) }', {b"segment", b"by_policy"}),
+    ('exclude_vctx_conn = ( "(" "x" )', {b"segment", b"by_policy"})])
+def test_what_of_the_contexts_is_spooled(mta, text, kept):
+    provide(mta)
+    mta.expect_panic("VCTX exclude_vctx: /(/: missing closing parenthesis")
+    mta.config(f'suspend_delivery = true\n{text}\nESMTP_Listener {{ context = [ segment = "trusted" ] Listen "127.0.0.1:$port" {{ }} }}')
+    mta.send("a+validate_data=context@test")
+    spooled = b"".join(path.read_bytes() for path in (mta.folder / "spool").rglob("*.seg"))
+    assert b"validate_data=context@test" in spooled
+    assert {name for name in (b"segment", b"by_policy") if name in spooled} == kept
