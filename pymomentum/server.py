@@ -22,6 +22,7 @@ from pymomentum.console.listener import Listener
 from pymomentum.console.registry import Registry
 from pymomentum.core.config.generation import reap
 from pymomentum.core.control import query, summary
+from pymomentum.core.log import level
 from pymomentum.core.log import writer as logs
 from pymomentum.core.loop import loop as loops
 from pymomentum.core.net import budget, stream
@@ -80,7 +81,9 @@ class Server:
         loops.create(loop_count(self.loaded))
         summary.start()
         self.share_watch()
+        logs.microseconds(values["log_hires_timestamp"])
         loggers.serve(self.loaded, loggers.prepare(self.loaded))
+        self.set_levels()
         for notice in [*self.loaded.notices, *pending.notices(self.loaded)]:
             logs.panic("CONFIG", str(notice))
         version = f"{__version__} r(PyMomentum:{__version__})"
@@ -105,9 +108,19 @@ class Server:
             self.threads.append(thread)
         self.open_listeners()
         self.open_console()
+        logs.notice("START", f"ecelerity {version}, {loop_count(self.loaded)} event loops")
         threading.Thread(target=self.restore, name="SpoolIn", daemon=True).start()
         if self.watch:
             watch.WORD.pack_into(self.watch, watch.READY, 1)
+
+    def set_levels(self):
+        """What subsystems tell the paniclog."""
+        values, flags = self.loaded.globals, self.loaded.section("debug_flags")
+        unknown = level.set_levels(
+            [flags["debug"], flags["info"], flags["notice"], flags["warning"], flags["error"], flags["critical"]],
+            values["debug_throttle_max_num_same_message"], values["debug_throttle_period_secs"])
+        for name in unknown:
+            logs.panic("CONFIG", f"debug_flags: no subsystem is called {name}")
 
     @staticmethod
     def memory_bytes():
@@ -210,6 +223,7 @@ class Server:
             raise
         loggers.serve(loaded, opened)
         self.loaded = loaded
+        self.set_levels()
         maintainer.refresh()
         self.limit_streams()
         self.open_listeners()

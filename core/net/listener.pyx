@@ -12,7 +12,8 @@ from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.c.posix cimport last_errno, posix_close
 from pymomentum.core.c.uv cimport (UV_READABLE, as_handle, uv_close, uv_handle_t, uv_poll_init, uv_poll_start, uv_poll_stop, uv_poll_t)
 from pymomentum.core.config.generation cimport config_generation_t, config_listen, config_listen_count, config_listen_t
-from pymomentum.core.log.writer cimport log_panic
+from pymomentum.core.log.level cimport LEVEL_CRITICAL
+from pymomentum.core.log.writer cimport log_at
 from pymomentum.core.loop.loop cimport COUNT_INBOUND, loop_at, loop_call, loop_count, loop_t, loop_timer_clear, loop_timer_set
 from pymomentum.core.loop.post cimport post_t
 from .budget cimport budget_accepts
@@ -87,7 +88,7 @@ cdef void pause(listener_t *l) noexcept nogil:
     loop_timer_set(loop, &l.timer, PAUSE_MS)
     if l.told_ms == 0 or loop.now_ms - l.told_ms > TELL_MS:
         l.told_ms = loop.now_ms
-        log_panic(loop, b"LISTENER", b"%s: out of file descriptors or memory for more connections (server_max_file_descriptors)", l.name)
+        log_at(loop, LEVEL_CRITICAL, b"LISTENER", b"%s: out of file descriptors or memory for more connections (server_max_file_descriptors)", l.name)
 
 
 cdef void on_ready(uv_poll_t *h, int status, int events) noexcept nogil:

@@ -68,12 +68,8 @@ cluster_outbound_throttle_connections
 cluster_outbound_throttle_messages
 cluster_scope_max_outbound_connections
 cluster_server_max_outbound_connections
-critical
 crypto_engine
 crypto_lock_method
-debug
-debug_throttle_max_num_same_message
-debug_throttle_period_secs
 default_binding
 default_charset
 delay_dsn_max_retry_interval
@@ -103,7 +99,6 @@ enable_dane
 enable_duravip
 enable_fbl_header_insertion
 enable_mta_sts
-error
 events_per_iter
 expensive_batch_assessment
 force_fsync
@@ -126,14 +121,12 @@ http_host
 http_method
 http_uri
 http_version
-info
 initial_hash_buckets
 inline_transfail_processing
 keep_message_dicts_in_memory
 legacy_message_threshold
 license
 lmtp_port
-log_hires_timestamp
 log_requests_to_paniclog
 maintainer_pool
 malloc2mmap_threshold
@@ -153,7 +146,6 @@ mm7_vasid
 mm7_vaspid
 mta_sts_dns_cname_max_depth
 mta_sts_policy_store
-notice
 only_use_best_mx_for_relay_domains
 open_tracking_enabled
 open_tracking_scheme
@@ -198,7 +190,6 @@ use_mmap
 use_mta_sts
 use_sendfile
 user
-warning
 xclient
 xmpp_dialback_secret
 xmpp_role

@@ -10,10 +10,11 @@ from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.slice cimport (slice_ends_i, slice_ieq, slice_make, slice_of, slice_t)
 from pymomentum.core.base.status cimport EC_IO, EC_LIMIT, EC_OK, EC_REFUSED
 from pymomentum.core.base.throttle cimport throttle_ask
-from pymomentum.core.c.openssl cimport SSL_CTX
+from pymomentum.core.c.openssl cimport SSL_CIPHER_get_name, SSL_CTX, SSL_get_current_cipher, SSL_get_version
 from pymomentum.core.config.generation cimport config_number
 from pymomentum.core.config.values cimport *
-from pymomentum.core.log.writer cimport LOG_MAIN, log_room
+from pymomentum.core.log.level cimport LEVEL_DEBUG, LEVEL_INFO, LEVEL_WARNING, OF_SMTP, OF_SSL, log_says
+from pymomentum.core.log.writer cimport LOG_MAIN, log_at, log_room
 from pymomentum.core.loop.loop cimport LOOP_DRAINING
 from pymomentum.core.message.context cimport context_set
 from pymomentum.core.message.message cimport address_domain
@@ -40,6 +41,8 @@ cdef void commands_start() noexcept nogil:
 # ---- connect -----------------------------------------------------------------------
 
 cdef void on_opened(session_t *s) noexcept nogil:
+    if log_says(LEVEL_INFO, OF_SMTP):
+        log_at(s.loop, LEVEL_INFO, b"SMTP", b"%s connected to %s", s.peer_text, s.local_text)
     s.xclient = session_extension(s, b"XCLIENT")
     if opt_number(s.values, OPT_USE_SSL) == 1 and s.stream.ssl == NULL:
         open_tls(s)
@@ -96,6 +99,9 @@ cdef void on_line(session_t *s, slice_t line) noexcept nogil:
     if smtp_command_parse(line, &c) != EC_OK:
         session_bad(s, 500, b"5.5.2 unrecognized command")
         return
+    if log_says(LEVEL_DEBUG, OF_SMTP):
+        log_at(s.loop, LEVEL_DEBUG, b"SMTP", b"%s < %.*s %.*s", s.peer_text, <int>c.name.len, c.name.ptr,
+               <int>(c.args.len if c.verb != SMTP_AUTH else 0), c.args.ptr)         # no secrets
     if c.trailing and opt_number(s.values, OPT_ALLOW_TRAILING_WHITESPACE_IN_COMMANDS) != 1 \
             and (c.verb == SMTP_MAIL or c.verb == SMTP_RCPT):
         session_bad(s, 501, b"5.5.2 MAIL FROM syntax error" if c.verb == SMTP_MAIL else b"5.5.2 RCPT TO syntax error")
@@ -234,9 +240,14 @@ cdef void on_secure(stream_t *st, int status) noexcept nogil:
     cdef session_t *s = <session_t*>st
     if status != EC_OK:
         s.state = AT_SETUP
+        if log_says(LEVEL_WARNING, OF_SSL):
+            log_at(s.loop, LEVEL_WARNING, b"SSL", b"%s: the handshake failed", s.peer_text)
         session_log_rejection(s, 421, slice_of(b"4.7.0 TLS Negotiation failed."))
         session_abort(s)
         return
+    if log_says(LEVEL_INFO, OF_SSL):
+        log_at(s.loop, LEVEL_INFO, b"SSL", b"%s: %s, %s", s.peer_text, SSL_get_version(s.stream.ssl),
+               SSL_CIPHER_get_name(SSL_get_current_cipher(s.stream.ssl)))
     if tls_verified(s.stream.ssl) and opt_number(s.values, OPT_TLS_VERIFIED_PEER_CAN_RELAY) == 1:
         s.can_relay = True
         context_set(&s.context, slice_of(b"can_relay"), slice_of(b"true"))

@@ -30,7 +30,9 @@ from pymomentum.core.config.values cimport (OPT_ALWAYS_ALLOW, OPT_ALWAYS_DENY, O
                                             OPT_RECONFIG_MESSAGE, OPT_SERVICE_SESSIONS, OPT_SMTP_EXTENSIONS,
                                             OPT_STARTTLS_INJECTION_POLICY, STARTTLS_INJECTION_POLICY_REJECT, limit_ref_t, opt_limit,
                                             opt_list, opt_list_t, opt_nets, opt_number, opt_text)
+from pymomentum.core.log.level cimport LEVEL_DEBUG, LEVEL_INFO, LEVEL_NOTICE, LEVEL_WARNING, OF_NET, OF_SMTP, log_says
 from pymomentum.core.log.record cimport log_rejection, rejection_t
+from pymomentum.core.log.writer cimport log_at
 from pymomentum.core.loop.loop cimport (COUNT_INBOUND, COUNT_REJECTED, LOOP_DRAINING, LOOP_RUNNING, PLACE_SERVER, loop_at, loop_call,
                                         loop_count, loop_t, loop_timer_clear, loop_timer_set)
 from pymomentum.core.loop.post cimport post_t
@@ -307,6 +309,8 @@ cdef void await_proxy(session_t *s) noexcept nogil:
 cdef void no_proxy(session_t *s, const char *why) noexcept nogil:
     """No word to the client: it does not wait for SMTP yet."""
     s.loop.counters[COUNT_REJECTED] += 1
+    if log_says(LEVEL_WARNING, OF_NET):
+        log_at(s.loop, LEVEL_WARNING, b"NET", b"%s on %s: %s", s.peer_text, s.local_text, why)
     session_log_rejection(s, 550, slice_of(why))
     session_abort(s)
 
@@ -350,6 +354,8 @@ cdef void on_closed(stream_t *st, int status) noexcept nogil:
 
 
 cdef void session_free(session_t *s) noexcept nogil:
+    if log_says(LEVEL_INFO, OF_SMTP):
+        log_at(s.loop, LEVEL_INFO, b"SMTP", b"%s is gone after %u messages", s.peer_text, s.receptions)
     session_reset(s)
     list_remove(&s.node)
     limit_give(budget_sockets())
@@ -608,6 +614,8 @@ cdef void session_phase(session_t *s, int hook, session_fn after) noexcept nogil
 # ---- output ------------------------------------------------------------------------
 
 cdef void session_reply(session_t *s, const char *text) noexcept nogil:
+    if log_says(LEVEL_DEBUG, OF_SMTP):
+        log_at(s.loop, LEVEL_DEBUG, b"SMTP", b"%s > %s", s.peer_text, text)
     stream_write(&s.stream, text, strlen(text))
     stream_write(&s.stream, b"\r\n", 2)
     if s.stream.failed:
@@ -651,6 +659,8 @@ cdef void session_log_rejection(session_t *s, int code, slice_t text) noexcept n
     cdef rejection_t r
     cdef buf_t conn
     cdef buf_t mess
+    if log_says(LEVEL_NOTICE, OF_SMTP):
+        log_at(s.loop, LEVEL_NOTICE, b"SMTP", b"%s refused in %s: %d %.*s", s.peer_text, STATE_NAMES[s.state], code, <int>text.len, text.ptr)
     memset(&r, 0, sizeof(r))
     memset(&conn, 0, sizeof(conn))
     memset(&mess, 0, sizeof(mess))
