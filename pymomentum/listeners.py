@@ -12,19 +12,48 @@ from pymomentum.errors import MomentumError
 class Listeners:
     """What the engine accepts on."""
 
-    def __init__(self):
-        self.doors = {}         # name as written -> Door
+    def __init__(self, pools):
+        self.pools = dict(pools)        # name of an EventLoop -> number of its loops, as the server started
+        self.doors = {}                 # name as written -> Door
 
-    def serve(self, listens, loaded):
-        """Bind what is not bound yet, close what is not wanted any more."""
+    def prepare(self, listens):
+        """Bind what is new, but serve it not yet; answers {name: Door}, raises MomentumError with the first that cannot be had.
+
+        What is taken by one of ours that is to be closed waits for that.
+        """
         wanted = {listen.name: listen for listen in listens}
-        for name in set(self.doors) - set(wanted):
+        leaving = {door.port for name, door in self.doors.items() if name not in wanted}
+        made = {}
+        for name in wanted.keys() - self.doors.keys():
+            try:
+                made[name] = Door(wanted[name])
+            except MomentumError:
+                if wanted[name].port not in leaving:
+                    drop(made)
+                    raise
+        return made
+
+    def serve(self, listens, made):
+        """Serve these, of which some are made; close what is not among them."""
+        wanted = {listen.name: listen for listen in listens}
+        for name in self.doors.keys() - wanted.keys():
             self.doors.pop(name).close()
         for name, listen in wanted.items():
             if name in self.doors:
                 self.doors[name].tune(listen)
             else:
-                self.doors[name] = Door(listen, loops_of(loaded, listen.setting("event_loop")))
+                door = made.get(name) or Door(listen)
+                door.open(*self.loops_of(listen.setting("event_loop")))
+                self.doors[name] = door
+
+    def loops_of(self, pool):
+        """First loop and number of loops of an EventLoop; all where none is named, or one that a restart will bring."""
+        first = 0
+        for name, count in self.pools.items():
+            if name == pool:
+                return first, count
+            first += count
+        return 0, first
 
     def close(self):
         for door in self.doors.values():
@@ -32,20 +61,30 @@ class Listeners:
         self.doors.clear()
 
 
+def drop(made):
+    """Close what was prepared in vain."""
+    for door in made.values():
+        door.socket.close()
+
+
 class Door:
     """One bound socket."""
 
-    def __init__(self, listen, loops):
+    def __init__(self, listen):
+        self.name, self.port = listen.name, listen.port
         family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self.socket.bind((listen.host, listen.port))
+            self.tune(listen)
         except OSError as e:
             self.socket.close()
             raise MomentumError(f"cannot listen on {listen.name}: {e.strerror}") from None
-        self.tune(listen)
-        self.number = listener.open_listener(listen.name, os.dup(self.socket.fileno()), *loops)
+
+    def open(self, first, loops):
+        """Have these loops serve it."""
+        self.number = listener.open_listener(self.name, os.dup(self.socket.fileno()), first, loops)
 
     def tune(self, listen):
         """Set what accepted sockets inherit, and the backlog."""
@@ -54,6 +93,7 @@ class Door:
 
     def close(self):
         listener.close_listener(self.number)
+        self.socket.shutdown(socket.SHUT_RDWR)      # the address is free at once, not when the loop closes its descriptor
         self.socket.close()
 
 
@@ -77,13 +117,3 @@ def tune(sock, listen, nodelay):
 def loop_count(loaded):
     """All loops: those of each EventLoop stanza."""
     return sum(loaded.eventloops.values())
-
-
-def loops_of(loaded, name):
-    """First loop and number of loops of an EventLoop; all where none is named."""
-    first = 0
-    for label, count in loaded.eventloops.items():
-        if label == name:
-            return first, count
-        first += count
-    return 0, first

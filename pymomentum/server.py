@@ -17,7 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pymomentum import __version__, config, loggers, watch
+from pymomentum import __version__, config, listeners, loggers, security, watch
 from pymomentum.console.listener import Listener
 from pymomentum.console.registry import Registry
 from pymomentum.core.config.generation import reap
@@ -32,7 +32,7 @@ from pymomentum.core.smtp import start as smtp
 from pymomentum.core.smtp.client import session as smtp_client
 from pymomentum.core.smtp.server import session
 from pymomentum.core.spool import large, recover, spool
-from pymomentum.errors import ConfigErrors, MomentumError
+from pymomentum.errors import ConfigError, ConfigErrors, MomentumError
 from pymomentum.listeners import Listeners, loop_count
 from pymomentum.options import pending
 from pymomentum.quarantine import Quarantine
@@ -54,7 +54,7 @@ class Server:
         self.reload_asked = threading.Event()
         self.fast = False
         self.changing = threading.Lock()        # of configuration and listeners
-        self.listeners = Listeners()
+        self.listeners = Listeners(self.loaded.eventloops)
         self.threads = []
         self.hostname = self.loaded.globals["hostname"] or socket.gethostname()
         self.console = None
@@ -62,7 +62,9 @@ class Server:
 
     def load(self):
         """Read the configuration."""
-        return self.held_back(config.load(self.path, before=self.loaded))
+        loaded = config.load(self.path, before=self.loaded)
+        security.refuse_open_files(loaded)
+        return self.held_back(loaded)
 
     def held_back(self, loaded):
         """Where the queue is left out nothing is delivered, whatever the configuration says."""
@@ -79,11 +81,14 @@ class Server:
         self.raise_descriptors(values["server_max_file_descriptors"])
         config.publish(self.loaded)
         loops.create(loop_count(self.loaded))
-        summary.start()
         self.share_watch()
+        told = self.take_places()
+        summary.start()
         logs.microseconds(values["log_hires_timestamp"])
         loggers.serve(self.loaded, loggers.prepare(self.loaded))
         self.set_levels()
+        if told:
+            logs.panic("START", told)
         for notice in [*self.loaded.notices, *pending.notices(self.loaded)]:
             logs.panic("CONFIG", str(notice))
         version = f"{__version__} r(PyMomentum:{__version__})"
@@ -106,12 +111,34 @@ class Server:
             thread = threading.Thread(target=loops.run, args=(i,), name=f"loop{i}", daemon=True)
             thread.start()
             self.threads.append(thread)
-        self.open_listeners()
-        self.open_console()
+        self.console.start(self.listens("control_listener"))
         logs.notice("START", f"ecelerity {version}, {loop_count(self.loaded)} event loops")
         threading.Thread(target=self.restore, name="SpoolIn", daemon=True).start()
         if self.watch:
             watch.WORD.pack_into(self.watch, watch.READY, 1)
+
+    def take_places(self):
+        """Sockets are bound by who started us; then, where that is root, we become who Security names.
+
+        Answers what the paniclog should know.
+        """
+        listens = self.listens("esmtp_listener")
+        self.listeners.serve(listens, self.listeners.prepare(listens))
+        self.console = Listener(Registry(self, query))
+        identity = None
+        if security.stated(self.loaded) and os.geteuid() == 0:
+            identity = security.Identity(self.loaded)
+            self.path = identity.inside(self.path)
+            identity.enter_root()
+        self.open_console()
+        if identity:
+            identity.assume([os.path.abspath(self.loaded.globals["spoolbase"])], [file[0] for file in loggers.files(self.loaded) if file],
+                            [listen.path for listen in self.listens("control_listener") if listen.path])
+        elif security.stated(self.loaded):
+            return "not started as root: the Security stanza has no effect"
+        elif os.geteuid() == 0:
+            return "running as root: a Security stanza names a user, and mail needs no root"
+        return None
 
     def set_levels(self):
         """What subsystems tell the paniclog."""
@@ -180,20 +207,13 @@ class Server:
     # ---- listeners ------------------------------------------------------------
 
     def open_console(self):
-        if self.console is None:
-            self.console = Listener(Registry(self, query))
-            self.console.start(self.listens("control_listener"))
-        else:
-            self.console.listen(self.listens("control_listener"))
+        self.console.listen(self.listens("control_listener"))
 
-    def listens(self, kind):
+    def listens(self, kind, loaded=None):
         """Addresses of a kind of listener; none where its service is left out."""
         if kind.removesuffix("_listener") in self.without:
             return []
-        return [listen for listen in self.loaded.listens if listen.kind == kind]
-
-    def open_listeners(self):
-        self.listeners.serve(self.listens("esmtp_listener"), self.loaded)
+        return [listen for listen in (loaded or self.loaded).listens if listen.kind == kind]
 
     def limit_streams(self):
         """What connections that we open have for all of them."""
@@ -216,17 +236,20 @@ class Server:
 
     def adopt(self, loaded):
         opened = loggers.prepare(loaded, self.loaded)
+        doors = {}
         try:
+            doors = self.listeners.prepare(self.listens("esmtp_listener", loaded))
             number = config.publish(loaded)
-        except ConfigErrors:
+        except MomentumError as e:
             loggers.drop(opened)
-            raise
+            listeners.drop(doors)
+            raise e if isinstance(e, ConfigErrors) else ConfigErrors([ConfigError(str(e))]) from None
         loggers.serve(loaded, opened)
         self.loaded = loaded
         self.set_levels()
         maintainer.refresh()
         self.limit_streams()
-        self.open_listeners()
+        self.listeners.serve(self.listens("esmtp_listener"), doors)
         self.open_console()
         return number
 

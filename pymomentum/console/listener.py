@@ -44,7 +44,7 @@ class Listener:
         self.thread.start()
 
     def listen(self, listens):
-        """Have exactly these addresses open, from now on; sockets that stay are not touched."""
+        """Have exactly these addresses open, from now on; sockets that stay go on."""
         wanted = {listen.name: listen for listen in listens}
         for name in self.endpoints.keys() - wanted.keys():
             endpoint = self.endpoints.pop(name)

@@ -58,8 +58,6 @@ binding_auto_replumb_interval
 bounce_behavior
 bounce_pattern
 bounce_suppress_list
-capabilities
-chroot
 clear_mail_queue_maintainers
 click_tracking_enabled
 click_tracking_scheme
@@ -110,7 +108,6 @@ gcm_dry_run
 gcm_ttl
 generate_delay_dsn
 generic_getter_cache_size
-group
 ha_proxy_bypass
 ha_proxy_ipv6_src_addr
 ha_proxy_server
@@ -170,7 +167,6 @@ siv_throttle_cache_size
 soft_bounce_drain_rate
 ssl_lock_method
 stack_size
-supplemental_groups
 swap_out_meta_after_each_tempfail
 teleport_enabled
 tls_engine
@@ -189,7 +185,6 @@ use_iflist_cache
 use_mmap
 use_mta_sts
 use_sendfile
-user
 xclient
 xmpp_dialback_secret
 xmpp_role

@@ -1,5 +1,6 @@
 """Sockets of another process: what the kernel holds of them, and which loop polls them."""
 import ctypes
+import errno
 import os
 import re
 import socket
@@ -13,9 +14,14 @@ def sockets(pid):
     libc, owner, found = ctypes.CDLL(None, use_errno=True), os.pidfd_open(pid), {}
     try:
         for entry in Path(f"/proc/{pid}/fd").iterdir():
-            if not os.readlink(entry).startswith("socket:"):
+            try:
+                if not os.readlink(entry).startswith("socket:"):
+                    continue
+            except FileNotFoundError:           # closed since
                 continue
             fd = libc.syscall(PIDFD_GETFD, owner, int(entry.name), 0)
+            if fd < 0 and ctypes.get_errno() == errno.EBADF:
+                continue
             if fd < 0:
                 raise OSError(ctypes.get_errno(), f"descriptor {entry.name} of {pid}")
             sock = socket.socket(fileno=fd)

@@ -146,3 +146,25 @@ def test_patience_of_ec_ctl(tmp_path, seconds, answers):
         thread.start()
         assert Control({"CONFFILE": str(tmp_path / "ecelerity.conf")}).answers() == answers
         thread.join()
+
+
+def test_reload_that_cannot_bind_leaves_the_old_configuration(mta):
+    mta.route()
+    mta.config("retry_interval = 60")
+    mta.start()
+    with socket.create_server(("127.0.0.1", free_port())) as other:
+        port, free = other.getsockname()[1], free_port()
+        listens = f'ESMTP_Listener {{ Listen "127.0.0.1:{free}" {{ }} Listen "127.0.0.1:{port}" {{ }} }}'
+        with pytest.raises(AssertionError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
+            mta.config(listens)
+        assert mta.send()
+        assert socket.socket().connect_ex(("127.0.0.1", free)) == errno.ECONNREFUSED
+    mta.config(listens)
+    with socket.create_connection(("127.0.0.1", free), 5):
+        pass
+
+
+def test_address_gives_way_to_a_wider_one(mta):
+    mta.start()
+    mta.config('ESMTP_Listener { Listen "*:$port" { } }')
+    until(lambda: mta.console("version") and socket.socket().connect_ex(("127.0.0.2", mta.port)) == 0, what="listener")
