@@ -27,14 +27,12 @@ from pymomentum.core.log import writer as logs
 from pymomentum.core.loop import loop as loops
 from pymomentum.core.net import budget, stream
 from pymomentum.core.policy import phases
-from pymomentum.core.queue import bounce, maintainer, memory, restore, swap
+from pymomentum.core.queue import maintainer, memory, restore, swap
 from pymomentum.core.smtp import start as smtp
-from pymomentum.core.smtp.client import session as smtp_client
 from pymomentum.core.smtp.server import session
 from pymomentum.core.spool import large, recover, spool
 from pymomentum.errors import ConfigError, ConfigErrors, MomentumError
 from pymomentum.listeners import Listeners, loop_count
-from pymomentum.options import pending
 from pymomentum.quarantine import Quarantine
 
 DRAIN_SECONDS = 30
@@ -50,19 +48,19 @@ class Server:
         self.without = without          # services left out
         self.loaded = None
         self.loaded = self.load()
+        self.fixed = config.fixed(self.loaded)  # what counts until the process ends
         self.stopping = threading.Event()
         self.reload_asked = threading.Event()
         self.fast = False
         self.changing = threading.Lock()        # of configuration and listeners
         self.listeners = Listeners(self.loaded.eventloops)
         self.threads = []
-        self.hostname = self.loaded.globals["hostname"] or socket.gethostname()
         self.console = None
         self.watch = None
 
-    def load(self):
-        """Read the configuration."""
-        loaded = config.load(self.path, before=self.loaded)
+    def load(self, path=None):
+        """Read the configuration, or another."""
+        loaded = config.load(path or self.path, before=self.loaded)
         security.refuse_open_files(loaded)
         return self.held_back(loaded)
 
@@ -89,12 +87,10 @@ class Server:
         self.set_levels()
         if told:
             logs.panic("START", told)
-        for notice in [*self.loaded.notices, *pending.notices(self.loaded)]:
+        for notice in self.loaded.notices:
             logs.panic("CONFIG", str(notice))
         version = f"{__version__} r(PyMomentum:{__version__})"
-        session.identity(self.hostname, version)
-        smtp_client.identity(self.hostname)
-        bounce.identity(self.hostname)
+        session.identity(values["hostname"], version)
         memory.limit(self.memory_bytes())
         self.limit_streams()
         flags = self.loaded.section("debug_flags")
@@ -103,8 +99,7 @@ class Server:
         for name in flags["extensions"] or ():
             importlib.import_module(name).start()
         spool.open_spool(os.path.abspath(values["spoolbase"]), segment_size=values["spool_segment_size"],
-                         ratio=values["cold_log_ratio"], mode=values["spool_mode"], backlog=values["commit_backlog"],
-                         retry_interval=values["spool_retry_interval"])
+                         mode=values["spool_mode"], **self.spool_pace())
         swap.start(self.loaded.threadpools["SwapIn"]["concurrency"])
         large.start(self.loaded.threadpools["SwapOut"]["concurrency"])
         for i in range(loop_count(self.loaded)):
@@ -149,6 +144,10 @@ class Server:
         for name in unknown:
             logs.panic("CONFIG", f"debug_flags: no subsystem is called {name}")
 
+    def spool_pace(self):
+        values = self.loaded.globals
+        return {"ratio": values["cold_log_ratio"], "backlog": values["commit_backlog"], "retry_interval": values["spool_retry_interval"]}
+
     @staticmethod
     def memory_bytes():
         """What ECELERITY_MEMORY says, else what the machine has, or the control group leaves."""
@@ -166,7 +165,10 @@ class Server:
     def raise_descriptors(wanted):
         """As many file descriptors as asked for, and as the system allows; where only root may raise the ceiling, up to it."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = int(Path("/proc/sys/fs/nr_open").read_text())
+        try:
+            most = int(Path("/proc/sys/fs/nr_open").read_text())
+        except OSError:                 # a root folder of our own has none
+            most = hard
         for ceiling in (max(hard, min(wanted, most)), hard):
             try:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, ceiling), ceiling))
@@ -222,17 +224,22 @@ class Server:
 
     # ---- reload and stop ------------------------------------------------------
 
-    def reload(self):
-        """Read the configuration again; on any error the old one goes on serving."""
+    def reload(self, path=None):
+        """Read the configuration again, or another; on any error the old one goes on serving."""
         with self.changing:
-            return self.adopt(patiently(self.load))
+            return self.adopt(patiently(self.load, path))
 
-    def change(self, changes, seen):
-        """Serve by the loaded configuration with changes, if it is still the one that was seen; answers its number."""
+    def change(self, changes, seen, base=None):
+        """Serve by the loaded configuration, or the base given, with changes, if it is still the one that was seen; answers its number."""
         with self.changing:
             if self.loaded is not seen:
                 raise MomentumError("the configuration has changed since")
-            return self.adopt(self.held_back(patiently(config.changed, seen, changes)))
+            return self.adopt(self.held_back(patiently(config.changed, base or seen, changes)))
+
+    def restart_needed(self):
+        """Answer what the configuration says otherwise than when the process started, and counts then only."""
+        now = config.fixed(self.loaded)
+        return [place for place in {**self.fixed, **now} if self.fixed.get(place) != now.get(place)]
 
     def adopt(self, loaded):
         opened = loggers.prepare(loaded, self.loaded)
@@ -247,6 +254,10 @@ class Server:
         loggers.serve(loaded, opened)
         self.loaded = loaded
         self.set_levels()
+        self.raise_descriptors(loaded.globals["server_max_file_descriptors"])
+        spool.tune(**self.spool_pace())
+        swap.resize(loaded.threadpools["SwapIn"]["concurrency"])
+        large.resize(loaded.threadpools["SwapOut"]["concurrency"])
         maintainer.refresh()
         self.limit_streams()
         self.listeners.serve(self.listens("esmtp_listener"), doors)
@@ -257,6 +268,8 @@ class Server:
         """SIGHUP: errors go to the paniclog."""
         try:
             self.reload()
+            for place in self.restart_needed():
+                logs.panic("CONFIG", f"{place} has changed: it counts after a restart only")
         except (ConfigErrors, MomentumError) as e:
             for line in str(e).splitlines():
                 logs.panic("CONFIG", f"reload refused: {line}")

@@ -17,6 +17,7 @@ cdef extern from "pthread.h" nogil:
     int pthread_cond_destroy(pthread_cond_t*)
     int pthread_create(pthread_t*, void*, void *(*)(void*) noexcept nogil, void*)
     int pthread_join(pthread_t, void**)
+    int pthread_equal(pthread_t, pthread_t)
     pthread_t pthread_self()
     int pthread_setname_np(pthread_t, const char*)
 

@@ -4,7 +4,7 @@ from libc.stdlib cimport calloc
 from libc.string cimport strncpy
 
 from pymomentum.core.c.posix cimport (cond_init_monotonic, pthread_cond_broadcast, pthread_cond_signal, pthread_cond_wait,
-                                      pthread_create, pthread_join, pthread_mutex_init, pthread_mutex_lock,
+                                      pthread_create, pthread_equal, pthread_join, pthread_mutex_init, pthread_mutex_lock,
                                       pthread_mutex_unlock, pthread_self, pthread_setname_np)
 from pymomentum.core.c.sched cimport thread_patient
 from .loop cimport loop_post, loop_t
@@ -19,15 +19,16 @@ cdef void on_done(post_t *p) noexcept nogil:
 cdef void *worker(void *arg) noexcept nogil:
     cdef pool_t *p = <pool_t*>arg
     cdef job_t *j
+    cdef int i
     pthread_setname_np(pthread_self(), p.name)
     if p.patient:
         thread_patient()
     pthread_mutex_lock(&p.lock)
     while True:
-        while p.head == NULL and not p.stopping:
+        while p.head == NULL and not p.stopping and p.threads <= p.wanted:
             pthread_cond_wait(&p.ready, &p.lock)
         j = p.head
-        if j == NULL:
+        if j == NULL or p.threads > p.wanted and not p.stopping:
             break
         p.head = j.next
         p.queued -= 1
@@ -39,24 +40,40 @@ cdef void *worker(void *arg) noexcept nogil:
             loop_post(j.loop, &j.post)
         pthread_mutex_lock(&p.lock)
         p.busy -= 1
+    p.threads -= 1
+    pthread_cond_signal(&p.ready)           # what woke it may have been meant for another
+    for i in range(POOL_THREADS):
+        if p.life[i] == THREAD_LIVE and pthread_equal(p.ids[i], pthread_self()):
+            p.life[i] = THREAD_OVER
     pthread_mutex_unlock(&p.lock)
     return NULL
 
 
 cdef pool_t *pool_new(const char *name, uint32_t threads, bint patient) noexcept nogil:
     cdef pool_t *p = <pool_t*>calloc(1, sizeof(pool_t))
-    cdef uint32_t i
     if p == NULL:
         return NULL
     strncpy(p.name, name, 15)
     p.patient = patient
     pthread_mutex_init(&p.lock, NULL)
     cond_init_monotonic(&p.ready)
-    for i in range(threads if threads < POOL_THREADS else <uint32_t>POOL_THREADS):
-        if pthread_create(&p.ids[i], NULL, worker, p) != 0:
-            break
-        p.threads += 1
+    pool_resize(p, threads)
     return p if p.threads else NULL
+
+
+cdef void pool_resize(pool_t *p, uint32_t threads) noexcept nogil:
+    cdef int i
+    pthread_mutex_lock(&p.lock)
+    p.wanted = min(max(threads, <uint32_t>1), <uint32_t>POOL_THREADS)
+    for i in range(POOL_THREADS):
+        if p.life[i] == THREAD_OVER:        # it waits for nothing any more
+            pthread_join(p.ids[i], NULL)
+            p.life[i] = THREAD_NONE
+        if p.life[i] == THREAD_NONE and p.threads < p.wanted and pthread_create(&p.ids[i], NULL, worker, p) == 0:
+            p.life[i] = THREAD_LIVE
+            p.threads += 1
+    pthread_cond_broadcast(&p.ready)
+    pthread_mutex_unlock(&p.lock)
 
 
 cdef void pool_submit(pool_t *p, job_t *j, loop_t *loop, job_fn run, job_fn done) noexcept nogil:
@@ -76,10 +93,12 @@ cdef void pool_submit(pool_t *p, job_t *j, loop_t *loop, job_fn run, job_fn done
 
 
 cdef void pool_stop(pool_t *p) noexcept nogil:
-    cdef uint32_t i
+    cdef int i
     pthread_mutex_lock(&p.lock)
     p.stopping = True
     pthread_cond_broadcast(&p.ready)
     pthread_mutex_unlock(&p.lock)
-    for i in range(p.threads):
-        pthread_join(p.ids[i], NULL)
+    for i in range(POOL_THREADS):
+        if p.life[i] != THREAD_NONE:
+            pthread_join(p.ids[i], NULL)
+            p.life[i] = THREAD_NONE

@@ -8,4 +8,3 @@ from pymomentum.core.queue.domain cimport mail_queue_t
 cdef void bounce_send(mail_queue_t *q, ec_message_t *m, const attempt_t *a) noexcept nogil
 # Likewise, of a recipient that policy refused and that is in the spool but in no queue.  On any loop.
 cdef void bounce_refused(loop_t *loop, ec_message_t *m) noexcept nogil
-cdef void bounce_identity(const char *hostname) noexcept nogil

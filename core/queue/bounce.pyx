@@ -6,7 +6,7 @@ from the spool first; a report that the spool cannot take quotes less.
 """
 from libc.stdlib cimport calloc, free
 from libc.stdio cimport snprintf
-from libc.string cimport memset, strncpy
+from libc.string cimport memset
 from libc.time cimport time_t
 
 from pymomentum.core.base.arena cimport arena_copy, arena_free, arena_t
@@ -16,7 +16,7 @@ from pymomentum.core.base.status cimport EC_LIMIT, EC_NOMEM, EC_OK
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.config.generation cimport config_current, config_delivery, config_generation_t, config_unref
 from pymomentum.core.config.values cimport (BOUNCES_INLINE_ORIGINAL_ALL, BOUNCES_INLINE_ORIGINAL_HEADERS,
-                                            BOUNCES_INLINE_ORIGINAL_NONE, OPT_BOUNCES_INLINE_ORIGINAL, OPT_MAILERDAEMON,
+                                            BOUNCES_INLINE_ORIGINAL_NONE, OPT_BOUNCES_INLINE_ORIGINAL, OPT_HOSTNAME, OPT_MAILERDAEMON,
                                             opt_number, opt_text, values_t)
 from pymomentum.core.log.record cimport attempt_t, log_reception
 from pymomentum.core.log.writer cimport log_panic
@@ -59,22 +59,11 @@ cdef struct bounce_t:
     int quoted                  # of the original: BOUNCES_INLINE_ORIGINAL_...
     buf_t head                  # of a large original, as far as it was read
     large_reader_t *reader
-    arena_t arena               # the next three
+    arena_t arena               # the next four
     slice_t text                # why it failed
     slice_t peer                # who said so; empty: nobody
     slice_t daemon              # From
-
-cdef char hostname[256]
-
-
-cdef void bounce_identity(const char *name) noexcept nogil:
-    strncpy(hostname, name, sizeof(hostname) - 1)
-
-
-def identity(str name not None):
-    """The host name that reports carry."""
-    cdef bytes b = name.encode()
-    bounce_identity(b)
+    slice_t host                # this one's name
 
 
 cdef slice_t header_of(slice_t body) noexcept nogil:
@@ -137,7 +126,9 @@ cdef int compose(bounce_t *bounce, buf_t *b, const char *id) noexcept nogil:
     buf_add_slice(b, bounce.daemon)
     buf_add_z(b, b">\r\nTo: <")
     buf_add_slice(b, m.env.mailfrom)
-    buf_printf(b, b">\r\nDate: %s\r\nMessage-ID: <%.2s.%.2s.%.5s.%.8s@%s>\r\n", date, id, id + 3, id + 6, id + 12, hostname)
+    buf_printf(b, b">\r\nDate: %s\r\nMessage-ID: <%.2s.%.2s.%.5s.%.8s@", date, id, id + 3, id + 6, id + 12)
+    buf_add_slice(b, bounce.host)
+    buf_add_z(b, b">\r\n")
     buf_printf(b, b"Subject: Delivery Status Notification (Failure)\r\nMIME-Version: 1.0\r\nAuto-Submitted: auto-replied\r\n"
                   b"Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"%s\"\r\n\r\n", boundary)
     buf_printf(b, b"--%s\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n", boundary)
@@ -145,8 +136,9 @@ cdef int compose(bounce_t *bounce, buf_t *b, const char *id) noexcept nogil:
     buf_add_slice(b, m.env.rcptto)
     buf_add_z(b, b">\r\n\r\nThe last answer was:\r\n\r\n    ")
     add_text(b, bounce.text)
-    buf_printf(b, b"\r\n\r\n--%s\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; %s\r\nArrival-Date: %s\r\n",
-               boundary, hostname, arrived)
+    buf_printf(b, b"\r\n\r\n--%s\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; ", boundary)
+    buf_add_slice(b, bounce.host)
+    buf_printf(b, b"\r\nArrival-Date: %s\r\n", arrived)
     if m.env.envid.len:
         buf_add_z(b, b"Original-Envelope-Id: ")
         buf_add_slice(b, m.env.envid)
@@ -353,12 +345,13 @@ cdef void begin(loop_t *loop, domain_t *d, const values_t *v, ec_message_t *m, s
         b.quoted = <int>opt_number(v, OPT_BOUNCES_INLINE_ORIGINAL)
         b.text = arena_copy(&b.arena, text)
         b.peer = arena_copy(&b.arena, peer)
+        b.host = arena_copy(&b.arena, opt_text(v, OPT_HOSTNAME)[0])
         if wanted != NULL and wanted.len:
             b.daemon = arena_copy(&b.arena, wanted[0])
         else:
-            b.daemon = arena_copy(&b.arena, slice_make(room, snprintf(room, sizeof(room), b"mailer-daemon@%s", <char*>hostname)))
+            b.daemon = arena_copy(&b.arena, slice_make(room, snprintf(room, sizeof(room), b"mailer-daemon@%s", b.host.ptr)))
         timer_init(&b.timer, on_retry)
-    if b == NULL or b.text.ptr == NULL or b.peer.ptr == NULL or b.daemon.ptr == NULL:
+    if b == NULL or b.text.ptr == NULL or b.peer.ptr == NULL or b.daemon.ptr == NULL or b.host.ptr == NULL:
         leave(d, m)
         if b != NULL:
             drop(b)

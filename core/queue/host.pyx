@@ -15,7 +15,7 @@ from pymomentum.core.base.slice cimport slice_mix, slice_number, slice_t
 from pymomentum.core.base.throttle cimport throttle_wait
 from pymomentum.core.config.generation cimport config_host
 from pymomentum.core.config.values cimport (OPT_BIND_ADDRESS, OPT_HOST_FAILURE_RETRY, OPT_MAX_OUTBOUND_CONNECTIONS, OPT_OUTBOUND_THROTTLE_CONNECTIONS,
-                                            OPT_OUTBOUND_THROTTLE_MESSAGES, OPT_PROHIBITED_HOSTS, OPT_REMOTE_SMTP_PORT,
+                                            OPT_OUTBOUND_THROTTLE_MESSAGES, OPT_PREFER_IPV6_MXS, OPT_PROHIBITED_HOSTS, OPT_REMOTE_SMTP_PORT,
                                             OPT_SCOPE_MAX_OUTBOUND_CONNECTIONS, OPT_SKIP_HOSTS, limit_ref_t, opt_limit,
                                             opt_nets, opt_number, opt_text, opt_throttle, throttle_t,
                                             values_t)
@@ -178,6 +178,18 @@ cdef uint32_t gather(mail_queue_t *q, uint32_t first, candidate_t *list_, choice
     return n
 
 
+cdef uint32_t preferred(mail_queue_t *q, candidate_t *list_, uint32_t n) noexcept nogil:
+    """prefer_ipv6_mxs: those of IPv6 come to the front, and the others count only where there are none."""
+    cdef uint32_t i, six = 0
+    if opt_number(q.domain.generation.globals, OPT_PREFER_IPV6_MXS) != 1:
+        return n
+    for i in range(n):
+        if q.domain.mx.address[list_[i].address].family == 6:
+            list_[six] = list_[i]
+            six += 1
+    return six if six else n
+
+
 cdef void host_choose(mail_queue_t *q, choice_t *out) noexcept nogil:
     cdef mx_answer_t *mx = q.domain.mx
     cdef candidate_t list_[CANDIDATES]
@@ -185,7 +197,7 @@ cdef void host_choose(mail_queue_t *q, choice_t *out) noexcept nogil:
     cdef int preference
     memset(out, 0, sizeof(out[0]))
     while mx != NULL and h < mx.hosts:
-        n = gather(q, h, list_, out)
+        n = preferred(q, list_, gather(q, h, list_, out))
         if n:
             i = draw(q, list_, n) if n > 1 else 0
             out.host = list_[i].host

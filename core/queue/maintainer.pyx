@@ -409,7 +409,7 @@ cdef void serve(mail_queue_t *q, uint32_t *left) noexcept nogil:
         limit_forget(&q.waiter)
         q.starved_ms = 0
         return
-    if opt_number(q.values, OPT_BLACKHOLE) == BLACKHOLE_INTERNAL:
+    if opt_number(q.values, OPT_BLACKHOLE) != BLACKHOLE_FALSE:
         fail_active(q, True, BLACKHOLED, left)
         return
     if opt_number(q.values, OPT_SUSPEND_DELIVERY) == 1:

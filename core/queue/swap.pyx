@@ -8,7 +8,7 @@ from libc.string cimport memset
 from pymomentum.core.base.buf cimport buf_clear, buf_free, buf_slice, buf_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.loop.loop cimport loop_t
-from pymomentum.core.loop.pool cimport job_t, pool_new, pool_stop, pool_submit, pool_t
+from pymomentum.core.loop.pool cimport job_t, pool_new, pool_resize, pool_stop, pool_submit, pool_t
 from pymomentum.core.message.message cimport BODY_LARGE, blob_add, blob_new, blob_t, blob_unref, body_seq, envelope_t, ec_message_t, meta_decode
 from pymomentum.core.spool.layout cimport record_header_t
 from pymomentum.core.spool.reader cimport spool_read
@@ -91,6 +91,13 @@ def start(int threads=5):
     pool = pool_new(b"SwapIn", threads, False)
     if pool == NULL:
         raise MemoryError("SwapIn pool")
+
+
+def resize(int threads):
+    """Let the SwapIn pool have so many threads."""
+    if pool != NULL:
+        with nogil:
+            pool_resize(pool, threads)
 
 
 def stop():

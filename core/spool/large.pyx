@@ -14,7 +14,7 @@ from pymomentum.core.base.status cimport EC_AGAIN, EC_CORRUPT, EC_IO, EC_NOMEM, 
 from pymomentum.core.c.posix cimport (O_CLOEXEC, O_CREAT, O_DIRECTORY, O_RDONLY, O_RDWR, O_TRUNC, fdatasync, fsync,
                                       last_errno, open_mode, posix_close, pread)
 from pymomentum.core.loop.loop cimport loop_t
-from pymomentum.core.loop.pool cimport job_t, pool_new, pool_stop, pool_submit, pool_t
+from pymomentum.core.loop.pool cimport job_t, pool_new, pool_resize, pool_stop, pool_submit, pool_t
 from .bulk cimport bulk_remove, bulk_write
 from .layout cimport record_header_t
 from .reader cimport spool_read
@@ -253,6 +253,13 @@ def start(int threads=5):
     pool = pool_new(b"SwapOut", threads, True)
     if pool == NULL:
         raise MemoryError("SwapOut pool")
+
+
+def resize(int threads):
+    """Let the SwapOut pool have so many threads."""
+    if pool != NULL:
+        with nogil:
+            pool_resize(pool, threads)
 
 
 def stop():

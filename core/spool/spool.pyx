@@ -12,7 +12,7 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strncpy
 
-from pymomentum.core.base.atomic cimport atomic_add64, atomic_load32, atomic_load64
+from pymomentum.core.base.atomic cimport atomic_add64, atomic_load32, atomic_load64, atomic_store64
 from pymomentum.core.base.buf cimport buf_add, buf_clear
 from pymomentum.core.base.clock cimport clock_mono_ms, clock_mono_ns
 from pymomentum.core.base.status cimport EC_IO, EC_LIMIT, EC_OK
@@ -46,7 +46,7 @@ cdef int spool_ready(spool_t *s) noexcept nogil:
     cdef uint64_t oldest = atomic_load64(&s.oldest_ns)
     if atomic_load32(&s.degraded):
         return EC_IO
-    if atomic_load64(&s.txn_count) >= s.backlog_max or (oldest and clock_mono_ns() - oldest > <uint64_t>STALE_NS):
+    if atomic_load64(&s.txn_count) >= atomic_load64(&s.backlog_max) or (oldest and clock_mono_ns() - oldest > <uint64_t>STALE_NS):
         return EC_LIMIT
     return EC_OK
 
@@ -170,6 +170,19 @@ def lock_holder(str base):
     return None
 
 
+cdef void pace(spool_t *s, uint32_t ratio, uint64_t backlog, double retry_interval) noexcept nogil:
+    s.ratio = ratio
+    atomic_store64(&s.backlog_max, backlog)
+    s.retry_ms = <uint64_t>(retry_interval * 1000)
+
+
+def tune(*, ratio, backlog, retry_interval):
+    """Take up what a reload says, as open_spool is told it at start."""
+    pthread_mutex_lock(&main_spool.lock)
+    pace(main_spool, ratio, backlog, retry_interval)
+    pthread_mutex_unlock(&main_spool.lock)
+
+
 def open_spool(str base not None, *, segment_size=64 << 20, ratio=2, mode=0o640, backlog=10000, retry_interval=1):
     """Open the spool in `base` and start its threads; loops must exist.
 
@@ -203,10 +216,8 @@ def open_spool(str base not None, *, segment_size=64 << 20, ratio=2, mode=0o640,
     strncpy(s.base, path, sizeof(s.base) - 1)
     s.lock_fd = lock_fd
     s.segment_size = segment_size
-    s.ratio = ratio
     s.mode = mode
-    s.backlog_max = backlog
-    s.retry_ms = int(retry_interval * 1000)
+    pace(s, ratio, backlog, retry_interval)
     s.want_spare = True
     s.busy_ms = clock_mono_ms()         # nobody knows yet what comes
     s.hot.kind = SEGMENT_HOT

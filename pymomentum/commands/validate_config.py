@@ -10,7 +10,6 @@ import sys
 
 from pymomentum.config import load
 from pymomentum.errors import ConfigErrors
-from pymomentum.options import pending
 
 
 def report(errors, notices, as_json, out=None):
@@ -33,8 +32,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     errors, notices = [], []
     try:
-        loaded = load(options.config)
-        notices = loaded.notices + pending.notices(loaded)
+        notices = load(options.config).notices
     except ConfigErrors as e:
         errors = e.errors
     report(errors, notices, options.json)

@@ -13,6 +13,7 @@ from pymomentum.core.config.generation import Builder, declare_options
 from pymomentum.errors import ConfigError, ConfigErrors
 from pymomentum.options import modules, registry
 
+AT_START = ("eventloop", "threadpool", "security", "debug_flags")       # scopes that hold options of the process
 BUILT_LISTENERS = ("esmtp_listener", "control_listener")
 POOLS = {"IO": 50, "CPU": 4, "SwapIn": 5, "SwapOut": 20, "SpoolIn": 1, "Unlink": 6, "Batch_Unlink": 4, "Close": 0}
 IDS = {name: number for number, name in enumerate(registry.names())}
@@ -47,6 +48,8 @@ class Loaded:
         self.root = reader.root
         self.modules = reader.modules       # (name, instance) -> ModuleStanza
         self.notices = reader.notices
+        if not self.root.values.get("hostname", "x"):
+            del self.root.values["hostname"]        # an empty one: the machine's
         self.globals = {name: self.root.value(name) for name in IDS if registry.find(name, "global")}
         self.listens = [Listen(listen) for kind in BUILT_LISTENERS for listener in self.root.inside(kind)
                         for listen in listener.inside("listen")
@@ -120,7 +123,8 @@ def changed(loaded, changes):
     """Answer a loaded configuration with changes made to it, from what was read then; raises ConfigErrors."""
     changes = (*loaded.changes, *changes)
     reader = Reader()
-    reader.read(loaded.files[0])
+    if loaded.files:
+        reader.read(loaded.files[0])
     if loaded.local is not None:
         reader.read(loaded.local)
     for change in changes:
@@ -130,6 +134,26 @@ def changed(loaded, changes):
     if reader.errors:
         raise ConfigErrors(reader.errors)
     return Loaded(loaded.files, reader, loaded.local, changes)
+
+
+def empty():
+    """Answer a configuration that says nothing, to be changed."""
+    return Loaded([], Reader())
+
+
+def fixed(loaded):
+    """Answer what counts at the start of a process only, by its place in the configuration."""
+    found = {name: value for name, value in loaded.globals.items() if at_start_only(registry.find(name, "global"))}
+    for kind in AT_START:
+        for scope in loaded.root.inside(kind):
+            for name, value in scope.values.items():
+                if at_start_only(registry.find(name, kind)):
+                    found[" ".join(word for word in (kind, scope.label, name) if word)] = value
+    return found
+
+
+def at_start_only(row):
+    return not row.dynamic and not row.pending
 
 
 def publish(loaded):

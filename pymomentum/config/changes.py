@@ -10,13 +10,13 @@ PLAIN = re.compile(r"""[^\s#"'={}\[\]()/,]+""")
 class Change:
     """What one `config set` or `config unset` asks for."""
 
-    def __init__(self, path, name, value=None):
+    def __init__(self, path, name="", value=None):
         self.path = path                # ((kind, label), ...) from the outermost stanza in, as written
-        self.name = name                # as shown
+        self.name = name                # as shown; "": the stanza itself
         self.value = value              # text as in a file; None: taken back
         heads = "".join(f"{kind} {quoted(label)} {{ " if label else f"{kind} {{ " for kind, label in path)
         try:
-            self.file = parse("console", f"{heads}{name} = {value} {'}' * len(path)}\n".encode()) if value is not None else None
+            self.file = parse("console", f"{heads}{name} = {value} {'}' * len(path)}\n".encode(errors="surrogateescape")) if value is not None else None
         except ConfigError as e:
             raise ConsoleError(f"{name}: {e.message}") from None
 
@@ -25,7 +25,7 @@ class Change:
         """The command line that asks for it."""
         words = [word for kind, label in self.path for word in (kind, label) if word]
         verb = "unset" if self.value is None else "set"
-        return " ".join(["config", verb, *words, self.name, *([self.value] if self.value is not None else [])])
+        return " ".join(["config", verb, *words, *[self.name] * bool(self.name), *([self.value] if self.value is not None else [])])
 
     def apply(self, reader):
         """Carry it out on what a Reader has read."""

@@ -44,13 +44,16 @@ class Branch:
                 self.children[kind, label].add(node.body)
 
     def forget(self, path, name):
-        """Take back an option in the stanza that a path of kinds and names leads to."""
+        """Take back an option in the stanza that a path of kinds and names leads to, or that stanza where no option is named."""
         branch = self
         for kind, label in path:
             branch = branch.children.get((kind.lower(), normal(kind.lower(), label)))
             if branch is None:
                 return
-        branch.settings.pop(name, None)
+        if name:
+            branch.settings.pop(name, None)
+        else:
+            del branch.parent.children[branch.kind, branch.label]
 
     @property
     def path(self):
@@ -81,7 +84,8 @@ class Branch:
 def merge(loaded, more=()):
     """Answer the Branch of all that a loaded configuration says, what was changed since, and what is to be."""
     root = Branch()
-    root.add(loaded.files[0].body)
+    if loaded.files:
+        root.add(loaded.files[0].body)
     if loaded.local is not None:
         root.add(loaded.local.body)
     for change in (*loaded.changes, *more):
@@ -109,25 +113,43 @@ def find(root, words):
             branch, left = child(branch, kind, left[0], ""), left[1:]
         elif kind in known and len(left) > 1:
             branch, left = child(branch, kind, left[0], normal(kind, left[1])), left[2:]
-        elif kind not in known and branch.inside(kind):
-            branch, left = instance(branch, kind, left[1:])
+        elif kind not in known and (branch.inside(kind) or kind in held_by(branch)[1]):
+            branch, left = instance(branch, kind, left[0], left[1:])
         else:
             break
     return branch, left
+
+
+def held_by(branch):
+    """Answer (options, stanzas) by name that a module's stanza may hold, or one inside it; of the global scope the modules."""
+    if branch.parent is None:
+        return (), modules.NAMES
+    kinds = []
+    while branch.parent is not None:
+        kinds.insert(0, branch.kind)
+        branch = branch.parent
+    path = "/".join(kinds)
+    return modules.OPTIONS.get(path) or unbuilt.options_of(path) or (), () if path in modules.OPTIONS else unbuilt.stanzas_of(path)
 
 
 def child(branch, kind, written, label):
     return branch.children.get((kind, label)) or Branch(kind, written, label, branch)
 
 
-def instance(branch, kind, left):
-    """A stanza of a module, or inside one: by its name, or the only one without."""
+def instance(branch, kind, written, left):
+    """A stanza of a module, or inside one: by its name, or the only one without; what nobody wrote is empty."""
     if left and (kind, left[0]) in branch.children:
         return branch.children[kind, left[0]], left[1:]
+    nameless = child(branch, kind, written, "")
     if (kind, "") in branch.children:
-        return branch.children[kind, ""], left
-    names = ", ".join(other.label for other in branch.inside(kind))
-    raise ConsoleError(f"which {kind}? there is: {names}")
+        return nameless, left
+    options, stanzas = held_by(nameless)
+    if len(left) > 1 and left[0].lower() not in (*options, *stanzas):
+        return Branch(kind, written, left[0], branch), left[1:]
+    if branch.inside(kind):
+        names = ", ".join(other.label for other in branch.inside(kind))
+        raise ConsoleError(f"which {kind}? there is: {names}")
+    return nameless, left
 
 
 def locate(root, kind, expression=""):
@@ -148,6 +170,8 @@ def row_of(branch, name):
         return None
     rows = {n: registry.find(n, branch.kind) for n in registry.OPTIONS} if module is None else modules.OPTIONS.get(module)
     names = [n for n, row in rows.items() if row is not None] if rows is not None else unbuilt.options_of(module)
+    if module is None and unbuilt.provided(name, branch.kind):
+        return None
     if name not in names:
         near = similar(name, names)
         raise ConsoleError(f"unknown option {shown(name)} in {where(branch)}" + (f"; {near}" if near else ""))

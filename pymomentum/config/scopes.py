@@ -3,13 +3,15 @@
 Repeated stanzas merge and later values win.  Every mistake that leaves the
 rest readable is noted, so one run tells them all.
 """
+import os
 import re
 from difflib import get_close_matches
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from pymomentum.config.tree import Include, Sequence, Setting
 from pymomentum.core.config.scope import check_regex
-from pymomentum.options import modules, unbuilt, registry
+from pymomentum.options import modules, registry, unbuilt, vendor
+from pymomentum.options.pending import PENDING
 from pymomentum.options.types import network, shown
 
 LISTENERS = ("esmtp_listener", "control_listener", "http_listener", "ecstream_listener")
@@ -29,7 +31,7 @@ NOT_BUILT = {       # stanzas of the language that are neither scopes of options
                     ("global",)),
     "adaptive_sweep_rule": ("global", "binding_group", "binding", "domain"),
 }
-WITHOUT_EFFECT = {"force_fsync": False, "_unsafe_spool": True}       # mail is always synced before 250
+FILES = ("resolv_conf", "tls_certificate", "tls_client_ca", "tls_key")         # options that name a file to be read
 MAX_ERRORS = 100
 MAX_SOCKET_PATH = 107
 
@@ -76,7 +78,7 @@ class Reader:
         self.modules = {}       # (name, instance) -> ModuleStanza
         self.errors = []
         self.notices = []
-        self.pending = set()    # options that a notice speaks of
+        self.named = set()      # options that a notice speaks of
 
     def read(self, file):
         try:
@@ -85,15 +87,29 @@ class Reader:
             self.notices.append(f"only the first {MAX_ERRORS} errors are shown")
 
     def forget(self, path, name):
-        """Take back an option in the scope that a path of kinds and names leads to."""
+        """Take back an option in the scope that a path of kinds and names leads to, or that scope where no option is named."""
+        kind, label = path[0] if path else ("", "")
+        if kind.lower().replace("-", "_") in modules.NAMES:
+            return self.forget_module((kind.lower().replace("-", "_"), label), path[1:], name)
         scope = self.root
         for kind, label in path:
             kind = kind.lower()
             scope = scope.children.get((kind, LABELS.get(kind, str)(label)))
             if scope is None:
-                return
-        scope.values.pop(name, None)
-        scope.settings.pop(name, None)
+                return None
+        if name:
+            scope.values.pop(name, None)
+            scope.settings.pop(name, None)
+        else:
+            del scope.parent.children[scope.kind, scope.label]
+        return None
+
+    def forget_module(self, key, inner, name):
+        """The same for a module; what stands inside its stanzas has no values yet."""
+        if not inner and not name:
+            self.modules.pop(key, None)
+        elif not inner and key in self.modules:
+            self.modules[key].values.pop(name, None)
 
     def fail(self, node, message, hint=""):
         self.errors.append(node.error(message, hint))
@@ -116,6 +132,9 @@ class Reader:
     def setting(self, node, scope):
         name = node.name.lower()
         row = registry.find(name, scope.kind)
+        provided = unbuilt.provided(name, scope.kind)
+        if row is None and provided is not None:
+            return self.provided(node, name, *provided)
         if row is None:
             return self.unknown_option(node, name, scope)
         value = self.typed(node, name, row.type)
@@ -123,11 +142,19 @@ class Reader:
             return
         scope.values[name] = value
         scope.settings[name] = node
-        if row.pending and name not in WITHOUT_EFFECT and name not in self.pending:
-            self.pending.add(name)
-            self.notice(node, f"{name} is not read yet")
-        if value is WITHOUT_EFFECT.get(name, self):
-            self.notice(node, f"{name} has no effect: mail is always on disk before it is acknowledged")
+        if name in FILES and value and not os.access(value, os.R_OK):
+            self.notice(node, f"{name}: {value} cannot be read")
+        why = vendor.reason(name, value)
+        if (why or row.pending) and name not in self.named:
+            self.named.add(name)
+            self.notice(node, f"{name} has no effect: {why}" if why else f"{name} is not read yet")
+
+    def provided(self, node, name, module, type):
+        """Check an option that a module would give to this scope, were it built."""
+        self.typed(node, name, type)
+        if name not in self.named:
+            self.named.add(name)
+            self.notice(node, f"{name} is not read yet: module {module} is not built")
 
     def unknown_option(self, node, name, scope):
         if name in registry.OPTIONS:
@@ -145,8 +172,7 @@ class Reader:
             return self.module(node, plain)
         if name in NOT_BUILT and scope.kind in NOT_BUILT[name]:
             self.notice(node, f"stanza {node.name} is not built yet")
-            if unbuilt.options_of(name) is not None:
-                self.unbuilt(node.body, name)
+            self.unbuilt(node.body, name)
             return
         outer = [kind for kind, inner in INSIDE.items() if name in inner] + list(NOT_BUILT.get(name, ()))
         if plain in modules.NAMES:
@@ -178,6 +204,8 @@ class Reader:
         if stanza is None:
             if name not in modules.OPTIONS and not any(name == known for known, _ in self.modules):
                 self.notice(node, f"module {name} is not built yet")
+            if name in modules.OPTIONS and any(name == known for known, _ in self.modules):
+                self.notice(node, f"a second {name} does nothing yet: the first one writes")
             stanza = self.modules[name, instance] = ModuleStanza(name, instance)
         stanza.nodes.append(node)
         if name in modules.OPTIONS:
@@ -220,9 +248,17 @@ class Reader:
             elif node.name.lower() not in rows:
                 self.fail(node, f"unknown option {shown(node.name)} of {stanza.name}", similar(node.name.lower(), rows))
             else:
-                value = self.typed(node, node.name.lower(), rows[node.name.lower()].type)
-                if value is not None:
-                    stanza.values[node.name.lower()] = value
+                self.module_option(node, stanza, node.name.lower(), rows[node.name.lower()].type)
+
+    def module_option(self, node, stanza, name, type):
+        value = self.typed(node, name, type)
+        if value is None:
+            return
+        stanza.values[name] = value
+        full = f"{stanza.name}.{name}"
+        if full in PENDING and full not in self.named:
+            self.named.add(full)
+            self.notice(node, f"{name} of {stanza.name} is not read yet")
 
     def check_references(self):
         """Check what one stanza says of another."""

@@ -4,12 +4,15 @@ Nodes keep their file, line, column and end, so that a change can be written
 back in its place.  `Loader` reads a file and all that it includes.
 """
 import os
+import re
 import stat
+from bisect import bisect_left
 from pathlib import Path
 from socket import gethostname
 
 from pymomentum.errors import ConfigError
 
+SCHEMES = ("file", "persist")           # of a URI that names a file
 SEARCH_PATH = "etc/conf/global:etc/conf/{NODENAME}:etc/conf/default"
 MAX_INCLUDES = 10_000
 MAX_INCLUDE_DEPTH = 32
@@ -17,42 +20,46 @@ MAX_TOTAL_BYTES = 32 * 1024 * 1024
 
 
 class Node:
-    """A stretch of a file: line and column count from 1, `start` and `end` from 0."""
+    """A stretch of a file: `start` and `end` are offsets from 0; line and column count from 1."""
 
-    __slots__ = ("file", "line", "column", "start", "end_line", "end_column", "end")
-
-    def __init__(self, file, first, last):
-        self.file = file
-        self.line, self.column = first.line, first.column
-        self.end_line, self.end_column = last.end_line, last.end_column
-        self.start = first.start_pos if hasattr(first, "start_pos") else first.start
-        self.end = last.end_pos if hasattr(last, "end_pos") else last.end
+    __slots__ = ("file", "start", "end")
 
     def error(self, message, hint=""):
         """Answer a ConfigError that points here."""
-        return self.file.error(message, self.line, self.column, hint)
+        return self.file.error_at(self.start, message, hint)
+
+    @property
+    def line(self):
+        return self.file.place(self.start)[0]
+
+    @property
+    def column(self):
+        return self.file.place(self.start)[1]
+
+    @property
+    def end_line(self):
+        return self.file.place(self.end)[0]
+
+    @property
+    def end_column(self):
+        return self.file.place(self.end)[1]
 
     @property
     def place(self):
         return f"{self.file.path}:{self.line}"
 
 
-class Comment(Node):
-    __slots__ = ("text",)
-
-    def __init__(self, file, first, last, text):
-        super().__init__(file, first, last)
-        self.text = text
-
-
 class Word(Node):
     """A value: what it says, and whether it stood in quotes."""
 
-    __slots__ = ("text", "quoted")
+    __slots__ = ("type", "text", "quoted")
 
-    def __init__(self, file, first, last, text, quoted):
-        super().__init__(file, first, last)
-        self.text, self.quoted = text, quoted
+    def __init__(self, file, start, end, type, text, quoted):
+        self.file, self.start, self.end, self.text, self.quoted = file, start, end, text, quoted
+        self.type = type            # of a token of the grammar
+
+    start_pos = property(lambda self: self.start)       # as lark asks a token
+    end_pos = property(lambda self: self.end)
 
     def raw(self):
         return self.text
@@ -63,9 +70,8 @@ class Sequence(Node):
 
     __slots__ = ("words",)
 
-    def __init__(self, file, first, last, words):
-        super().__init__(file, first, last)
-        self.words = words
+    def __init__(self, file, start, end, words):
+        self.file, self.start, self.end, self.words = file, start, end, words
 
     def raw(self):
         return [word.text for word in self.words]
@@ -76,9 +82,8 @@ class Dictionary(Node):
 
     __slots__ = ("pairs",)
 
-    def __init__(self, file, first, last, pairs):
-        super().__init__(file, first, last)
-        self.pairs = pairs
+    def __init__(self, file, start, end, pairs):
+        self.file, self.start, self.end, self.pairs = file, start, end, pairs
 
     def raw(self):
         return {key.text: value.text for key, value in self.pairs}
@@ -89,9 +94,8 @@ class Setting(Node):
 
     __slots__ = ("name", "value")
 
-    def __init__(self, file, first, last, name, value):
-        super().__init__(file, first, last)
-        self.name, self.value = name, value
+    def __init__(self, file, start, end, name, value):
+        self.file, self.start, self.end, self.name, self.value = file, start, end, name, value
 
 
 class Stanza(Node):
@@ -99,8 +103,8 @@ class Stanza(Node):
 
     __slots__ = ("name", "label", "body", "depth")
 
-    def __init__(self, file, first, last, name, label, body, depth):
-        super().__init__(file, first, last)
+    def __init__(self, file, start, end, name, label, body, depth):
+        self.file, self.start, self.end = file, start, end
         self.name, self.label, self.body, self.depth = name, label, body, depth
 
 
@@ -109,27 +113,31 @@ class Include(Node):
 
     __slots__ = ("readonly", "target", "files")
 
-    def __init__(self, file, first, last, readonly, target):
-        super().__init__(file, first, last)
+    def __init__(self, file, start, end, readonly, target):
+        self.file, self.start, self.end = file, start, end
         self.readonly, self.target, self.files = readonly, target, []
 
 
 class File:
-    """One file: its text, statements and comments; mistakes of its grammar in `errors`."""
+    """One file: its text, comments and all, and its statements; mistakes of its grammar in `errors`."""
 
     def __init__(self, path, text, readonly=False):
         self.path, self.text, self.readonly = path, text, readonly
-        self.body, self.comments, self.errors = [], [], []
+        self.body, self.errors = [], []
+        self.ends = None            # offsets of line ends, once somebody has asked for a line
 
-    def error(self, message, line, column, hint=""):
-        lines = self.text.split("\n", line)
-        source = lines[line - 1].rstrip("\r") if line <= len(lines) else ""
-        return ConfigError(message, file=self.path, line=line, column=column, source=source, hint=hint)
+    def place(self, offset):
+        """Answer (line, column) of an offset into the text."""
+        if self.ends is None:
+            self.ends = [match.start() for match in re.finditer("\n", self.text)]
+        line = bisect_left(self.ends, offset)
+        return line + 1, offset - (self.ends[line - 1] if line else -1)
 
     def error_at(self, offset, message, hint=""):
         """Answer an error at an offset into the text."""
-        line = self.text.count("\n", 0, offset) + 1
-        return self.error(message, line, offset - self.text.rfind("\n", 0, offset), hint)
+        line, column = self.place(offset)
+        source = self.text[offset - column + 1:self.ends[line - 1] if line <= len(self.ends) else None].rstrip("\r")
+        return ConfigError(message, file=self.path, line=line, column=column, source=source, hint=hint)
 
 
 class Loader:
@@ -209,9 +217,10 @@ class Loader:
         return file if same and next(includes(file.body), None) is None else None
 
     def targets(self, include, path, chain):
-        name = include.target.text.removeprefix("file://")
-        if "://" in name:
-            self.errors.append(include.target.error("only files can be included"))
+        scheme, separator, name = include.target.text.rpartition("://")
+        if separator and scheme.lower() not in SCHEMES:
+            hint = "write its path, " + " or ".join(f"{scheme}://PATH" for scheme in SCHEMES)
+            self.errors.append(include.target.error("only files can be included", hint))
             return []
         found = self.search(name, [Path(path).parent])
         if found is None:

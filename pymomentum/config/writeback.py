@@ -103,8 +103,11 @@ def write_in(changes, all_places, local=None, local_only=False):
 
 
 def settings(change, place):
-    for _, body in held(place, keys(change.path)):
-        for node in body:
+    """Walk where the option of a change is set in a place; where it names none, the stanzas themselves."""
+    for stanza, body in held(place, keys(change.path)):
+        if not change.name and stanza is not None:
+            yield stanza
+        for node in body if change.name else ():
             if isinstance(node, Setting) and node.name.lower() == change.name.lower():
                 yield node
 
@@ -175,7 +178,7 @@ def at_end(place, path, line):
 
 
 def forget(change, all_places):
-    """Take the option out of every file that may be written, with its line where nothing else stands on it."""
+    """Take the option or stanza out of every file that may be written, with its line where nothing else stands on it."""
     for place in all_places:
         while place.writable and (node := next(settings(change, place), None)) is not None:
             begin = place.text.rfind("\n", 0, node.start) + 1

@@ -5,6 +5,7 @@ It lasts until the configuration is read again.
 """
 from pathlib import Path
 
+from pymomentum import config
 from pymomentum.config import writeback
 from pymomentum.config.changes import Change, value_text
 from pymomentum.config.merged import as_data, evaluate, find, locate, merge, row_of, setting_lines, show_lines
@@ -19,8 +20,9 @@ INDENT = " " * 8        # before what is set in a stanza
 class Transaction:
     """Changes of one session that are not committed yet."""
 
-    def __init__(self, seen):
-        self.seen = seen        # the configuration that it began with
+    def __init__(self, seen, base):
+        self.seen = seen        # the configuration that served when it began
+        self.base = base        # what the changes are made to: that one, or an empty one
         self.changes = []
 
 
@@ -31,7 +33,7 @@ def begun(call):
 def root(call):
     """The tree as this session sees it."""
     transaction = begun(call)
-    loaded = transaction.seen if transaction else call.server.loaded
+    loaded = transaction.base if transaction else call.server.loaded
     return merge(loaded, transaction.changes if transaction else ())
 
 
@@ -142,11 +144,16 @@ def make(call, change):
         commit(call, call.server.loaded, [change])
 
 
-def commit(call, seen, changes):
+def commit(call, seen, changes, base=None):
     try:
-        return call.server.change(changes, seen)
+        return call.server.change(changes, seen, base)
     except MomentumError as e:
         raise ConsoleError(messages(e)) from None
+
+
+def after_restart(call):
+    """Say what has changed and counts after a restart only."""
+    return "".join(f"{place} has changed: it counts after a restart only\n" for place in call.server.restart_needed())
 
 
 def messages(failure):
@@ -160,13 +167,13 @@ def config_set(call):
     branch, left = find(root(call), call.args)
     if len(left) < 2:
         raise call.usage()
-    row = row_of(branch, left[0].lower())
+    row_of(branch, left[0].lower())
     words = left[2:] if left[1] == "=" and len(left) > 2 else left[1:]
     change = Change(branch.path, written(left[0].lower()), value_text(words))
     make(call, change)
     text = lines(branch, setting_lines(innermost(change.file.body)))
-    if row is not None and not getattr(row, "dynamic", True):
-        text += "it counts after a restart only: config writeback puts it into the file\n"
+    if not begun(call):
+        text += after_restart(call)
     return Answer(text, {"option": left[0].lower(), "value": change.value}, "Config")
 
 
@@ -177,9 +184,12 @@ def innermost(body):
     return body[0]
 
 
-@command("config unset", "[SCOPE...] OPTION")
+@command("config unset", "[SCOPE...] [OPTION]")
 def config_unset(call):
-    """take back what a stanza says about an option"""
+    """take back what a stanza says about an option, or a stanza with all that stands in it"""
+    branch, left = find(root(call), call.args)
+    if not left:
+        return unset_stanza(call, branch)
     tree, branch, name = option(call)
     row = row_of(branch, name)
     if name not in branch.settings:
@@ -193,14 +203,34 @@ def config_unset(call):
                   {"option": name, "value": None}, "Config")
 
 
-@command("config begin")
-def config_begin(call):
-    """begin a transaction: changes of this session count together, at config commit"""
+def unset_stanza(call, branch):
+    if branch.parent is None:
+        raise ConsoleError("the global scope cannot be unset as a whole")
+    place = branch.place.removesuffix(":")
+    if (branch.kind, branch.label) not in branch.parent.children:
+        raise ConsoleError(f"there is no stanza '{place}'")
+    make(call, Change(branch.path))
+    return Answer(f"'{place}' has been unset.\n", {"stanza": place}, "Config")
+
+
+def begin(call, base):
     call.expect(0, 0)
     if begun(call):
         raise ConsoleError("a transaction has begun already; config commit or config rollback ends it")
-    call.session["transaction"] = Transaction(call.server.loaded)
+    call.session["transaction"] = Transaction(call.server.loaded, base)
     return Answer("", {"changes": 0})
+
+
+@command("config begin")
+def config_begin(call):
+    """begin a transaction: changes of this session count together, at config commit"""
+    return begin(call, call.server.loaded)
+
+
+@command("config begin from scratch")
+def config_begin_from_scratch(call):
+    """begin a transaction on an empty configuration: what is set until config commit is all there is"""
+    return begin(call, config.empty())
 
 
 def transaction_of(call):
@@ -214,9 +244,9 @@ def transaction_of(call):
 def config_commit(call):
     """carry out what was changed since config begin, all of it or nothing"""
     transaction = transaction_of(call)
-    generation = commit(call, transaction.seen, transaction.changes)
+    generation = commit(call, transaction.seen, transaction.changes, transaction.base)
     del call.session["transaction"]
-    return Answer("", {"changes": len(transaction.changes), "generation": generation})
+    return Answer(after_restart(call), {"changes": len(transaction.changes), "generation": generation})
 
 
 @command("config rollback")
@@ -234,6 +264,19 @@ def config_replay(call):
     return Answer("".join(f"{line}\n" for line in commands), {"Change": commands})
 
 
+@command("config reload", "[FILE]")
+def config_reload(call):
+    """read the configuration again, or another file, and serve by it; what was changed on the console is gone"""
+    call.expect(0, 1)
+    if begun(call):
+        raise ConsoleError("a transaction has begun; config commit or config rollback ends it")
+    try:
+        generation = call.server.reload(*call.args)
+    except MomentumError as e:
+        raise ConsoleError(f"Reconfigure failed\n{e}") from None
+    return Answer("configuration reloaded.\n" + after_restart(call), {"generation": generation, "restart": call.server.restart_needed()}, "Config")
+
+
 @command("config writeback", "[FILE]")
 def config_writeback(call):
     """write what was changed on the console into the files it belongs to, or all that holds into one file"""
@@ -244,6 +287,8 @@ def config_writeback(call):
     if call.args:
         write_all(loaded, call.args[0])
         return Answer(f"written: {call.args[0]}\n", {"File": [call.args[0]], "left": []}, "Config")
+    if not loaded.files:
+        raise ConsoleError("this configuration was begun from scratch: config writeback FILE writes all of it")
     local = writeback.local_place(loaded.root.values["local_changes_file"]) if "local_changes_file" in loaded.root.settings else None
     places = [*writeback.places(loaded.files[0]), *([local] if local else [])]
     left = writeback.write_in(loaded.changes, places, local, loaded.globals["local_changes_only"])
@@ -259,10 +304,25 @@ def config_writeback(call):
     return Answer(text, {"File": files, "left": [change.command for change in left]}, "Config")
 
 
+@command("write config", "[FILE]")
+def write_config(call):
+    """show the configuration that serves, or write it to a file of the server's machine, includes and all"""
+    call.expect(0, 1)
+    if not call.args:
+        tree = merge(call.server.loaded)
+        return Answer(whole(call.server.loaded), as_data(tree), "Config")
+    write_all(call.server.loaded, call.args[0])
+    return Answer(f"written: {call.args[0]}\n", {"File": [call.args[0]]}, "Config")
+
+
+def whole(loaded):
+    return "".join(f"{line}\n" for line in show_lines(merge(loaded), True))
+
+
 def write_all(loaded, path):
     """The whole configuration in one file, without comments."""
     place = writeback.Place(writeback.File(path, ""), ())
-    place.text = "".join(f"{line}\n" for line in show_lines(merge(loaded), True))
+    place.text = whole(loaded)
     if Path(path).exists():
         raise ConsoleError(f"{path} is there already")
     writeback.save([place])

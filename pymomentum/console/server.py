@@ -1,7 +1,6 @@
 """Console commands about the server itself."""
 import os
 import re
-import threading
 import time
 
 from pymomentum import __version__
@@ -10,7 +9,6 @@ from pymomentum.errors import ConsoleError
 
 PANIC_LINES = 10
 PANIC_BYTES = 64 * 1024         # read from the end of the file
-RELOAD = threading.Lock()
 
 
 @command("version")
@@ -41,17 +39,6 @@ def reopen_logs(call):
     call.expect(0, 0)
     call.server.reopen_logs()
     return Answer("logs reopened.\n")
-
-
-@command("config reload")
-def config_reload(call):
-    """read the configuration again and serve by it"""
-    call.expect(0, 0)
-    if "transaction" in call.session:
-        raise ConsoleError("a transaction has begun; config commit or config rollback ends it")
-    with RELOAD:
-        generation = call.server.reload()
-    return Answer("configuration reloaded.\n", {"generation": generation}, "Config")
 
 
 def panic_text(data, form):

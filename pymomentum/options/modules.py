@@ -3,7 +3,7 @@ from pymomentum.options.types import Boolean, Enum, Number, Octal, Text
 
 NAMES = frozenset("""
 ac_auth adaptive alerting alias antivirus apn apn_logger as_logger auth_ds auth_radius beik
-bind_address_secondary bounce_classifier_override bounce_logger brightmail bzip2io cassandra_client chunk_logger cidrdb clamav
+bind_address_secondary bounce_classifier_override bounce_logger brightmail bzip2io cassandra_client cassandra_native_client chunk_logger cidrdb clamav
 cloudmark cluster commtouch_ctasd compress_spool conntrol csapi curfew custom_bounce_logger custom_logger dane
 delay_dsn dk_sign dk_validate dkim2 dkim_sign dkim_validate dnsbuf domainkeys ds_core ds_ldap ec_logger eleven
 engagement_tracker event_hydrant exim_logger fbl fingerprint gcm gcm_logger gzipio ha_proxy_client http_logger
@@ -11,7 +11,7 @@ httpsrv icu ilf_logger inbound_audit ipv6_lookup jlog mail_loop maildir mm7 mm7_
 mms_logger msg_gen msgc msgc_client msgc_server mxip openarc opendkim outbound_audit outbound_smtp_auth
 outbound_smtp_auth_v0 persist_io pipe_io pipe_transport postfix_logger reception_timing
 reception_timing_logger response_transcode restinjector sched scriptlet securecreds seedlist senderid
-sendmail_logger smpp smpp_bounce_logger smpp_logger smtp_auth_proxy smtp_cbv smtp_rcptto_proxy smtpapi
+sendmail_logger sieve sievelib smpp smpp_bounce_logger smpp_logger smtp_auth_proxy smtp_cbv smtp_rcptto_proxy smtpapi
 spamassassin spf spf_macros spf_v1 static_routes substitution_engine suppress_spool syslog_io tls_macros url_ripper
 """.split())
 

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 PENDING = frozenset("""
-_unsafe_spool
 accept_queue_backlog
 adaptive_adjustment_interval
 adaptive_alert_email_destination
@@ -44,7 +43,6 @@ adaptive_rset_timeout
 adaptive_scope
 adaptive_sweep_rule_enabled
 alias_schemes
-apn_expiry
 async_bounce_rendering
 authcrammd5parameters
 authdigestmd5parameters
@@ -66,8 +64,6 @@ cluster_outbound_throttle_connections
 cluster_outbound_throttle_messages
 cluster_scope_max_outbound_connections
 cluster_server_max_outbound_connections
-crypto_engine
-crypto_lock_method
 default_binding
 default_charset
 delay_dsn_max_retry_interval
@@ -97,17 +93,9 @@ enable_dane
 enable_duravip
 enable_fbl_header_insertion
 enable_mta_sts
-events_per_iter
 expensive_batch_assessment
-force_fsync
 fully_resolve_before_smtp
-gcm_application_id
-gcm_authorization_token_id
-gcm_delay_while_idle
-gcm_dry_run
-gcm_ttl
 generate_delay_dsn
-generic_getter_cache_size
 ha_proxy_bypass
 ha_proxy_ipv6_src_addr
 ha_proxy_server
@@ -118,15 +106,12 @@ http_host
 http_method
 http_uri
 http_version
-initial_hash_buckets
 inline_transfail_processing
 keep_message_dicts_in_memory
 legacy_message_threshold
-license
 lmtp_port
 log_requests_to_paniclog
 maintainer_pool
-malloc2mmap_threshold
 masterdb_file
 max_mime_depth
 max_mime_parts
@@ -161,15 +146,12 @@ response_transcode_replace
 rollup_mx
 rollup_mx_name
 routes
-scheduler
 signing_stats
 siv_throttle_cache_size
 soft_bounce_drain_rate
-ssl_lock_method
 stack_size
 swap_out_meta_after_each_tempfail
 teleport_enabled
-tls_engine
 tls_fallback_always_new_connection
 tls_verified_peer_is_authorized
 tlsa_expire_interval
@@ -178,13 +160,10 @@ tracking_domain
 tracking_link_expiry
 transfail_drain_rate
 transform_8bitmime_content
-umem_reap_interval
 unlink_on_spool_in_failure
 use_dane
 use_iflist_cache
-use_mmap
 use_mta_sts
-use_sendfile
 xclient
 xmpp_dialback_secret
 xmpp_role
@@ -242,23 +221,10 @@ def names():
 
 def expected(root):
     """Answer the names that should be pending."""
-    from pymomentum.options import registry
+    from pymomentum.options import registry, vendor
     read, of_modules = used(root), used_of_modules(root)
-    return [name for name in names() if name not in of_modules and registry.identifier(name).lower() not in read]
-
-
-def said(loaded):
-    """Answer the pending names to which a configuration gives values."""
-    from pymomentum.config.scopes import WITHOUT_EFFECT, walk
-    found = {name for scope in (loaded.root, *walk(loaded.root)) for name in scope.values}
-    found |= {f"{module}.{option}" for (module, _), stanza in loaded.modules.items() for option in stanza.values}
-    return sorted((found & PENDING) - set(WITHOUT_EFFECT))
-
-
-def notices(loaded):
-    """Answer the lines that tell of them at start."""
-    found = said(loaded)
-    return [f"loaded, but what they steer is not built yet: {', '.join(found)}"] if found else []
+    return [name for name in names()
+            if name not in of_modules and registry.identifier(name).lower() not in read and name not in vendor.NAMES]
 
 
 def main(arguments):

@@ -4,7 +4,7 @@ from socket import gethostname
 from pymomentum.options.registry import BINDINGS, DELIVERY, DELIVERY_HOST, GLOBAL, ROUTING, option
 from pymomentum.options.types import Boolean, Enum, Limit, List, Number, Source, Text
 
-option("bind_address", Source("*"), scopes=BINDINGS, dynamic=False, page="4/config/ref-bind-address",
+option("bind_address", Source("*"), scopes=BINDINGS, page="4/config/ref-bind-address",
        doc="Source address of outbound connections; * leaves it to the kernel.")
 option("bind_address_secondary", Text(), scopes={"binding"}, dynamic=False, page="4/modules/bind-address-secondary",
        doc="Source address of the other family than bind_address.")

@@ -7,6 +7,22 @@ from pymomentum.options import modules
 from pymomentum.options.types import Boolean, Decimal, Dict, Enum, List, Number, Octal, Range, Text
 
 TABLE = """
+eccluster_listener
+    accept_queue_backlog=number concurrency=number disable_nagle_algorithm=boolean enable=boolean events_per_iter=number file_mode=octal
+    listen_backlog=number pool_name tcp_buffer_size=number tcp_recv_buffer_size=number tcp_send_buffer_size=number
+logs
+    control_cache dir_mode=octal file_mode=octal logfile max_idle=number max_open=number
+logs/manager
+    subscriber=list
+logs/manager/node
+    subscriber=list
+msgcserver_listener
+    accept_queue_backlog=number enable=boolean file_mode=octal listen_backlog=number
+xmpp_listener
+    accept_queue_backlog=number authdigestmd5parameters=dict authplainparameters=dict concurrency=number disable_nagle_algorithm=boolean
+    enable=boolean events_per_iter=number file_mode=octal idle_time=number listen_backlog=number pool_name proxy_protocol=boolean
+    proxy_protocol_timeout=number tcp_buffer_size=number tcp_recv_buffer_size=number tcp_send_buffer_size=number
+    tls_allow_renegotiation=boolean tls_certificate tls_ciphers tls_client_ca tls_key tls_verify_mode=enum:none|require
 adaptive_backstore_leveldb
     path
 adaptive_backstore_riak
@@ -52,6 +68,8 @@ auth_radius/server
     host max_tries=number secret timeout=number
 beik
     accum_pool bmiconfig_path header_padding=number scan_pool use_wire_rep=boolean
+cassandra_native_client
+    contact_points=list
 bounce_classifier_override
     custom_classes=dict enable_system_updates=boolean refresh=number system_mdn_classification_override
     system_smtp_classification_override user_mdn_classification_override user_smtp_classification_override
@@ -198,6 +216,20 @@ spf_v1
     softfail_fallback_string temperror_override_string unknown_code=number
 static_routes
     target
+sieve
+    cache_life=number cache_size=number runtime_error=enum:fail|continue
+sieve/hook
+    async=enum:true|false|ref|snapshot pool return=number script source
+sieve/script
+    source
+smpp_bounce_logger
+    bounce_concurrency=number bounce_logfile bounce_logmode=octal bounce_namespace bounce_thread_pool heartbeat=number
+    log_bounce_heartbeat_format log_bounce_inband=boolean log_bounce_inband_format log_bounce_outband=boolean log_bounce_outband_format
+    log_bounce_transient=boolean log_bounce_transient_format
+smpp_logger
+    concurrency=number log_conversion=boolean log_conversion_format log_delivery=boolean log_delivery_format log_permfail=boolean
+    log_permfail_format log_reception=boolean log_reception_format log_status=boolean log_status_format log_tempfail=boolean
+    log_tempfail_format logfile logmode=octal namespace thread_pool
 suppress_spool
     num_retries=number
 syslog_io
@@ -205,10 +237,28 @@ syslog_io
 url_ripper
     address_headers=list base bits=dict forward=boolean max_lookups=number values=dict
 """
+PROVIDED = """
+smpp
+    smpp_bind_response_timer=number smpp_bind_type smpp_command_window_size=number smpp_csms_refnum_length=number
+    smpp_default_email_address smpp_default_email_from_domain smpp_delivery_receipt_message_id_format smpp_destination_flag=number
+    smpp_destination_numbering_plan smpp_destination_type_of_number smpp_enquire_link_timer=number smpp_enquire_response_timer=number
+    smpp_esme_address smpp_esme_max_bind_retries=number smpp_esme_max_segments=number smpp_esme_numbering_plan smpp_esme_service_type
+    smpp_esme_submit_data_sm=boolean smpp_esme_submit_submit_multi=boolean smpp_esme_throttled_timeout=number smpp_esme_type_of_number
+    smpp_esme_udh_segment=boolean smpp_esme_validity_period smpp_gsm_transcodes_to smpp_inactivity_timer=number
+    smpp_max_sms_from_size=number smpp_max_sms_message_size=number smpp_max_sms_subject_size=number smpp_message_mode
+    smpp_notify_deliver_receipt=list smpp_persistent_connections=dict smpp_ram_cache smpp_ram_expiration=number smpp_ram_query_lookup
+    smpp_ram_query_new smpp_ram_query_update smpp_registered_delivery=list smpp_response_timer=number smpp_sms_data_coding
+    smpp_sms_data_no_bom=boolean smpp_sms_segment_boundary=boolean smpp_sms_segment_size=number smpp_smsc_default_alphabet
+    smpp_smsc_default_message_mode smpp_smsc_password smpp_smsc_port=number smpp_smsc_server smpp_smsc_system_id smpp_smsc_system_type
+    smpp_submit_response_message_id_format smpp_submit_response_timer=number smpp_submit_tracking_cache smpp_submit_tracking_schema
+    smpp_use_interworking_parse=boolean smpp_use_reverse_address_mappings=boolean smpp_vendor_command_status_table smpp_vendor_tlv_table
+"""
+PROVIDED_IN = ("global", "binding_group", "binding", "domain")     # scopes that may hold what modules provide
 TYPES = {"text": Text(joins=True), "number": Number(minimum=-1), "decimal": Decimal(), "boolean": Boolean(), "octal": Octal(),
          "list": List(), "dict": Dict(), "range": Range()}
 LEVELS = Enum("debug info notice warning error critical", "error")
 COMMON = {"enabled": Boolean(), "enable": Boolean(), "debug_level": LEVELS}
+LISTENERS = ("eccluster_listener", "msgcserver_listener", "xmpp_listener")
 VIRUS_SCANNERS = ("clamav", "csapi")        # they have the options of `antivirus`, too, and stand inside it as well
 
 
@@ -226,15 +276,31 @@ def _read(table):
             name, _, kind = word.partition("=")
             words = kind.removeprefix("enum:")
             here[name] = Enum(words.replace("|", " ")) if words != kind else TYPES[kind or "text"]
+    return found
+
+
+def _complete(found):
+    """Add what several stanzas share."""
     for module in VIRUS_SCANNERS:
         found[module] = found[f"antivirus/{module}"] = {**found["antivirus"], **found[module], **COMMON}
+    for listener in LISTENERS:                  # Listen and Peer may say what their listener says
+        for inner in ("listen", "peer", "listen/peer"):
+            found[f"{listener}/{inner}"] = found[listener]
     for path, rows in found.items():
         if path in modules.NAMES:
             rows.update(COMMON)
     return found
 
 
-UNBUILT = _read(TABLE)
+UNBUILT = _complete(_read(TABLE))
+
+
+PROVIDED_BY = {name: (module, type) for module, rows in _read(PROVIDED).items() for name, type in rows.items()}
+
+
+def provided(name, scope):
+    """Answer (module, type) of an option that a module gives to the scopes of delivery; None where no module does."""
+    return PROVIDED_BY.get(name) if scope in PROVIDED_IN else None
 
 
 def options_of(path):

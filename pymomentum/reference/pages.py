@@ -1,8 +1,7 @@
 """A page for every option, made from its rows."""
 from pathlib import Path
 
-from pymomentum.config.scopes import WITHOUT_EFFECT
-from pymomentum.options import modules, registry
+from pymomentum.options import modules, registry, vendor
 from pymomentum.options.pending import PENDING
 from pymomentum.options.types import one_line
 
@@ -33,8 +32,11 @@ def row_text(row):
 
 
 def status(name):
-    if name in WITHOUT_EFFECT:
-        return "It is accepted and has no effect: mail is on disk before it is acknowledged, always."
+    if name in vendor.ALWAYS:
+        return f"It is accepted and has no effect: {vendor.ALWAYS[name]}."
+    if name in vendor.WITH_VALUE:
+        value, why = vendor.WITH_VALUE[name]
+        return f"It is accepted; {value_text(registry.OPTIONS[name][0], value)} has no effect: {why}."
     if registry.OPTIONS[name][0].pending:
         return "The server does not read it yet: it is checked, and loads."
     return ""
@@ -62,11 +64,13 @@ def pending():
     names = [name for name in registry.names() if registry.OPTIONS[name][0].pending]
     lines = [NOTE, "", "# Options that are not read yet", "",
              f"These {len(names)} of {len(registry.OPTIONS)} options load and are checked, but the part of the server that they steer is not built.",
-             "The server names those that its configuration sets in a notice at start.", ""]
+             "A notice at start names those that the configuration sets.", ""]
     lines += [f"- [{name}](options/{name}.md)" for name in names]
     for module in sorted(modules.OPTIONS):
         lines += ["", f"Of the module {module}:", ""]
         lines += [f"- {name}: {row.doc}" for name, row in sorted(modules.OPTIONS[module].items()) if f"{module}.{name}" in PENDING]
+    lines += ["", f"{len(vendor.NAMES)} more steer machinery that is not here; they load with a notice:", ""]
+    lines += [f"- [{name}](options/{name}.md): {vendor.ALWAYS.get(name) or vendor.WITH_VALUE[name][1]}" for name in sorted(vendor.NAMES)]
     return "\n".join(lines) + "\n"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from pymomentum.console.client import Client
 from tests.bench.row import Row, tenth
 from tests.bench.server import Folder, Server
-from tests.bench.tools import PlainSink, Probe, percentile, start_plain_source
+from tests.bench.tools import EndlessSource, PlainSink, Probe, percentile
 
 RELOADS = 5
 
@@ -38,7 +38,8 @@ class Reload(Row):
                 sink.stop()
 
     def drive(self, server, path):
-        load = start_plain_source(server.port, self.sessions)
+        load = EndlessSource(server.port, self.sessions)
+        load.start()
         time.sleep(1)
         alone, beside, took = [], [], []
         for number in range(RELOADS):
@@ -56,8 +57,7 @@ class Reload(Row):
             took.append(time.monotonic() - begin)
             time.sleep(0.5)                     # domain records take the new one up
             beside += probe.stop()
-        load.kill()
-        load.wait()
+        load.stop()
         before, after = percentile(sorted(alone), 99), percentile(sorted(beside), 99)
         return {"reload": max(took), "p99_alone": before, "p99": after,
                 "rise": (after - before) / max(before / 4, 2)}

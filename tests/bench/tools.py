@@ -134,10 +134,23 @@ def plain_command(port, sessions, count, size, recipients, *flags):
             "-f", "s@bench.test", "-t", "r@example.test", "-r", str(recipients), *flags, f"127.0.0.1:{port}"]
 
 
-def start_plain_source(port, sessions, size=4096):
-    """smtp-source with more mail than anybody waits for; answers the process, to be killed."""
-    return subprocess.Popen(plain_command(port, sessions, 1 << 30, size, 1, "-d"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                            env={**os.environ, **LIBRARIES})
+class EndlessSource(threading.Thread):
+    """smtp-source until it is stopped; where its sessions are sent away it begins anew."""
+
+    def __init__(self, port, sessions, size=4096):
+        super().__init__(daemon=True)
+        self.command = plain_command(port, sessions, 1 << 30, size, 1, "-d")
+        self.process, self.over = None, threading.Event()
+
+    def run(self):
+        while not self.over.is_set():
+            self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **LIBRARIES})
+            self.process.wait()
+
+    def stop(self):
+        self.over.set()
+        self.process.kill()
+        self.join()
 
 
 def source(port, sessions, count, size, *flags):
@@ -172,7 +185,12 @@ class Probe(threading.Thread):
         body = b"Subject: probe\r\n\r\n" + (b"x" * 76 + b"\r\n") * (self.size // 78)
         with SMTPClient("127.0.0.1", self.port, timeout=60) as c:
             while not self.stopping:
-                for line in ("MAIL FROM:<probe@bench.test>", "RCPT TO:<probe@example.test>", "DATA"):
+                c.command("MAIL FROM:<probe@bench.test>")
+                if c.read_reply() == 421:       # there is a new configuration
+                    c.close()
+                    c.connect()
+                    continue
+                for line in ("RCPT TO:<probe@example.test>", "DATA"):
                     c.command(line)
                     c.read_reply()
                 begin = time.perf_counter()

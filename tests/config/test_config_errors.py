@@ -193,6 +193,49 @@ def test_options_that_are_not_read_yet_are_named_once(conf):
     assert loaded.notices == ["ecelerity.conf:1: use_dane is not read yet", "ecelerity.conf:4: routes is not read yet"]
 
 
+def test_what_cannot_have_an_effect_is_said_once(conf, capsys):
+    conf.write("license = /etc\nuse_mmap = true\nlicense = /opt\ntls_engine = openssl\ntls_engine = gnutls\nforce_fsync = true\n")
+    assert validate_config.main(["-c", "ecelerity.conf"]) == 0
+    assert capsys.readouterr().out == (
+        "notice: ecelerity.conf:1: license has no effect: no licence is needed\n"
+        "notice: ecelerity.conf:2: use_mmap has no effect: bodies lie in segments of the spool, large ones are streamed from their files\n"
+        "notice: ecelerity.conf:5: tls_engine has no effect: TLS is that of OpenSSL\n"
+        "Configuration valid\n")
+
+
+def test_what_installations_have_that_is_not_built_loads_with_one_notice_each(conf, capsys):
+    conf.write("""
+        Domain sms.example { SMPP_SMSC_Server = sms.test  SMPP_SMSC_Port = "3210"  SMPP_Registered_Delivery = (SMSC_Delivery) }
+        Domain two.example { smpp_smsc_port = 1 }
+        smpp { debug_level = debug }
+        smpp_logger "one" { logfile = "/var/log/smpp"  logmode = 0644  log_tempfail = false }
+        sieve "sieve1" { Script data_phase1 { Source = "x.siv" }  hook "core_x" { async = ref } }
+        cassandra_native_client { }
+    """)
+    assert validate_config.main(["-c", "ecelerity.conf"]) == 0
+    assert [line.split(": ", 2)[2] for line in capsys.readouterr().out.splitlines()[:-1]] == [
+        "smpp_smsc_server is not read yet: module smpp is not built", "smpp_smsc_port is not read yet: module smpp is not built",
+        "smpp_registered_delivery is not read yet: module smpp is not built", "module smpp is not built yet",
+        "module smpp_logger is not built yet", "module sieve is not built yet", "module cassandra_native_client is not built yet"]
+    assert conf.error("Domain x { smpp_smsc_port = many }").message == 'smpp_smsc_port: takes a number, not "many"'
+
+
+def test_file_that_cannot_be_read_is_named(conf, capsys):
+    conf.write("tls_certificate = ecelerity.conf\nESMTP_Listener { tls_key = none.key  tls_certificate = '' }\n")
+    assert validate_config.main(["-c", "ecelerity.conf"]) == 0
+    assert capsys.readouterr().out == "notice: ecelerity.conf:2: tls_key: none.key cannot be read\nConfiguration valid\n"
+
+
+@pytest.mark.parametrize("text, message", [
+    ('Logs { file_mode = "0640" Manager east { Node west { Subscriber = () } } logfil = x }', 'unknown option "logfil" of logs'),
+    ('ECCluster_Listener { Listen "*:4802" { concurrency = many } }', 'concurrency: takes a number, not "many"'),
+    ('msgcserver_listener { Listen ":4809" { } enable = maybe }', 'enable: takes'),
+    ('XMPP_Listener { Listen ":5222" { Peer 10.0.0.0/8 { idle_tim = 3 } } }', 'unknown option "idle_tim" of xmpp_listener/listen/peer'),
+])
+def test_stanzas_of_parts_that_are_not_built_are_checked(conf, text, message):
+    assert conf.error(text).message.startswith(message)
+
+
 def test_the_shipped_configuration_is_valid(monkeypatch, capsys):
     monkeypatch.setenv("EC_CONF_SEARCH_PATH", "conf/default")
     assert validate_config.main([]) == 0

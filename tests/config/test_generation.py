@@ -90,6 +90,7 @@ def test_many_domains_and_bindings_publish_fast_and_answer_cheaply(conf):
     assert generation.memory < 50 * 1024 * 1024
 
 
+@pytest.mark.shows("match_cache_size")
 @pytest.mark.parametrize("size, kept", [(1, 2), (100, 100), (16384, 300)])
 def test_match_cache_keeps_match_cache_size_names(conf, size, kept):
     generation = conf.publish(f'match_cache_size = {size}  Domain "/^d/" {{ retry_interval = 7 }}')
@@ -100,6 +101,7 @@ def test_match_cache_keeps_match_cache_size_names(conf, size, kept):
     assert kept // 2 <= generation.matches <= kept
 
 
+@pytest.mark.shows("match_cache_life")
 def test_match_cache_is_forgotten_after_match_cache_life(conf):
     for life, left in (1, 1), (0, 2):
         generation = conf.publish(f'match_cache_life = {life}  Domain "/^d/" {{ }}')

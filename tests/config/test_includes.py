@@ -74,6 +74,24 @@ def test_readonly_include_marks_what_it_includes(conf):
         "ecelerity.conf": False, "a.conf": True, "b.conf": True, "c.conf": False}
 
 
+def test_uri_of_a_file_names_it(conf):
+    (conf.folder / "one.conf").write_text("idle_timeout = 3")
+    (conf.folder / "two.conf").write_text("retry_interval = 4")
+    loaded = conf.load(f'include "file://{conf.folder}/one.conf"\nreadonly_include "PERSIST://{conf.folder}/two.conf"')
+    assert (loaded.globals["idle_timeout"], loaded.globals["retry_interval"]) == (3, 4)
+    assert [file.readonly for file in loaded.files] == [False, False, True]
+
+
+def test_files_that_have_not_changed_are_not_parsed_again(conf):
+    first = conf.load("include one.conf include two.conf", one="idle_timeout = 3", two="retry_interval = 4")
+    (conf.folder / "two.conf").write_text("retry_interval = 5")
+    second = config.load("ecelerity.conf", env=conf.env, before=first)
+    assert (second.globals["idle_timeout"], second.globals["retry_interval"]) == (3, 5)
+    assert second.files[1] is first.files[1] and second.files[2] is not first.files[2]
+    conf.write("include one.conf")
+    assert config.load("ecelerity.conf", env=conf.env, before=second).globals["retry_interval"] == 1200
+
+
 def test_missing_and_huge_files_are_told(tmp_path):
     with pytest.raises(ConfigErrors, match="no such file"):
         config.load(tmp_path / "none.conf", env={})

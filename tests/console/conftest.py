@@ -17,9 +17,12 @@ class Server:
     def shutdown(self, fast=False):
         self.asked.append("shutdown")
 
-    def reload(self):
-        self.asked.append("reload")
+    def reload(self, path=None):
+        self.asked.append(f"reload {path}" if path else "reload")
         return 2
+
+    def restart_needed(self):
+        return []
 
     def reopen_logs(self):
         self.asked.append("reopen logs")

@@ -9,6 +9,8 @@ from pymomentum.console.registry import Registry
 from pymomentum.core.config.generation import current_generation
 from pymomentum.errors import ConsoleError
 from tests.console.conftest import Server
+from tests.harness.port import free_port
+from tests.harness.smtp import SMTPClient
 from tests.harness.wait import until
 
 FILE = """
@@ -218,6 +220,110 @@ def test_writeback_without_a_file_that_may_be_written_keeps_the_change(mta, sess
     assert ask("config eval domain fixed.example retry_interval") == "        Retry_Interval = 5\n"
     ask(f"config writeback {mta.folder}/whole.conf")
     assert "Retry_Interval = 5" in (mta.folder / "whole.conf").read_text()
+
+
+def test_stanza_is_unset_with_all_in_it(mta, session):
+    ask = session()
+    more = mta.folder / "more.conf"
+    more.write_text("# one\nDomain gone.example { retry_interval = 9 }\nBinding b { Domain gone.example { retry_interval = 8 } }\n")
+    mta.config('include "$folder/more.conf"\nDomain gone.example {\n  idle_timeout = 3\n}\n')
+    before = mta.path.read_text()
+    assert ask("config unset domain gone.example") == "'Domain:gone.example' has been unset.\n"
+    assert ask("config eval domain gone.example retry_interval") == "        Retry_Interval = 1200\n"
+    assert ask("config eval binding b domain gone.example retry_interval") == "        retry_interval = 8\n"
+    ask("config writeback")
+    assert more.read_text() == "# one\nBinding b { Domain gone.example { retry_interval = 8 } }\n"
+    assert mta.path.read_text() == before.replace("Domain gone.example {\n  idle_timeout = 3\n}\n", "")
+    for line, told in (("config unset", "the global scope cannot be unset as a whole"),
+                       ("config unset domain gone.example", "there is no stanza 'domain:gone.example'")):
+        with pytest.raises(ConsoleError, match=told):
+            ask(line)
+
+
+def test_unset_listen_is_closed(mta, session):
+    ask = session()
+    port = free_port()
+    ask(f"config set esmtp_listener listen 127.0.0.1:{port} banner_hostname second.test")
+    with SMTPClient(port=port, greet=False) as client:
+        client.expect("220 2.0.0 second.test *")
+        ask(f"config unset esmtp_listener listen 127.0.0.1:{port}")
+        client.command("NOOP")              # who is in already stays
+        client.expect("250 *")
+    with pytest.raises(ConnectionRefusedError):
+        SMTPClient(port=port).connect()
+
+
+def test_transaction_from_scratch_has_nothing_but_what_it_sets(mta, session):
+    ask, other = session(), session()
+    ask("config begin from scratch")
+    assert ask("config showrecurse") == ""
+    for line in (f"esmtp_listener listen 127.0.0.1:{mta.port} banner_hostname scratch.test", f"spoolbase {mta.folder}/spool",
+                 f"control_listener listen {mta.folder}/console file_mode 0600"):
+        ask(f"config set {line}")
+    assert other("config eval domain example.com message_expiration") == "        message_expiration = 900\n"
+    ask("config commit")
+    with mta.smtp(greet=False) as client:
+        client.expect("220 2.0.0 scratch.test *")
+    assert "message_expiration" not in other("config showrecurse")
+    with pytest.raises(ConsoleError, match="config writeback FILE"):
+        other("config writeback")
+    other(f"config writeback {mta.folder}/scratch.conf")
+    assert load(mta.folder / "scratch.conf").listens[0].port == mta.port
+    other("config reload")
+    assert other("config eval domain example.com message_expiration") == "        message_expiration = 900\n"
+
+
+def test_another_file_serves_until_the_next_reload(mta, session):
+    ask = session()
+    other = mta.folder / "other.conf"
+    other.write_text(mta.path.read_text() + "idle_timeout = 77\n")
+    assert ask(f"config reload {other}").startswith("configuration reloaded.\n")
+    assert ask("config get idle_timeout") == "idle_timeout = 77\n"
+    with pytest.raises(ConsoleError, match="Reconfigure failed\\n.*none.conf: no such file"):
+        ask(f"config reload {mta.folder}/none.conf")
+    assert ask("config get idle_timeout") == "idle_timeout = 77\n"
+    ask("config reload")
+    assert ask("config get idle_timeout") == "Option 'Idle_Timeout' is not set in scope ''.\n"
+
+
+def test_what_counts_after_a_restart_only_is_told(mta, session):
+    ask = session()
+    assert ask("config set spool_mode 0600") == "Spool_Mode = 0600\nspool_mode has changed: it counts after a restart only\n"
+    assert ask("config set retry_interval 60").endswith("spool_mode has changed: it counts after a restart only\n")
+    ask("config begin")
+    ask("config set spool_mode 0640")
+    ask("config set eventloop default concurrency 3")
+    assert ask("config commit") == "eventloop default concurrency has changed: it counts after a restart only\n"
+    mta.config("spool_mode = 0600")
+    assert mta.data("config reload")["restart"] == ["spool_mode"]
+
+
+def test_module_instance_is_made_by_the_first_option_that_is_set(session):
+    ask = session()
+    assert ask("config set mail_loop loop1 use_ip false") == "        Use_Ip = false\n"
+    assert ask("config set spf enabled false") == "        Enabled = false\n"
+    assert ask('config set alias scheme one query "SELECT 1"') == '        Query = "SELECT 1"\n'
+    shown = ask("config showrecurse")
+    assert 'mail_loop "loop1" {\n  Use_Ip = false\n}\n' in shown and "spf {\n  Enabled = false\n}\n" in shown
+    assert 'alias {\n  scheme "one" {\n    Query = "SELECT 1"\n  }\n}\n' in shown
+    ask("config unset mail_loop loop1 use_ip")
+    ask("config unset spf")
+    assert "spf" not in ask("config showrecurse")
+    with pytest.raises(ConsoleError, match='unknown option "use_ipp" in mail_loop'):
+        ask("config set mail_loop loop1 use_ipp false")
+
+
+def test_write_config_shows_what_serves_whole(mta, session):
+    ask = session()
+    ask("config set idle_timeout 8")
+    ask("config begin")
+    ask("config set idle_timeout 9")
+    text = ask("write config")
+    assert "Idle_Timeout = 8\n" in text and "Idle_Timeout = 9" not in text
+    ask(f"write config {mta.folder}/copy.conf")
+    assert (mta.folder / "copy.conf").read_text() == text
+    with pytest.raises(ConsoleError, match="is there already"):
+        ask(f"write config {mta.folder}/copy.conf")
 
 
 def test_generations_are_listed_while_a_session_holds_them(mta, session):

@@ -71,7 +71,7 @@ def test_failed_reload_shows_every_mistake(registry, server):
         raise ConfigErrors([ConfigError("no such option", file="a.conf"), ConfigError("too large", file="b.conf")])
     server.reload = reload
     answer = registry.run("config reload")
-    assert (answer.text, answer.status) == ("a.conf: no such option\nb.conf: too large\n", 1)
+    assert (answer.text, answer.status) == ("Reconfigure failed\na.conf: no such option\nb.conf: too large\n", 1)
 
 
 def test_json_may_be_asked_for_in_the_line(registry):

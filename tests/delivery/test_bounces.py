@@ -48,6 +48,7 @@ def test_sender_gets_a_report(mta):
     mta.wait_log("D")
 
 
+@pytest.mark.shows("bounces_inline_original")
 @pytest.mark.parametrize("how, type", [("all", "message/rfc822"), ("none", None)])
 def test_original_is_quoted_as_told(mta, how, type):
     home, _ = failing(mta, f"bounces_inline_original = {how}")

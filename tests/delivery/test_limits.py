@@ -22,6 +22,7 @@ def each(names, n=4):
     return [{"rcpts": f"r{i}@{name}"} for i in range(n) for name in names]
 
 
+@pytest.mark.shows("max_outbound_connections", "scope_max_outbound_connections", "server_max_outbound_connections")
 @pytest.mark.variants
 @pytest.mark.parametrize("config, most", [
     ("max_outbound_connections = 2", 4),                                            # per domain

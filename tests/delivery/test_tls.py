@@ -18,6 +18,7 @@ def test_tls_is_used_where_offered(mta):
     assert [c.split()[0] for c in sink.connections[0].commands][:4] == ["EHLO", "STARTTLS", "EHLO", "MAIL"]
 
 
+@pytest.mark.shows("tls")
 @pytest.mark.parametrize("how, offered, tls", [("no", True, False), ("ifavailable", False, False), ("required", True, True)])
 def test_option_decides(mta, how, offered, tls):
     mta.config(f"tls = {how}")
@@ -49,6 +50,7 @@ def test_starttls_refused(mta, how):
         assert not sink.messages[0].tls
 
 
+@pytest.mark.shows("tls_ifavailable_fallback")
 @pytest.mark.parametrize("options, delivered", [("tls = ifavailable", True), ("tls = ifavailable\ntls_ifavailable_fallback = false", False),
                                                 ("tls = required", False)])
 def test_handshake_that_fails(mta, options, delivered):

@@ -83,6 +83,7 @@ def test_cut_answer_without_records_is_asked_for_by_tcp(engine, hostile, always)
     assert [seen[2] for seen in server.seen] == ["udp", "tcp"]
 
 
+@pytest.mark.shows("dns_fallback_to_tcp")
 @pytest.mark.parametrize("always, transports", [("true", ["udp", "tcp"]), ("false", ["udp"])])
 def test_cut_answer_with_records(engine, hostile, always, transports):
     server = hostile(lambda query, transport: cut(GOOD, answer(query, None, GOOD))(query, transport))

@@ -12,6 +12,10 @@ import tempfile
 import zlib
 from pathlib import Path
 
+from pymomentum.config import Loaded, Publication, changed, grammar
+from pymomentum.config.merged import as_data, merge, show_lines
+from pymomentum.config.scopes import Reader
+from pymomentum.console.registry import Registry
 from pymomentum.core.base.crc import checksum
 from pymomentum.core.dns.wire import parse_answer
 from pymomentum.core.mime.address import parse_addresses
@@ -322,5 +326,60 @@ def session(data):
     return tuple(line[:3] for line in lines[:12])
 
 
+def configuration(data):
+    """A file: mistakes have places, and what is right can be written, read again and published."""
+    file = grammar.read("f", data)
+    reader = Reader()
+    reader.read(file)
+    if not file.errors and not reader.errors:
+        reader.check_references()
+    for error in (*file.errors, *reader.errors):
+        assert str(error) and 1 <= error.line <= len(file.text.split("\n")) and error.column >= 1, error
+    if file.errors or reader.errors:
+        return tuple(error.message.split('"')[0] for error in (*file.errors, *reader.errors)[:4])
+    loaded = Loaded([file], reader)
+    Publication(loaded)
+    text = "\n".join(show_lines(merge(loaded), True))
+    again = grammar.read("g", text.encode())
+    assert not again.errors, (text, again.errors)
+    second = Reader()
+    second.read(again)
+    assert as_data(merge(Loaded([again], second))) == as_data(merge(loaded)), text
+    return bucket(len(file.body)), tuple(type(node).__name__ for node in file.body[:6])
+
+
+class Console:
+    """A server as far as commands of the configuration know one."""
+
+    def __init__(self):
+        file = grammar.read("f", b"Domain a.test { retry_interval = 5 } Binding b { } ESMTP_Listener { Listen :25 { } } spf one { }")
+        reader = Reader()
+        reader.read(file)
+        self.loaded = Loaded([file], reader)
+
+    def change(self, changes, seen, base=None):
+        self.loaded = changed(base or seen, changes)
+        return 1
+
+    def restart_needed(self):
+        return []
+
+
+VERBS = ("get", "eval", "show", "showrecurse", "locate", "set", "unset", "begin", "begin from scratch", "commit", "rollback", "replay", "set")
+
+
+def config_commands(data):
+    """Lines of a console, the first byte of each a verb: each ends in an answer, and the tree stays one that can be written."""
+    registry, session_, shape = Registry(Console(), None), {}, []
+    for line in data.split(b"\n")[:20]:
+        text = line[1:].decode("utf-8", "surrogateescape").replace("\0", "")
+        answer = registry.run(f"config {VERBS[line[0] % len(VERBS)]} {text}" if line else "config replay", session=session_)
+        assert "internal error" not in answer.text
+        shape.append(answer.status)
+    text = "\n".join(show_lines(merge(registry.server.loaded), True))
+    assert not grammar.read("g", text.encode("utf-8", "surrogateescape")).errors, text
+    return tuple(shape)
+
+
 TARGETS = {f.__name__: f for f in (command, reply, extension, path, dotstuff, header, part, address, proxy, dns_answer, overlay, meta,
-                                   spool, session)}
+                                   spool, session, configuration, config_commands)}

@@ -149,14 +149,13 @@ def test_log_that_cannot_be_written_refuses_the_reload(mta):
 
 
 @pytest.mark.parametrize("said, named", [
-    ("", []), ("license = /x", ["license"]),
-    ("Domain x.test { tls = no bounce_pattern = x }\nec_logger { acctlog = a debug_level = debug }", ["bounce_pattern", "ec_logger.acctlog", "ec_logger.debug_level"]),
-    ("bounce_logger { log_outofband_bounces = off }", ["bounce_logger.log_outofband_bounces"]), ("force_fsync = true", []),
+    ("", []), ("Domain x.test { tls = no bounce_pattern = x }", ["bounce_pattern"]),
+    ("ec_logger { acctlog = a log_errors = on }", ["acctlog of ec_logger"]),
+    ("bounce_logger { log_outofband_bounces = off }", ["log_outofband_bounces of bounce_logger"]),
 ])
 def test_options_that_nobody_reads_are_named(tmp_path, said, named):
     path = tmp_path / "ecelerity.conf"
     path.write_text(said)
     told = subprocess.run([sys.executable, "-m", "pymomentum.commands.validate_config", "-c", path], cwd=ROOT, text=True,
                           capture_output=True, check=True).stdout
-    assert told.splitlines() == [f"notice: loaded, but what they steer is not built yet: {', '.join(named)}"] * bool(named) + [
-        "Configuration valid"]
+    assert told.splitlines() == [f"notice: {path}:1: {name} is not read yet" for name in named] + ["Configuration valid"]

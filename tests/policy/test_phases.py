@@ -147,6 +147,18 @@ def test_refusal_without_a_bounce(policy, options, sender):
     assert not policy.home.messages and len(policy.mainlog("R")) == 1 and len(policy.wait_rejectlog(1)) == 1
 
 
+@pytest.mark.shows("generate_bounces_for_multi_recipient_policy_rejections")
+def test_sender_hears_of_a_refusal_among_others_or_not(policy):
+    for n, wanted in enumerate(("false", "true")):
+        policy.config(f"generate_bounces = true\ngenerate_bounces_for_multi_recipient_policy_rejections = {wanted}")
+        with policy.smtp() as c:
+            c.send_mail("a@here.test", ["c@example.com", "b+core_final_validation=550@example.com"])
+            c.expect("250 2.0.0 OK *")
+        policy.wait_log("D", 1 + 2 * n)
+        policy.wait_empty()
+        assert len(policy.home.messages) == n
+
+
 def test_bounce_of_a_refusal_outlives_a_kill(policy):
     policy.config("generate_bounces = true\nDomain here.test { suspend_delivery = true }")
     with policy.smtp() as c:

@@ -138,6 +138,7 @@ def test_8bit_is_announced_to_who_takes_it(mta):
 LONE = {"LF": b"\n", "CR": b"\r"}
 
 
+@pytest.mark.shows("rfc2822_lone_lf_in_headers")
 @pytest.mark.parametrize("lone", LONE)
 @pytest.mark.parametrize("how", ["pedantic", "fix"])
 def test_lone_line_end_in_headers(mta, lone, how):
@@ -151,6 +152,7 @@ def test_lone_line_end_in_headers(mta, lone, how):
     assert came(sink).data.endswith(b"From: a@test\r\nSubject: x\r\n\r\nbody\r\n")
 
 
+@pytest.mark.shows("rfc2822_lone_lf_in_body")
 @pytest.mark.parametrize("lone", LONE)
 @pytest.mark.parametrize("how", ["ignore", "pedantic", "fix"])
 def test_lone_line_end_in_body(mta, lone, how):
@@ -199,6 +201,23 @@ def test_line_too_long_can_be_refused(mta):
     give(mta, HEAD + b"x" * 999 + b"\r\n.\r\n", "550 5.6.0 Body line too long*")
     mta.config("rfc2822_max_line_length = 100\nrfc2822_max_line_length_policy = reject")
     give(mta, HEAD + b"x" * 101 + b"\r\n.\r\n", "550 5.6.0 Body line too long*")
+
+
+LONG_LINES = [
+    (b"x" * 998, [b"x" * 998]), (b"x" * 999, [b"x" * 998, b"x"]), (b"x" * 1996, [b"x" * 998] * 2),
+    (b"." * 2000, [b"." * 998] * 2 + [b"...."]), (b"x" * 998 + b".", [b"x" * 998, b"."]),
+    (b"x" * 997 + "\u00e4\u20ac".encode(), [b"x" * 997, "\u00e4\u20ac".encode()]),
+    (b"\x80" * 1000, [b"\x80" * 995, b"\x80" * 5]),
+]
+
+
+@pytest.mark.parametrize("options", ["rfc2822_max_line_length = fix", "rfc2822_max_line_length = 998\nrfc2822_max_line_length_policy = fix"])
+def test_line_too_long_is_broken(mta, options):
+    mta.config(options)
+    sink = mta.route()
+    for n, (line, pieces) in enumerate(LONG_LINES, 1):
+        give(mta, HEAD + (b"." if line.startswith(b".") else b"") + line + b"\r\nnext\r\n.\r\n")
+        assert came(sink, n).data.partition(b"\r\n\r\n")[2] == b"\r\n".join(pieces) + b"\r\nnext\r\n"
 
 
 def test_helo_name_cannot_forge_a_header(mta):

@@ -152,6 +152,7 @@ def test_header_size(mta):
         c.expect("552 5.3.4 header size limit exceeded")
 
 
+@pytest.mark.shows("reconfig_message")
 def test_new_configuration_ends_old_sessions_at_the_next_mail(mta):
     mta.route()
     with mta.smtp() as c, mta.smtp() as d, mta.smtp() as e:
@@ -229,6 +230,7 @@ def opened(mta, source):
     return client, int(client.expect("*")[:3])
 
 
+@pytest.mark.shows("service_sessions")
 def test_service_sessions_count_over_all_addresses_and_per_peer(mta):
     listener(mta, 'service_sessions = 3\nPeer "127.0.0.2" { service_sessions = 1 }\nPeer "127.0.0.3" { service_sessions = 1 }')
     one, first = opened(mta, "127.0.0.2")

@@ -34,6 +34,7 @@ GLOBS = [
 ]
 
 
+@pytest.mark.shows("relay_domains", "bounce_domains")
 @pytest.mark.parametrize("option", ["relay_domains", "bounce_domains"])
 def test_domains_are_globs_on_the_left(mta, option):
     for domains, rcpt, expected in GLOBS:

@@ -94,6 +94,7 @@ def test_certificate_that_cannot_be_read_leaves_mail_in_clear(mta):
 INJECTED = b"MAIL FROM:<evil@test>\r\nRCPT TO:<b@example.com>\r\n"
 
 
+@pytest.mark.shows("starttls_injection_policy")
 @pytest.mark.parametrize("policy", ["reject", "ignore", "allow"])
 @pytest.mark.parametrize("before", [b"", b"NOOP\r\n" * 3])
 def test_injection_policy(mta, policy, before):

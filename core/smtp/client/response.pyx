@@ -49,6 +49,9 @@ cdef void on_read(stream_t *st, const char *p, size_t n) noexcept nogil:
             buf_clear(&c.line)
             continue
         len_ = nl + 1 - p
+        if len_ > most * 2 + 2:         # as it is told where it comes in pieces
+            client_broken(c, b"451 4.4.2 [internal] reply line too long")
+            return
         on_line(c, slice_make(p, len_))
         p += len_
         n -= len_
@@ -101,6 +104,9 @@ cdef void on_line(client_t *c, slice_t line) noexcept nogil:
 cdef void keep_text(client_t *c, slice_t line) noexcept nogil:
     """The text that logs carry: lines joined by blanks, the code once."""
     cdef uint32_t n
+    cdef size_t most = opt_number(c.values, OPT_MAX_REPLY_LENGTH)
+    if line.len > most:
+        line = slice_make(line.ptr, most)
     if c.reply_len:
         line = slice_make(line.ptr + 4, line.len - 4) if line.len > 4 else slice_make(line.ptr, 0)
         if c.reply_len < REPLY_ROOM - 1 and line.len:

@@ -48,7 +48,6 @@ cdef enum:
     X509_V_OK = 0
     SHORT_MS = 60000            # between two lines about missing sockets
 
-cdef char own_host[256]
 cdef uint64_t short_ms = 0
 cdef client_fn on_ready
 cdef lease_fn on_granted
@@ -81,12 +80,6 @@ cdef void client_set_mail(client_fn ask, lease_fn granted, lease_fn wake) noexce
 cdef void client_set_input(stream_read_fn read) noexcept nogil:
     global on_read
     on_read = read
-
-
-def identity(str hostname not None):
-    """The name said in EHLO where ehlo_hostname is __hostname__."""
-    cdef bytes b = hostname.encode()
-    strncpy(own_host, b, sizeof(own_host) - 1)
 
 
 # ---- birth -------------------------------------------------------------------------
@@ -406,7 +399,7 @@ cdef void on_connect(stream_t *st, int status) noexcept nogil:
 cdef void client_hello(client_t *c, bint helo) noexcept nogil:
     cdef char line[512]
     cdef const slice_t *name = opt_text(c.values, OPT_EHLO_HOSTNAME)
-    cdef slice_t host = slice_of(own_host)
+    cdef slice_t host = opt_text(c.generation.globals, OPT_HOSTNAME)[0]
     if name != NULL and name.len and not slice_ieq(name[0], slice_of(b"__hostname__")) and name.ptr[0] != c'_':
         host = name[0]
     client_stage(c, STAGE_EHLO, opt_number(c.values, OPT_EHLO_TIMEOUT))

@@ -5,7 +5,7 @@ a copy; what they leave alone is marked unclean and goes out through the
 encoder.
 """
 from libc.stdint cimport int64_t, uint32_t
-from libc.string cimport memset
+from libc.string cimport memchr, memset
 
 from pymomentum.core.base.buf cimport buf_add, buf_add_slice, buf_add_z, buf_free, buf_printf, buf_t
 from pymomentum.core.base.slice cimport slice_ieq, slice_make, slice_of, slice_t
@@ -16,7 +16,7 @@ from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_text
 from pymomentum.core.message.message cimport blob_add, blob_new, blob_prepend, blob_slice, blob_t, blob_unref
 from pymomentum.core.mime.header cimport header_field_t, header_next, header_walk_init, header_walk_t
 from pymomentum.core.policy.phases cimport phase_answer
-from pymomentum.core.smtp.dotstuff cimport (DATA_LONE_CR, DATA_LONE_LF, dot_encode, dot_encode_finish,
+from pymomentum.core.smtp.dotstuff cimport (DATA_LONE_CR, DATA_LONE_LF, DATA_STUFFED, dot_encode, dot_encode_finish,
                                             dot_encode_init, dot_encode_t)
 from .session cimport rfc_date, server_version, session_hostname, session_received_hostname, session_t
 
@@ -76,6 +76,67 @@ cdef int mend(session_t *s) noexcept nogil:
     return EC_OK
 
 
+cdef size_t fitting(slice_t line, size_t most) noexcept nogil:
+    """How much of a line stays on it; no UTF-8 character is cut."""
+    cdef size_t n = most
+    if line.len <= most:
+        return line.len
+    while n > 1 and most - n < 3 and <unsigned char>line.ptr[n] & 0xc0 == 0x80:
+        n -= 1
+    return n
+
+
+cdef int add_line(session_t *s, blob_t *out, slice_t line, size_t most) noexcept nogil:
+    """One line of a body in wire form, in pieces; each that begins with a dot has one more."""
+    cdef size_t n
+    cdef int rc
+    if line.len and line.ptr[0] == c'.':
+        line = slice_make(line.ptr + 1, line.len - 1)
+    while True:
+        n = fitting(line, most)
+        rc = EC_OK
+        if n and line.ptr[0] == c'.':
+            s.scan.flags |= DATA_STUFFED
+            rc = blob_add(out, b".", 1)
+        if rc == EC_OK:
+            rc = blob_add(out, line.ptr, n)
+        line = slice_make(line.ptr + n, line.len - n)
+        if rc != EC_OK or line.len == 0:
+            return rc
+        rc = blob_add(out, b"\r\n", 2)
+        if rc != EC_OK:
+            return rc
+
+
+cdef int break_lines(session_t *s, size_t most) noexcept nogil:
+    """No line of the body is longer.  What lies in a file already stays as it came."""
+    cdef slice_t body = blob_slice(s.blob), line
+    cdef size_t head = header_length(body), end
+    cdef blob_t *fresh = blob_new(body.len + body.len // 8 + 64, s.blob.off)
+    cdef const char *nl
+    cdef int rc
+    if fresh == NULL:
+        return EC_NOMEM
+    rc = blob_add(fresh, body.ptr, head)
+    body = slice_make(body.ptr + head, body.len - head)
+    while rc == EC_OK and body.len:
+        nl = <const char*>memchr(body.ptr, c'\n', body.len)
+        end = nl + 1 - body.ptr if nl != NULL else body.len
+        line = slice_make(body.ptr, end - (nl != NULL))
+        if line.len and nl != NULL and line.ptr[line.len - 1] == c'\r':
+            line.len -= 1
+        rc = add_line(s, fresh, line, most)
+        if rc == EC_OK:
+            rc = blob_add(fresh, line.ptr + line.len, end - line.len)      # its end, as it is
+        body = slice_make(body.ptr + end, body.len - end)
+    if rc != EC_OK:
+        blob_unref(fresh)
+        return rc
+    blob_unref(s.blob)
+    s.blob = fresh
+    return EC_OK
+
+
 cdef int judge_lines(session_t *s) noexcept nogil:
     cdef int64_t limit = opt_number(s.values, OPT_RFC2822_MAX_LINE_LENGTH)
     cdef int64_t policy = opt_number(s.values, OPT_RFC2822_MAX_LINE_LENGTH_POLICY)
@@ -84,6 +145,8 @@ cdef int judge_lines(session_t *s) noexcept nogil:
         return EC_OK
     if limit == RFC2822_MAX_LINE_LENGTH_PEDANTIC or policy == RFC2822_MAX_LINE_LENGTH_POLICY_REJECT:
         return refuse(s, 550, b"5.6.0 Body line too long (see RFC2822 section 3.5)")
+    if (limit == RFC2822_MAX_LINE_LENGTH_FIX or policy == RFC2822_MAX_LINE_LENGTH_POLICY_FIX) and break_lines(s, most) != EC_OK:
+        return refuse(s, 452, b"4.3.1 out of memory")
     return EC_OK
 
 
@@ -146,7 +209,7 @@ cdef int body_trace(session_t *s) noexcept nogil:
     cdef slice_t body = blob_slice(s.blob), host
     cdef int rc
     memset(&b, 0, sizeof(b))
-    header_walk_init(&w, body, opt_number(s.generation.globals, OPT_MAX_HEADER_BYTES))
+    header_walk_init(&w, body, opt_number(s.values, OPT_MAX_HEADER_BYTES))
     while True:
         rc = header_next(&w, &f)
         if rc != EC_OK:

@@ -11,7 +11,7 @@ from pymomentum.core.base.slice cimport (slice_ends_i, slice_ieq, slice_make, sl
 from pymomentum.core.base.status cimport EC_IO, EC_LIMIT, EC_OK, EC_REFUSED
 from pymomentum.core.base.throttle cimport throttle_ask
 from pymomentum.core.c.openssl cimport SSL_CIPHER_get_name, SSL_CTX, SSL_get_current_cipher, SSL_get_version
-from pymomentum.core.config.generation cimport config_number
+from pymomentum.core.config.generation cimport config_delivery, config_number
 from pymomentum.core.config.values cimport *
 from pymomentum.core.log.level cimport LEVEL_DEBUG, LEVEL_INFO, LEVEL_WARNING, OF_SMTP, OF_SSL, log_says
 from pymomentum.core.log.writer cimport LOG_MAIN, log_at, log_room
@@ -22,6 +22,7 @@ from pymomentum.core.net.stream cimport stream_feed, stream_secure, stream_t
 from pymomentum.core.policy.phases cimport *
 from pymomentum.core.smtp.command cimport *
 from pymomentum.core.smtp.path cimport *
+from pymomentum.core.queue.insert cimport lower
 from pymomentum.core.queue.memory cimport memory_full
 from pymomentum.core.spool.spool cimport spool_main, spool_ready
 from pymomentum.core.tls.context cimport tls_server_context, tls_verified
@@ -420,6 +421,14 @@ cdef bint may_relay(session_t *s, slice_t domain) noexcept nogil:
     return globbed(opt_list(s.values, OPT_RELAY_DOMAINS), domain) or globbed(opt_list(s.values, OPT_BOUNCE_DOMAINS), domain)
 
 
+cdef bint blackholed(session_t *s, slice_t domain) noexcept nogil:
+    """Whether mail to it is refused at once; `internal` takes it and fails it in the queue.  Its binding is not known yet."""
+    cdef char room[256]
+    cdef values_t values
+    cdef int64_t how = opt_number(config_delivery(s.generation, 0, lower(domain, room), &values), OPT_BLACKHOLE)
+    return how == BLACKHOLE_TRUE or how == BLACKHOLE_INLINE
+
+
 cdef void do_rcpt(session_t *s, slice_t args) noexcept nogil:
     cdef smtp_path_t path
     cdef smtp_rcpt_params_t params
@@ -471,6 +480,9 @@ cdef void do_rcpt(session_t *s, slice_t args) noexcept nogil:
         s.state = AT_RELAYING_DENIED
         session_reject(s, 550, b"5.7.1 relaying denied")
         s.state = AT_AWAIT_RCPTTO
+        return
+    if blackholed(s, address_domain(r.address)):
+        session_reject(s, 550, b"5.7.0 Blackholed")
         return
     r.notify = params.notify
     s.last_rcpt[0] = r

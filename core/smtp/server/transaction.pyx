@@ -122,7 +122,7 @@ cdef void keep(session_t *s, slice_t part) noexcept nogil:
         if header_goes_on(blob_slice(s.blob)):
             if blob_add(s.blob, part.ptr + first, part.len - first) != EC_OK:
                 drop_body(s, DATA_NO_MEMORY)
-            elif <int64_t>s.blob.len > opt_number(s.generation.globals, OPT_MAX_HEADER_BYTES) + large:
+            elif <int64_t>s.blob.len > opt_number(s.values, OPT_MAX_HEADER_BYTES) + large:
                 drop_body(s, DATA_HEADER)
             return
         part = slice_make(part.ptr + first, part.len - first)
