@@ -41,9 +41,11 @@ class Listeners:
         for name, listen in wanted.items():
             if name in self.doors:
                 self.doors[name].tune(listen)
+                self.doors[name].pace(listen)
             else:
                 door = made.get(name) or Door(listen)
                 door.open(*self.loops_of(listen.setting("event_loop")))
+                door.pace(listen)
                 self.doors[name] = door
 
     def loops_of(self, pool):
@@ -85,6 +87,11 @@ class Door:
     def open(self, first, loops):
         """Have these loops serve it."""
         self.number = listener.open_listener(self.name, os.dup(self.socket.fileno()), first, loops)
+
+    def pace(self, listen):
+        """Set how fast the engine accepts."""
+        listener.pace_listener(self.number, listen.setting("events_per_iter"), listen.setting("concurrency"),
+                               listen.setting("accept_queue_backlog"))
 
     def tune(self, listen):
         """Set what accepted sockets inherit, and the backlog."""

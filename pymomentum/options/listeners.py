@@ -2,14 +2,14 @@
 from pymomentum.options.registry import GLOBAL, PATHWAYS, SOCKET, option
 from pymomentum.options.types import Boolean, Nets, Number, Octal, Text
 
-option("accept_queue_backlog", Number(0), scopes=SOCKET, page="4/config-options-summary",
-       doc="Accepted connections that may wait for an accept thread; 0 is unlimited.")
+option("accept_queue_backlog", Number(0, maximum=2147483647), scopes=SOCKET, page="4/config-options-summary",
+       doc="Accepted connections that may wait where concurrency is set; 0 is unlimited.")
 option("concurrency", Number(0, maximum=1024), unit="threads", scopes=SOCKET | {"threadpool"},
        page="4/esmtp-listener#esmtp_listener.config",
-       doc="Threads of a pool, or accept threads of a listener; 0 is the loop itself.")
+       doc="Threads of a pool; for a listener connections whose accept phase runs at once, 0 is any number.")
 option("concurrency", Number(minimum=1, maximum=256), unit="event loops", scopes={"eventloop"}, dynamic=False,
        page="4/config/ref-eventloop",
-       doc="Threads of a pool, or accept threads of a listener; 0 is the loop itself.")
+       doc="Threads of a pool; for a listener connections whose accept phase runs at once, 0 is any number.")
 option("disable_chunked", Boolean(False), scopes=PATHWAYS | {"http_listener", "listen", "peer"},
        page="mobile/mobile-reference/mobility-mm-7-listener",
        doc="Answer HTTP without chunked transfer encoding.")
@@ -26,7 +26,7 @@ option("enable", Boolean(True), scopes=SOCKET, page="4/listeners#listeners.enabl
 option("event_loop", Text(), scopes={"ecstream_listener", "esmtp_listener", "http_listener", "listen"}, dynamic=False,
        page="4/config/ref-event-loop",
        doc="Name of the event loop pool that runs the accepted sessions.")
-option("events_per_iter", Number(0), scopes=SOCKET, page="4/config/ref-events-per-iter",
+option("events_per_iter", Number(0, maximum=2147483647), scopes=SOCKET, page="4/config/ref-events-per-iter",
        doc="Connections accepted in one turn of the loop; 0 is the built-in bound.")
 option("file_mode", Octal(0o660), scopes=SOCKET, page="4/config/ref-eccluster-conf#eccluster.conf.logs.file_mode",
        doc="Permissions of a unix socket.")

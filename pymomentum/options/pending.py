@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 PENDING = frozenset("""
-accept_queue_backlog
 adaptive_adjustment_interval
 adaptive_alert_email_destination
 adaptive_alert_email_sender
@@ -139,7 +138,6 @@ outbound_smtp_auth_user
 pcre_cache_size
 pcre_cache_ttl
 permastore_interval
-pool_name
 reroute_domain
 response_transcode_pattern
 response_transcode_replace

@@ -10,9 +10,12 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from pymomentum import watch
 from pymomentum.commands.ec_ctl import Control
 from pymomentum.console import framing
+from tests.harness.extension import extension
 from tests.harness.port import free_port
+from tests.harness.smtp import SMTPClient
 from tests.harness.taken import opened, polls, taken
 from tests.harness.wait import until
 
@@ -70,7 +73,7 @@ def test_buffers_of_sessions(mta, name, what):
 def test_nagle_in_and_out(mta):
     sink = mta.route(delay={"body": 0.5})
     for asked in ("true", "false"):
-        mta.config(f"disable_nagle_algorithm = {asked}")
+        mta.config(f"disable_nagle_algorithm = {asked}\nmax_deliveries_per_connection = 1")
         assert (accepted(mta, (socket.IPPROTO_TCP, socket.TCP_NODELAY)) != 0) == (asked == "true")
         assert (outbound(mta, sink, (socket.IPPROTO_TCP, socket.TCP_NODELAY)) != 0) == (asked == "true")
     mta.config('disable_nagle_algorithm = true\nESMTP_Listener { Listen "127.0.0.1:$port" { disable_nagle_algorithm = false } }')
@@ -82,6 +85,7 @@ def outbound(mta, sink, what):
     known = len(sink.messages)
     mta.send()
     until(lambda: opened(mta.process.pid, mta.sink_port), what="connection")
+    time.sleep(0.05)                    # it is set up behind the connect
     [sock] = opened(mta.process.pid, mta.sink_port).values()
     with sock:
         value = sock.getsockopt(*what)
@@ -93,9 +97,9 @@ def outbound(mta, sink, what):
 @pytest.mark.shows("tcp_buffer_size")
 def test_unsent_bytes_of_a_connection(mta):
     sink = mta.route(delay={"body": 0.3})
-    mta.config()
+    mta.config("max_deliveries_per_connection = 1")
     assert outbound(mta, sink, (socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT)) == 0       # the system's
-    mta.config("tcp_buffer_size = 20000")
+    mta.config("max_deliveries_per_connection = 1\ntcp_buffer_size = 20000")
     assert outbound(mta, sink, (socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT)) == 20000
 
 
@@ -168,3 +172,71 @@ def test_address_gives_way_to_a_wider_one(mta):
     mta.start()
     mta.config('ESMTP_Listener { Listen "*:$port" { } }')
     until(lambda: mta.console("version") and socket.socket().connect_ex(("127.0.0.2", mta.port)) == 0, what="listener")
+
+
+def knock(mta, n):
+    """Clients that wait for their banners."""
+    mta.start()
+    return [SMTPClient(port=mta.port, greet=False).connect() for _ in range(n)]
+
+
+@pytest.mark.shows("concurrency")
+def test_accept_phases_at_once(mta):
+    mta.extensions.append(extension("slowaccept"))      # 0.4 s for each
+    for option, least, most in ("", 0.35, 0.75), ("concurrency = 2", 1.1, 3), ("concurrency = 6", 0.35, 0.75):
+        mta.config(f'ESMTP_Listener {{ {option} Listen "127.0.0.1:$port" {{ }} }}')
+        mta.start()
+        begin = time.monotonic()
+        for c in knock(mta, 6):
+            c.expect("220 *")
+            c.close()
+        assert least <= time.monotonic() - begin < most, option
+
+
+@pytest.mark.shows("accept_queue_backlog")
+@pytest.mark.parametrize("option, accepts", [("", 6), ("accept_queue_backlog = 2", 3)])
+def test_who_waits_for_the_accept_phase(mta, option, accepts):
+    mta.extensions.append(extension("slowaccept"))
+    mta.config(f'ESMTP_Listener {{ concurrency = 1 {option} Listen "127.0.0.1:$port" {{ }} }}')
+    clients = knock(mta, 6)
+    time.sleep(0.2)
+    assert len(taken(mta.process.pid, mta.port)) == accepts
+    for c in clients:
+        c.expect("220 *")
+    mta.config('ESMTP_Listener { Listen "127.0.0.1:$port" { } }')
+    with mta.smtp():
+        pass
+
+
+def test_those_who_wait_are_let_go_with_their_listener(mta):
+    mta.extensions.append(extension("slowaccept"))
+    other = free_port()
+    listens = 'ESMTP_Listener { concurrency = 1 Listen "127.0.0.1:$port" { } %s }'
+    mta.config(listens % f'Listen "127.0.0.1:{other}" {{ }}')
+    mta.start()
+    clients = [SMTPClient(port=other, greet=False).connect() for _ in range(3)]
+    mta.config(listens % "")
+    clients[0].expect("220 *")
+    for c in clients[1:]:
+        with pytest.raises(ConnectionError):
+            c.line()
+
+
+@pytest.mark.shows("events_per_iter")
+def test_connections_accepted_in_one_turn(mta):
+    page = mta.folder / "watch"
+    page.write_bytes(bytes(watch.SIZE))
+    mta.env[watch.ENVIRONMENT] = str(page)
+
+    def turns():
+        return watch.WORD.unpack_from(page.read_bytes(), 0)[0]
+    for option, wanted in ("events_per_iter = 1", True), ("", False), ("events_per_iter = 50", False):
+        mta.config(f'ESMTP_Listener {{ {option} Listen "127.0.0.1:$port" {{ }} }}')
+        with stopped(mta):
+            clients = [SMTPClient(port=mta.port, greet=False).connect() for _ in range(50)]
+            before = turns()
+        for c in clients:
+            c.expect("220 *")
+        assert (turns() - before > 40) == wanted        # one that was under way may take two
+        for c in clients:
+            c.close()

@@ -57,6 +57,7 @@ cdef void meet(session_t *s) noexcept nogil:
 
 
 cdef void after_accept(session_t *s) noexcept nogil:
+    session_taken(s)
     if policy_said(s):
         session_end(s)
         return

@@ -80,6 +80,7 @@ cdef struct session_t:
     bint esmtp                  # EHLO, not HELO
     bint can_relay
     bint counted                # in its listener's sessions
+    bint accepting              # in its listener's accept phases
     const limit_ref_t *counted_in       # service_sessions; NULL: none
     const slice_t *xclient      # how SMTP_Extensions names it for who connected; NULL: it does not
     bint proxied                # the PROXY header is awaited
@@ -129,7 +130,8 @@ cdef void session_set_handlers(void (*line)(session_t*, slice_t) noexcept nogil,
                                session_fn opened) noexcept nogil
 # The server stops: idle sessions are told, no mail is taken or leased any more.  From any thread, more than once.
 cdef void sessions_drain() noexcept nogil
-cdef void session_accept(loop_t *loop, int fd, listener_t *door) noexcept nogil    # for the listener
+cdef void session_accept(loop_t *loop, int fd, listener_t *door, bint counted) noexcept nogil      # for the listener
+cdef void session_taken(session_t *s) noexcept nogil               # its accept phase is over
 cdef void session_reply(session_t *s, const char *text) noexcept nogil             # with its CRLF added
 cdef void session_reject(session_t *s, int code, const char *text) noexcept nogil  # reply "code text" and rejectlog
 cdef void session_bad(session_t *s, int code, const char *text) noexcept nogil     # counted: max_bad_commands

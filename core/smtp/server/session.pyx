@@ -42,7 +42,7 @@ from pymomentum.core.message.message cimport blob_unref, message_free
 from pymomentum.core.mime.overlay cimport overlay_t, overlay_unref
 from pymomentum.core.net.address cimport address_port_text, address_text
 from pymomentum.core.net.budget cimport budget_sockets
-from pymomentum.core.net.listener cimport listener_conf, listener_start, listener_t
+from pymomentum.core.net.listener cimport listener_accepted, listener_conf, listener_start, listener_t
 from pymomentum.core.net.proxy cimport proxy_header_t, proxy_parse
 from pymomentum.core.net.stream cimport (stream_close, stream_finish, stream_flush, stream_init, stream_open, stream_pending,
                                          stream_read_start, stream_read_stop, stream_t, stream_write)
@@ -171,7 +171,13 @@ cdef void turn_away(int fd, const char *text) noexcept nogil:
     posix_close(fd)
 
 
-cdef void session_accept(loop_t *loop, int fd, listener_t *door) noexcept nogil:
+cdef void session_taken(session_t *s) noexcept nogil:
+    if s.accepting:
+        s.accepting = False
+        listener_accepted(s.door)
+
+
+cdef void session_accept(loop_t *loop, int fd, listener_t *door, bint counted) noexcept nogil:
     cdef config_generation_t *g = config_current()
     cdef const config_listen_t *listen = listener_conf(door, g)
     cdef server_loop_t *sl = server_loop(loop)
@@ -186,7 +192,10 @@ cdef void session_accept(loop_t *loop, int fd, listener_t *door) noexcept nogil:
             s = NULL
     if s == NULL:
         config_unref(g)
+        if counted:
+            listener_accepted(door)
         return
+    s.accepting = counted
     s.stream.on_read = on_read
     s.stream.on_drain = on_drain
     s.stream.on_closed = on_closed
@@ -356,6 +365,7 @@ cdef void on_closed(stream_t *st, int status) noexcept nogil:
 cdef void session_free(session_t *s) noexcept nogil:
     if log_says(LEVEL_INFO, OF_SMTP):
         log_at(s.loop, LEVEL_INFO, b"SMTP", b"%s is gone after %u messages", s.peer_text, s.receptions)
+    session_taken(s)
     session_reset(s)
     list_remove(&s.node)
     limit_give(budget_sockets())
