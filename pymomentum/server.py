@@ -85,10 +85,10 @@ class Server:
         logs.microseconds(values["log_hires_timestamp"])
         loggers.serve(self.loaded, loggers.prepare(self.loaded))
         self.set_levels()
-        if told:
-            logs.panic("START", told)
         for notice in self.loaded.notices:
             logs.panic("CONFIG", str(notice))
+        if told:
+            logs.panic("START", told)
         version = f"{__version__} r(PyMomentum:{__version__})"
         session.identity(values["hostname"], version)
         memory.limit(self.memory_bytes())

@@ -122,3 +122,4 @@ def test_first_field(mta, asked, digits):
         for line in mta.lines(name):
             assert len(re.match(r"\d+", line)[0]) == digits and re.match(r"\d+[@:]", line), line
             assert abs(int(line[:10]) - time.time()) < 60
+    assert (re.match(r"\[\w{3} \d\d \w{3} \d{4} \d\d:\d\d:\d\d\.\d{6}\] \[CONFIG\]", mta.console("paniclog")) is not None) == (digits == 16)
