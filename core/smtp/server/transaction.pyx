@@ -410,9 +410,10 @@ cdef int fill_message(session_t *s, rcpt_t *r, rcpt_t *before, spool_meta_t *met
     e.orcpt = r.orcpt
     memset(&conn, 0, sizeof(conn))
     memset(&mess, 0, sizeof(mess))
-    values = config_delivery(s.generation, m.binding, lower(address_domain(r.address), domain), &layers)
-    e.conn_context = exclude_pairs(context_bytes(s.context), opt_list(values, OPT_EXCLUDE_VCTX_CONN), &conn)
-    e.mess_context = exclude_pairs(context_bytes(s.mess_context), opt_list(values, OPT_EXCLUDE_VCTX_MESS), &mess)
+    if s.context != NULL or s.mess_context != NULL:
+        values = config_delivery(s.generation, m.binding, lower(address_domain(r.address), domain), &layers)
+        e.conn_context = exclude_pairs(context_bytes(s.context), opt_list(values, OPT_EXCLUDE_VCTX_CONN), &conn)
+        e.mess_context = exclude_pairs(context_bytes(s.mess_context), opt_list(values, OPT_EXCLUDE_VCTX_MESS), &mess)
     if r.bounced:
         e.refusal = slice_make(refusal, snprintf(refusal, sizeof(refusal), b"%d %s", r.code, r.text.ptr))
     e.ret = slice_of(b"FULL" if s.params.ret == RET_FULL else (b"HDRS" if s.params.ret == RET_HDRS else b""))
