@@ -26,7 +26,7 @@ if DEBUG:
 
 LIBRARIES = {
     "loop": ["uv"], "net": ["uv", "ssl", "crypto"], "tls": ["ssl", "crypto"], "dns": ["uv", "cares"],
-    "config": ["pcre2-8"], "spool": ["uv"], "queue": ["uv"], "smtp": ["uv", "ssl", "crypto"],
+    "config": ["pcre2-8"], "spool": ["uv"], "queue": ["uv"], "smtp": ["uv", "ssl", "crypto", "pcre2-8"],
     "control": ["uv"], "log": ["uv"], "message": ["uv"], "policy": ["uv"],
 }
 

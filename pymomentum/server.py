@@ -17,20 +17,22 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pymomentum import __version__, config, loggers, watch
+from pymomentum import __version__, config, listeners, loggers, security, watch
 from pymomentum.console.listener import Listener
 from pymomentum.console.registry import Registry
 from pymomentum.core.config.generation import reap
 from pymomentum.core.control import query, summary
+from pymomentum.core.log import level
 from pymomentum.core.log import writer as logs
 from pymomentum.core.loop import loop as loops
-from pymomentum.core.net import budget, listener
+from pymomentum.core.net import budget, stream
 from pymomentum.core.policy import phases
 from pymomentum.core.queue import maintainer, memory, restore, swap
 from pymomentum.core.smtp import start as smtp
 from pymomentum.core.smtp.server import session
 from pymomentum.core.spool import large, recover, spool
-from pymomentum.errors import ConfigErrors, MomentumError
+from pymomentum.errors import ConfigError, ConfigErrors, MomentumError
+from pymomentum.listeners import Listeners, loop_count
 from pymomentum.quarantine import Quarantine
 
 DRAIN_SECONDS = 30
@@ -51,14 +53,16 @@ class Server:
         self.reload_asked = threading.Event()
         self.fast = False
         self.changing = threading.Lock()        # of configuration and listeners
-        self.listeners = {}
+        self.listeners = Listeners(self.loaded.eventloops)
         self.threads = []
         self.console = None
         self.watch = None
 
     def load(self, path=None):
         """Read the configuration, or another."""
-        return self.held_back(config.load(path or self.path, before=self.loaded))
+        loaded = config.load(path or self.path, before=self.loaded)
+        security.refuse_open_files(loaded)
+        return self.held_back(loaded)
 
     def held_back(self, loaded):
         """Where the queue is left out nothing is delivered, whatever the configuration says."""
@@ -74,15 +78,21 @@ class Server:
         values = self.loaded.globals
         self.raise_descriptors(values["server_max_file_descriptors"])
         config.publish(self.loaded)
-        loops.create(self.loop_count())
-        summary.start()
+        loops.create(loop_count(self.loaded))
         self.share_watch()
+        told = self.take_places()
+        summary.start()
+        logs.microseconds(values["log_hires_timestamp"])
         loggers.serve(self.loaded, loggers.prepare(self.loaded))
+        self.set_levels()
         for notice in self.loaded.notices:
             logs.panic("CONFIG", str(notice))
+        if told:
+            logs.panic("START", told)
         version = f"{__version__} r(PyMomentum:{__version__})"
         session.identity(values["hostname"], version)
         memory.limit(self.memory_bytes())
+        self.limit_streams()
         flags = self.loaded.section("debug_flags")
         phases.suspend(flags["suspend"] == "random")
         smtp.attach(remote_leases=flags["lease"] == "remote")
@@ -92,23 +102,51 @@ class Server:
                          mode=values["spool_mode"], **self.spool_pace())
         swap.start(self.loaded.threadpools["SwapIn"]["concurrency"])
         large.start(self.loaded.threadpools["SwapOut"]["concurrency"])
-        for i in range(self.loop_count()):
+        for i in range(loop_count(self.loaded)):
             thread = threading.Thread(target=loops.run, args=(i,), name=f"loop{i}", daemon=True)
             thread.start()
             self.threads.append(thread)
-        self.open_listeners()
-        self.open_console()
+        self.console.start(self.listens("control_listener"))
+        logs.notice("START", f"ecelerity {version}, {loop_count(self.loaded)} event loops")
         threading.Thread(target=self.restore, name="SpoolIn", daemon=True).start()
         if self.watch:
             watch.WORD.pack_into(self.watch, watch.READY, 1)
 
+    def take_places(self):
+        """Sockets are bound by who started us; then, where that is root, we become who Security names.
+
+        Answers what the paniclog should know.
+        """
+        listens = self.listens("esmtp_listener")
+        self.listeners.serve(listens, self.listeners.prepare(listens))
+        self.console = Listener(Registry(self, query))
+        identity = None
+        if security.stated(self.loaded) and os.geteuid() == 0:
+            identity = security.Identity(self.loaded)
+            self.path = identity.inside(self.path)
+            identity.enter_root()
+        self.open_console()
+        if identity:
+            identity.assume([os.path.abspath(self.loaded.globals["spoolbase"])], [file[0] for file in loggers.files(self.loaded) if file],
+                            [listen.path for listen in self.listens("control_listener") if listen.path])
+        elif security.stated(self.loaded):
+            return "not started as root: the Security stanza has no effect"
+        elif os.geteuid() == 0:
+            return "running as root: a Security stanza names a user, and mail needs no root"
+        return None
+
+    def set_levels(self):
+        """What subsystems tell the paniclog."""
+        values, flags = self.loaded.globals, self.loaded.section("debug_flags")
+        unknown = level.set_levels(
+            [flags["debug"], flags["info"], flags["notice"], flags["warning"], flags["error"], flags["critical"]],
+            values["debug_throttle_max_num_same_message"], values["debug_throttle_period_secs"])
+        for name in unknown:
+            logs.panic("CONFIG", f"debug_flags: no subsystem is called {name}")
+
     def spool_pace(self):
         values = self.loaded.globals
         return {"ratio": values["cold_log_ratio"], "backlog": values["commit_backlog"], "retry_interval": values["spool_retry_interval"]}
-
-    def loop_count(self):
-        """Loops of the largest EventLoop stanza, else 75 % of the cores, at least one."""
-        return max(self.loaded.eventloops.values(), default=max(1, (os.cpu_count() or 1) * 3 // 4))
 
     @staticmethod
     def memory_bytes():
@@ -127,7 +165,10 @@ class Server:
     def raise_descriptors(wanted):
         """As many file descriptors as asked for, and as the system allows; where only root may raise the ceiling, up to it."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = int(Path("/proc/sys/fs/nr_open").read_text())
+        try:
+            most = int(Path("/proc/sys/fs/nr_open").read_text())
+        except OSError:                 # a root folder of our own has none
+            most = hard
         for ceiling in (max(hard, min(wanted, most)), hard):
             try:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, ceiling), ceiling))
@@ -168,39 +209,18 @@ class Server:
     # ---- listeners ------------------------------------------------------------
 
     def open_console(self):
-        if self.console is None:
-            self.console = Listener(Registry(self, query))
-            self.console.start(self.listens("control_listener"))
-        else:
-            self.console.listen(self.listens("control_listener"))
+        self.console.listen(self.listens("control_listener"))
 
-    def listens(self, kind):
+    def listens(self, kind, loaded=None):
         """Addresses of a kind of listener; none where its service is left out."""
         if kind.removesuffix("_listener") in self.without:
             return []
-        return [listen for listen in self.loaded.listens if listen.kind == kind]
+        return [listen for listen in (loaded or self.loaded).listens if listen.kind == kind]
 
-    def open_listeners(self):
-        """Bind what the configuration names and is not bound yet, close what it names no more."""
-        wanted = {listen.name: listen for listen in self.listens("esmtp_listener")}
-        for name in set(self.listeners) - set(wanted):
-            listener.close_listener(self.listeners.pop(name))
-        for name, listen in wanted.items():
-            if name not in self.listeners:
-                self.listeners[name] = listener.open_listener(name, self.bind(listen))
-
-    def bind(self, listen):
-        family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)     # accepted sockets inherit it
-        try:
-            sock.bind((listen.host, listen.port))
-        except OSError as e:
-            sock.close()
-            raise MomentumError(f"cannot listen on {listen.name}: {e.strerror}") from None
-        sock.listen(500)
-        return sock.detach()
+    def limit_streams(self):
+        """What connections that we open have for all of them."""
+        values = self.loaded.root.values
+        stream.limit(values.get("tcp_buffer_size", 0), values.get("disable_nagle_algorithm", True))
 
     # ---- reload and stop ------------------------------------------------------
 
@@ -223,19 +243,24 @@ class Server:
 
     def adopt(self, loaded):
         opened = loggers.prepare(loaded, self.loaded)
+        doors = {}
         try:
+            doors = self.listeners.prepare(self.listens("esmtp_listener", loaded))
             number = config.publish(loaded)
-        except ConfigErrors:
+        except MomentumError as e:
             loggers.drop(opened)
-            raise
+            listeners.drop(doors)
+            raise e if isinstance(e, ConfigErrors) else ConfigErrors([ConfigError(str(e))]) from None
         loggers.serve(loaded, opened)
         self.loaded = loaded
+        self.set_levels()
         self.raise_descriptors(loaded.globals["server_max_file_descriptors"])
         spool.tune(**self.spool_pace())
         swap.resize(loaded.threadpools["SwapIn"]["concurrency"])
         large.resize(loaded.threadpools["SwapOut"]["concurrency"])
         maintainer.refresh()
-        self.open_listeners()
+        self.limit_streams()
+        self.listeners.serve(self.listens("esmtp_listener"), doors)
         self.open_console()
         return number
 
@@ -262,9 +287,7 @@ class Server:
         if self.console:
             self.console.noticed()
             self.console.stop()
-        for number in self.listeners.values():
-            listener.close_listener(number)
-        self.listeners.clear()
+        self.listeners.close()
         deadline = time.monotonic() + DRAIN_SECONDS
         session.drain()
         maintainer.drain()

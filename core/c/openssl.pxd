@@ -13,6 +13,12 @@ cdef extern from "openssl/ssl.h" nogil:
         pass
     ctypedef struct X509:
         pass
+    ctypedef struct X509_STORE_CTX:
+        pass
+    ctypedef struct X509_NAMES "STACK_OF(X509_NAME)":
+        pass
+    ctypedef struct EVP_PKEY:
+        pass
     const SSL_METHOD *TLS_server_method()
     const SSL_METHOD *TLS_client_method()
     SSL_CTX *SSL_CTX_new(const SSL_METHOD*)
@@ -24,7 +30,14 @@ cdef extern from "openssl/ssl.h" nogil:
     int SSL_CTX_set_ciphersuites(SSL_CTX*, const char*)
     int SSL_CTX_load_verify_locations(SSL_CTX*, const char*, const char*)
     int SSL_CTX_set_default_verify_paths(SSL_CTX*)
-    void SSL_CTX_set_verify(SSL_CTX*, int, void*)
+    void SSL_CTX_set_verify(SSL_CTX*, int, int (*)(int, X509_STORE_CTX*) noexcept nogil)
+    X509_NAMES *SSL_load_client_CA_file(const char*)
+    void SSL_CTX_set_client_CA_list(SSL_CTX*, X509_NAMES*)     # it owns them
+    int SSL_CTX_set_session_id_context(SSL_CTX*, const unsigned char*, unsigned int)
+    int SSL_CTX_set1_groups_list(SSL_CTX*, const char*)
+    int SSL_CTX_set_dh_auto(SSL_CTX*, int)
+    int SSL_CTX_set0_tmp_dh_pkey(SSL_CTX*, EVP_PKEY*)          # it owns the key where it answers 1
+    void EVP_PKEY_free(EVP_PKEY*)
     unsigned long SSL_CTX_set_options(SSL_CTX*, unsigned long)
     long SSL_CTX_set_mode(SSL_CTX*, long)
     long SSL_CTX_set_num_tickets(SSL_CTX*, size_t)
@@ -41,6 +54,11 @@ cdef extern from "openssl/ssl.h" nogil:
     int SSL_get_error(const SSL*, int)
     int SSL_is_init_finished(const SSL*)
     long SSL_get_verify_result(const SSL*)
+    X509 *SSL_get0_peer_certificate(const SSL*)
+    int SSL_set_ex_data(SSL*, int, void*)
+    void *SSL_get_ex_data(const SSL*, int)
+    void SSL_set_info_callback(SSL*, void (*)(const SSL*, int, int) noexcept nogil)
+    int SSL_CB_HANDSHAKE_START
     const char *SSL_get_version(const SSL*)
     const SSL_CIPHER *SSL_get_current_cipher(const SSL*)
     const char *SSL_CIPHER_get_name(const SSL_CIPHER*)
@@ -49,6 +67,7 @@ cdef extern from "openssl/ssl.h" nogil:
     int SSL_FILETYPE_PEM
     int SSL_VERIFY_NONE
     int SSL_VERIFY_PEER
+    int SSL_VERIFY_FAIL_IF_NO_PEER_CERT
     int SSL_ERROR_WANT_READ
     int SSL_ERROR_WANT_WRITE
     int SSL_ERROR_ZERO_RETURN
@@ -56,6 +75,7 @@ cdef extern from "openssl/ssl.h" nogil:
     long SSL_MODE_ENABLE_PARTIAL_WRITE
     long SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
     unsigned long SSL_OP_NO_RENEGOTIATION
+    unsigned long SSL_OP_ALLOW_CLIENT_RENEGOTIATION
     unsigned long SSL_OP_NO_SSLv3
     unsigned long SSL_OP_NO_TLSv1
     unsigned long SSL_OP_NO_TLSv1_1
@@ -68,10 +88,15 @@ cdef extern from "openssl/bio.h" nogil:
     ctypedef struct BIO_METHOD:
         pass
     BIO *BIO_new(const BIO_METHOD*)
+    BIO *BIO_new_file(const char*, const char*)
+    void BIO_free(BIO*)
     const BIO_METHOD *BIO_s_mem()
     int BIO_read(BIO*, void*, int)
     int BIO_write(BIO*, const void*, int)
     size_t BIO_ctrl_pending(BIO*)
+
+cdef extern from "openssl/pem.h" nogil:
+    EVP_PKEY *PEM_read_bio_Parameters(BIO*, EVP_PKEY**)
 
 cdef extern from "openssl/err.h" nogil:
     void ERR_clear_error()

@@ -31,6 +31,8 @@ from pymomentum.core.config.values cimport (
     OPT_DNS_MAX_PENDING, OPT_DNS_UDP_RCVBUF_SIZE, OPT_DNS_UDP_SNDBUF_SIZE, OPT_MAX_DNS_TTL, OPT_MIN_DNS_TTL,
     OPT_RESOLV_CONF, opt_number, opt_text, values_t,
 )
+from pymomentum.core.log.level cimport LEVEL_DEBUG, LEVEL_WARNING, OF_DNS, log_says
+from pymomentum.core.log.writer cimport log_at
 from pymomentum.core.loop.loop cimport (
     COUNT_DNS_A, COUNT_DNS_AAAA, COUNT_DNS_ANSWERS, COUNT_DNS_MX, COUNT_DNS_PEAK_US, COUNT_DNS_PENDING,
     COUNT_DNS_TIME_US, COUNT_DNS_TXT, PLACE_DNS, loop_call, loop_t, loop_timer_set,
@@ -68,6 +70,9 @@ cdef extern from *:
     """
     void ec_ares_server(const sockaddr*, int port, ares_addr_port_node *out) noexcept nogil
     uint16_t ec_random_id() noexcept nogil
+
+cdef const char *STATUS_NAMES[5]
+STATUS_NAMES[:] = [b"answered", b"no such records", b"no such name", b"failed", b"timed out"]
 
 cdef struct flight_t:
     list_node_t node            # first: `waiting` or `ready`
@@ -311,6 +316,11 @@ cdef void count_query(resolver_t *r, int type, int further) noexcept nogil:
 
 
 cdef void settle(flight_t *f, int status, slice_t items, uint16_t count, bint secure, uint32_t ttl) noexcept nogil:
+    if log_says(LEVEL_DEBUG, OF_DNS):
+        log_at(f.resolver.loop, LEVEL_DEBUG, b"DNS", b"%.*s type %d: %s, %d records for %u seconds", f.key_len - 2, f.key + 2, f.type,
+               STATUS_NAMES[status], count, ttl)
+    if (status == DNS_FAILED or status == DNS_TIMEOUT) and log_says(LEVEL_WARNING, OF_DNS):
+        log_at(f.resolver.loop, LEVEL_WARNING, b"DNS", b"%.*s type %d: %s", f.key_len - 2, f.key + 2, f.type, STATUS_NAMES[status])
     f.answer = dns_answer_new(key_of(f), status, items, count)
     if f.answer != NULL:
         f.answer.secure = secure

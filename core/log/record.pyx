@@ -13,7 +13,7 @@ from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_t, message_i
 from pymomentum.core.message.message cimport (RECV_ECSTREAM, RECV_ESMTP, RECV_INTERNAL, RECV_REST, RECV_SMTP, RECV_XFER,
                                               address_domain, address_local, ec_message_t)
 from .writer cimport (LOG_BOUNCE, LOG_MAIN, LOG_REJECT, WANT_BOUNCE_TRANSIENT, WANT_DELIVERIES, WANT_INBAND, WANT_PERMANENT,
-                      WANT_RECEPTIONS, WANT_REJECTIONS, WANT_TRANSIENT, log_put, log_wants)
+                      WANT_RECEPTIONS, WANT_REJECTIONS, WANT_TRANSIENT, log_put, log_time, log_wants)
 
 
 cdef buf_t scratches[LOOP_MAX]      # a loop's line in the making
@@ -84,7 +84,7 @@ cdef int end(loop_t *loop, int which, buf_t *b) noexcept nogil:
 
 
 cdef inline void begin(loop_t *loop, buf_t *b, ec_message_t *m, message_id_t conn, const char *kind) noexcept nogil:
-    number(b, loop.wall_us // 1000000)
+    number(b, log_time(loop.wall_us))
     id_field(b, m.id)
     id_field(b, m.env.batch)
     id_field(b, conn)
@@ -189,7 +189,7 @@ cdef int log_rejection(loop_t *loop, const rejection_t *r) noexcept nogil:
         return EC_OK
     b = scratch(loop)
     message_id_text(r.conn, id)
-    buf_add_number(b, loop.wall_us // 1000000)
+    buf_add_number(b, log_time(loop.wall_us))
     buf_add_z(b, b': R="')
     field(b, r.remote)
     buf_add_z(b, b'" L="')

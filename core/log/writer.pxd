@@ -52,4 +52,6 @@ cdef struct log_t:
 cdef bint log_wants(uint32_t kind) noexcept nogil                           # one load; before the line is made
 cdef int log_put(loop_t *loop, int which, slice_t line) noexcept nogil      # with its newline; EC_LIMIT: full. loop NULL: any thread
 cdef bint log_room(loop_t *loop, int which, uint64_t bytes) noexcept nogil
-cdef void log_panic(loop_t *loop, const char *subsystem, const char *format, ...) noexcept nogil
+cdef void log_panic(loop_t *loop, const char *subsystem, const char *format, ...) noexcept nogil     # an error
+cdef void log_at(loop_t *loop, int level, const char *subsystem, const char *format, ...) noexcept nogil
+cdef uint64_t log_time(uint64_t wall_us) noexcept nogil                     # the first field of a line

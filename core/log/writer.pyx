@@ -22,6 +22,7 @@ from pymomentum.core.c.posix cimport (EINTR, cond_init_monotonic, cond_wait_ms, 
                                       pthread_cond_signal, pthread_create, pthread_join, pthread_mutex_init, pthread_mutex_lock,
                                       pthread_mutex_unlock, pthread_self, pthread_setname_np, usleep)
 from pymomentum.core.loop.loop cimport LOOP_MAX, loop_count, loop_t
+from .level cimport LEVEL_ERROR, LEVEL_NOTICE, level_repeats, level_subsystem, log_says
 
 cdef extern from *:
     """
@@ -60,6 +61,7 @@ cdef enum:
 
 cdef log_t *logs[LOG_COUNT]
 cdef uint32_t wanted = 0        # atomic: WANT_*
+cdef uint32_t fine = 0          # atomic: microseconds
 
 
 cdef bint log_wants(uint32_t kind) noexcept nogil:
@@ -111,16 +113,15 @@ cdef int log_put(loop_t *loop, int which, slice_t line) noexcept nogil:
     return rc
 
 
-cdef void log_panic(loop_t *loop, const char *subsystem, const char *format, ...) noexcept nogil:
+cdef uint64_t log_time(uint64_t wall_us) noexcept nogil:
+    return wall_us if atomic_load32(&fine) else wall_us // 1000000
+
+
+cdef void compose(loop_t *loop, const char *subsystem, const char *format, log_va_list args) noexcept nogil:
     cdef char line[2048]
-    cdef log_va_list args
     cdef int n, i
-    if not log_wants(WANT_ERRORS):
-        return
-    n = snprintf(line, sizeof(line), b"%llu:%s ", <unsigned long long>(clock_wall_us() // 1000000), subsystem)
-    log_va_start(args, format)
+    n = snprintf(line, sizeof(line), b"%llu:%s ", <unsigned long long>log_time(clock_wall_us()), subsystem)
     n += vsnprintf(line + n, sizeof(line) - n - 1, format, args)
-    va_end(args)
     if n > <int>sizeof(line) - 2:
         n = sizeof(line) - 2
     for i in range(n):
@@ -128,6 +129,29 @@ cdef void log_panic(loop_t *loop, const char *subsystem, const char *format, ...
             line[i] = c' '
     line[n] = c'\n'
     log_put(loop, LOG_PANIC, slice_make(line, n + 1))
+
+
+cdef void say(loop_t *loop, const char *subsystem, const char *format, ...) noexcept nogil:
+    cdef log_va_list args
+    log_va_start(args, format)
+    compose(loop, subsystem, format, args)
+    va_end(args)
+
+
+cdef void log_panic(loop_t *loop, const char *subsystem, const char *format, ...) noexcept nogil:
+    cdef log_va_list args
+    if log_wants(WANT_ERRORS) and log_says(LEVEL_ERROR, level_subsystem(subsystem)):
+        log_va_start(args, format)
+        compose(loop, subsystem, format, args)
+        va_end(args)
+
+
+cdef void log_at(loop_t *loop, int level, const char *subsystem, const char *format, ...) noexcept nogil:
+    cdef log_va_list args
+    if log_wants(WANT_ERRORS) and log_says(level, level_subsystem(subsystem)) and not level_repeats(level, format, clock_mono_ms()):
+        log_va_start(args, format)
+        compose(loop, subsystem, format, args)
+        va_end(args)
 
 
 cdef void write_all(log_t *g, const char *p, uint64_t n) noexcept nogil:
@@ -175,7 +199,7 @@ cdef uint64_t take(log_t *g, ring_t *r) noexcept nogil:
         give_back(r)
     if r.dropped:
         m = snprintf(gap, sizeof(gap), b"%llu:LOG ring full, %llu lines dropped\n",
-                     <unsigned long long>(clock_wall_us() // 1000000), <unsigned long long>r.dropped)
+                     <unsigned long long>log_time(clock_wall_us()), <unsigned long long>r.dropped)
         r.dropped = 0
         write_all(g, gap, m)
     return n
@@ -190,7 +214,7 @@ cdef void heartbeat(log_t *g) noexcept nogil:
         form = b"%llu: Marker 1\n"
     elif g.which == LOG_PANIC:
         return
-    write_all(g, line, snprintf(line, sizeof(line), form, <unsigned long long>(clock_wall_us() // 1000000)))
+    write_all(g, line, snprintf(line, sizeof(line), form, <unsigned long long>log_time(clock_wall_us())))
 
 
 cdef void open_again(log_t *g) noexcept nogil:
@@ -347,3 +371,15 @@ def panic(str subsystem not None, str text not None):
     """One paniclog line from Python."""
     cdef bytes s = subsystem.encode(), t = text.encode()
     log_panic(NULL, s, b"%s", <char*>t)
+
+
+def notice(str subsystem not None, str text not None):
+    """One paniclog line from Python, for those who want notices."""
+    cdef bytes s = subsystem.encode(), t = text.encode()
+    if log_wants(WANT_ERRORS) and log_says(LEVEL_NOTICE, level_subsystem(s)):
+        say(NULL, s, b"%s", <char*>t)
+
+
+def microseconds(bint asked):
+    """Have lines begin with microseconds, not seconds; before loops run."""
+    atomic_store32(&fine, asked)

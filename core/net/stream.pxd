@@ -32,6 +32,8 @@ cdef struct stream_t:
     bint closed                 # libuv is done with it
     bint eof
     bint reset                  # it was not the peer's orderly end
+    buf_t held                  # to be encrypted when the peer's renegotiation is over
+    uint32_t handshakes         # that the peer asked for
     bint handshaking
     bint close_after            # close when all is written
     bint failed                 # no memory for a write: nothing behind it is written, the owner is to close
@@ -46,6 +48,7 @@ cdef int stream_write(stream_t *s, const char *p, size_t n) noexcept nogil      
 cdef int stream_writev(stream_t *s, uv_buf_t *bufs, uint32_t n) noexcept nogil  # straight to the kernel where it takes it
 cdef int stream_flush(stream_t *s) noexcept nogil
 cdef size_t stream_pending(stream_t *s) noexcept nogil                         # bytes not yet in the kernel
+cdef void stream_feed(stream_t *s, const char *p, size_t n) noexcept nogil          # ciphertext that was read before it was secure
 cdef int stream_secure(stream_t *s, SSL_CTX *ctx, bint server, const char *host) noexcept nogil
 cdef void stream_close(stream_t *s) noexcept nogil                             # now; on_closed follows
 cdef void stream_finish(stream_t *s) noexcept nogil                            # after what is written

@@ -6,12 +6,17 @@ Everything runs on the stream's loop.  The read buffer is the loop's: what
 from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
+from pymomentum.core.base.atomic cimport atomic_store32
 from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_consume, buf_free, buf_reserve, buf_t
 from pymomentum.core.base.status cimport EC_CLOSED, EC_IO, EC_LIMIT, EC_NOMEM, EC_OK, EC_REFUSED
 from pymomentum.core.c.openssl cimport *
 from pymomentum.core.c.posix cimport last_errno, posix_close
 from pymomentum.core.c.uv cimport *
 from pymomentum.core.loop.loop cimport LOOP_READ_BUFFER, loop_awake, loop_t
+
+
+cdef enum:
+    RENEGOTIATIONS = 8          # a peer may ask for: each costs a handshake
 
 
 cdef int stream_init(stream_t *s, loop_t *loop) noexcept nogil:
@@ -41,6 +46,8 @@ cdef extern from "errno.h" nogil:
 cdef extern from *:
     """
     #include <netinet/in.h>
+    #include <netinet/tcp.h>
+    #include <stdint.h>
     #include <sys/socket.h>
     #include <unistd.h>
     #ifndef IP_BIND_ADDRESS_NO_PORT
@@ -57,8 +64,28 @@ cdef extern from *:
     int bound_socket(const sockaddr*) noexcept nogil
 
 
+cdef extern from *:
+    """
+    static uint32_t opened_unsent, opened_nodelay = 1;
+    static void tune_opened(int fd) {
+        uint32_t n = __atomic_load_n(&opened_unsent, __ATOMIC_RELAXED);
+        int one = 1;
+        if (__atomic_load_n(&opened_nodelay, __ATOMIC_RELAXED)) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        if (n) setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &n, sizeof n); }
+    """
+    uint32_t opened_unsent      # bytes a connection may have in the kernel that are not sent; 0: its own bound
+    uint32_t opened_nodelay
+    void tune_opened(int fd) noexcept nogil
+
+
+def limit(uint32_t unsent, bint nodelay):
+    """Set what connections that are opened from now on have."""
+    atomic_store32(&opened_unsent, unsent)
+    atomic_store32(&opened_nodelay, nodelay)
+
+
 cdef int stream_connect(stream_t *s, const sockaddr *to, const sockaddr *source) noexcept nogil:
-    cdef int fd, rc
+    cdef int fd = -1, rc
     if source != NULL:
         fd = bound_socket(source)
         if fd < 0:
@@ -71,7 +98,8 @@ cdef int stream_connect(stream_t *s, const sockaddr *to, const sockaddr *source)
         return EC_LIMIT
     if rc != 0:
         return EC_IO
-    uv_tcp_nodelay(&s.tcp, 1)
+    uv_fileno(as_handle(&s.tcp), &fd)
+    tune_opened(fd)
     return EC_OK
 
 
@@ -229,14 +257,29 @@ cdef int drain_tls(stream_t *s) noexcept nogil:
 
 cdef int write_tls(stream_t *s, const char *p, size_t n) noexcept nogil:
     cdef int done
+    if s.held.len:
+        return buf_add(&s.held, p, n)
     while n:
         ERR_clear_error()
         done = SSL_write(s.ssl, p, <int>(n if n < (1 << 20) else 1 << 20))
+        if done <= 0 and SSL_get_error(s.ssl, done) == SSL_ERROR_WANT_READ:
+            drain_tls(s)
+            return buf_add(&s.held, p, n)
         if done <= 0:
             return EC_IO
         p += done
         n -= done
     return drain_tls(s)
+
+
+cdef int write_held(stream_t *s) noexcept nogil:
+    """What waited for the end of a renegotiation."""
+    cdef buf_t held = s.held
+    cdef int rc
+    memset(&s.held, 0, sizeof(s.held))
+    rc = write_tls(s, held.ptr, held.len)
+    buf_free(&held)
+    return rc
 
 
 cdef void handshake(stream_t *s) noexcept nogil:
@@ -276,11 +319,24 @@ cdef void read_tls(stream_t *s, const char *p, size_t n) noexcept nogil:
             continue
         why = SSL_get_error(s.ssl, got)
         drain_tls(s)
-        if why != SSL_ERROR_WANT_READ and why != SSL_ERROR_WANT_WRITE:
+        if s.held.len and SSL_is_init_finished(s.ssl) and write_held(s) != EC_OK:
+            s.failed = True
+        stream_flush(s)
+        if s.handshakes > 1 + RENEGOTIATIONS or s.failed \
+                or (why != SSL_ERROR_WANT_READ and why != SSL_ERROR_WANT_WRITE):
             stream_flush(s)
             if not s.closing:
                 deliver_eof(s)
         break
+
+
+cdef void on_info(const SSL *ssl, int where, int what) noexcept nogil:
+    if where & SSL_CB_HANDSHAKE_START:
+        (<stream_t*>SSL_get_ex_data(ssl, 0)).handshakes += 1
+
+
+cdef void stream_feed(stream_t *s, const char *p, size_t n) noexcept nogil:
+    read_tls(s, p, n)
 
 
 cdef int stream_secure(stream_t *s, SSL_CTX *ctx, bint server, const char *host) noexcept nogil:
@@ -296,6 +352,8 @@ cdef int stream_secure(stream_t *s, SSL_CTX *ctx, bint server, const char *host)
     SSL_set_bio(s.ssl, s.rbio, s.wbio)
     s.handshaking = True
     if server:
+        SSL_set_ex_data(s.ssl, 0, s)
+        SSL_set_info_callback(s.ssl, on_info)
         SSL_set_accept_state(s.ssl)
     else:
         if host != NULL:
@@ -311,6 +369,7 @@ cdef void on_uv_closed(uv_handle_t *h) noexcept nogil:
     cdef stream_t *s = <stream_t*>h.data
     buf_free(&s.out)
     buf_free(&s.inflight)
+    buf_free(&s.held)
     if s.ssl != NULL:
         SSL_free(s.ssl)                 # with its BIOs
         s.ssl = NULL

@@ -51,6 +51,7 @@ class Control:
         self.pidfile = loaded.globals["pidfile"]
         self.console = env.get("CONTROL") or next(
             (listen.name for listen in loaded.listens if listen.kind == "control_listener"), None)
+        self.timeout = loaded.globals["control_client_timeout"]
         text = env.get("TRY") or str(TRY)
         if not text.isdigit() or not 1 <= int(text) <= 1000:
             raise MomentumError(f'TRY is "{text}", not a number from 1 to 1000')
@@ -78,7 +79,7 @@ class Control:
         if self.console is None:
             return running(self.pidfile) is not None
         try:
-            with Client(self.console) as client:
+            with Client(self.console, self.timeout) as client:
                 return client.ask("pid")[1] == 0
         except ConsoleError:
             return False

@@ -15,9 +15,9 @@ from ipaddress import ip_address
 from pymomentum.console import framing
 from pymomentum.core.control.listener import Console
 from pymomentum.errors import ConsoleError
+from pymomentum.listeners import tune
 
 MAX_CLIENTS = 32
-BACKLOG = 16
 SESSIONS = 64           # connections whose transactions are kept
 PREPARED = ("pid", "version", "shutdown")       # answers that never change
 
@@ -44,7 +44,7 @@ class Listener:
         self.thread.start()
 
     def listen(self, listens):
-        """Have exactly these addresses open, from now on; sockets that stay are not touched."""
+        """Have exactly these addresses open, from now on; sockets that stay go on."""
         wanted = {listen.name: listen for listen in listens}
         for name in self.endpoints.keys() - wanted.keys():
             endpoint = self.endpoints.pop(name)
@@ -52,6 +52,7 @@ class Listener:
             endpoint.close()
         for name, listen in wanted.items():
             if name in self.endpoints:
+                self.endpoints[name].tune(listen)
                 self.console.change(self.endpoints[name].number, listen.setting("timeout"))
             else:
                 endpoint = self.endpoints[name] = Endpoint(listen)
@@ -135,10 +136,14 @@ class Endpoint:
         self.inode = None
         try:
             self.socket = self.unix(listen.setting("file_mode")) if self.path else tcp(listen.host, listen.port)
-            self.socket.listen(BACKLOG)
+            self.tune(listen)
         except OSError as e:
             raise ConsoleError(f"cannot listen on {self.name}: {e.strerror or e}") from None
         self.socket.setblocking(False)
+
+    def tune(self, listen):
+        tune(self.socket, listen, nodelay=False)
+        self.socket.listen(listen.setting("listen_backlog"))
 
     def unix(self, mode):
         os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)

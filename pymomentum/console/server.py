@@ -47,8 +47,9 @@ def panic_text(data, form):
     for line in data.decode("utf-8", "replace").splitlines()[-PANIC_LINES:]:
         found = re.fullmatch(r"(\d{10,16}):(\S+) (.*)", line)
         if found:
-            seconds = int(found[1][:10])
-            line = f"{time.strftime(form, time.localtime(seconds))} [{found[2]}] {found[3]}"
+            seconds, fine = int(found[1][:10]), found[1][10:]
+            exact = re.sub(r"(?<!%)((?:%%)*%[ST])", rf"\g<1>.{fine}", form) if fine else form
+            line = f"{time.strftime(exact, time.localtime(seconds))} [{found[2]}] {found[3]}"
         lines.append(line + "\n")
     return "".join(lines)
 

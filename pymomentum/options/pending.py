@@ -2,8 +2,8 @@
 
 `python -m pymomentum.options.pending` prints what the list should be, `--write`
 puts it in place.  An option counts as read when core names its OPT_ id or
-Python asks values["name"], values.get("name"), globals["name"], flags["name"], value("name"), setting("name") or
-threadpools["pool"]["name"].  One of a built-in module, module.option here, is
+Python asks values["name"], values.get("name"), globals["name"], flags["name"],
+value("name"), setting("name"), said(listen, "name") or threadpools["pool"]["name"].  One of a built-in module, module.option here, is
 read when loggers.py names it.
 """
 import re
@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 PENDING = frozenset("""
-accept_queue_backlog
 adaptive_adjustment_interval
 adaptive_alert_email_destination
 adaptive_alert_email_sender
@@ -43,8 +42,6 @@ adaptive_rset_timeout
 adaptive_scope
 adaptive_sweep_rule_enabled
 alias_schemes
-always_allow
-always_deny
 async_bounce_rendering
 authcrammd5parameters
 authdigestmd5parameters
@@ -58,8 +55,6 @@ binding_auto_replumb_interval
 bounce_behavior
 bounce_pattern
 bounce_suppress_list
-capabilities
-chroot
 clear_mail_queue_maintainers
 click_tracking_enabled
 click_tracking_scheme
@@ -68,11 +63,6 @@ cluster_outbound_throttle_connections
 cluster_outbound_throttle_messages
 cluster_scope_max_outbound_connections
 cluster_server_max_outbound_connections
-control_client_timeout
-critical
-debug
-debug_throttle_max_num_same_message
-debug_throttle_period_secs
 default_binding
 default_charset
 delay_dsn_max_retry_interval
@@ -82,7 +72,6 @@ delivery_method
 delivery_pool
 delivery_response_timeout
 disable_chunked
-disable_nagle_algorithm
 disk_queue_drain_rate
 dns_expire_interval
 dns_max_udp_queries_per_port
@@ -103,14 +92,9 @@ enable_dane
 enable_duravip
 enable_fbl_header_insertion
 enable_mta_sts
-error
-event_loop
-exclude_vctx_conn
-exclude_vctx_mess
 expensive_batch_assessment
 fully_resolve_before_smtp
 generate_delay_dsn
-group
 ha_proxy_bypass
 ha_proxy_ipv6_src_addr
 ha_proxy_server
@@ -121,14 +105,10 @@ http_host
 http_method
 http_uri
 http_version
-inbound_throttle_messages
-info
 inline_transfail_processing
 keep_message_dicts_in_memory
 legacy_message_threshold
-listen_backlog
 lmtp_port
-log_hires_timestamp
 log_requests_to_paniclog
 maintainer_pool
 masterdb_file
@@ -147,7 +127,6 @@ mm7_vasid
 mm7_vaspid
 mta_sts_dns_cname_max_depth
 mta_sts_policy_store
-notice
 only_use_best_mx_for_relay_domains
 open_tracking_enabled
 open_tracking_scheme
@@ -159,10 +138,6 @@ outbound_smtp_auth_user
 pcre_cache_size
 pcre_cache_ttl
 permastore_interval
-pool_name
-proxy_protocol
-proxy_protocol_timeout
-received_hostname
 reroute_domain
 response_transcode_pattern
 response_transcode_replace
@@ -173,21 +148,10 @@ signing_stats
 siv_throttle_cache_size
 soft_bounce_drain_rate
 stack_size
-supplemental_groups
 swap_out_meta_after_each_tempfail
-tcp_buffer_size
-tcp_recv_buffer_size
-tcp_send_buffer_size
 teleport_enabled
-tls_allow_renegotiation
-tls_client_ca
-tls_dhparams_file
-tls_ec_curve_names
-tls_enable_dhe_ciphers
 tls_fallback_always_new_connection
-tls_verified_peer_can_relay
 tls_verified_peer_is_authorized
-tls_verify_mode
 tlsa_expire_interval
 trace_smtp_mode
 tracking_domain
@@ -198,9 +162,6 @@ unlink_on_spool_in_failure
 use_dane
 use_iflist_cache
 use_mta_sts
-use_ssl
-user
-warning
 xclient
 xmpp_dialback_secret
 xmpp_role
@@ -214,7 +175,7 @@ ec_logger.importlog_mode
 """.split())
 
 CORE_USE = re.compile(r"\bOPT_([A-Z0-9_]+)\b")
-PYTHON_USE = re.compile(r"""\b(?:values\[|values\.get\(|globals\[|flags\[|setting\(|value\(|threadpools\["[A-Za-z]+"\]\[)["']([a-z0-9_]+)["']""")
+PYTHON_USE = re.compile(r"""\b(?:values\[|values\.get\(|globals\[|flags\[|setting\(|value\(|said\(listen, |threadpools\["[A-Za-z]+"\]\[)["']([a-z0-9_]+)["']""")
 OF_A_MODULE = re.compile(r'\("([a-z_]+)", "([a-z_]+)"(?:, "([a-z_]+)")?\)')      # module, option, option
 OF_EVERY_MODULE = re.compile(r'\["([a-z_]+)"\]')
 UNCALLED = {            # functions of core that nobody calls yet -> what they read

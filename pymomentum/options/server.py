@@ -99,8 +99,8 @@ option("supplemental_groups", List(), scopes={"security"}, dynamic=False, page="
        doc="Further groups the server runs in.")
 option("suspend", Enum("never random", "never"), scopes={"debug_flags"}, dynamic=False,
        doc="Park every hook for up to 50 milliseconds, for tests.")
-option("tcp_buffer_size", Number(32768, minimum=1), unit="bytes", scopes=GLOBAL, page="4/config/ref-tcp-buffer-size",
-       doc="Buffer of outbound connections.")
+option("tcp_buffer_size", Number(32768, minimum=1, maximum=1073741824), unit="bytes", scopes=GLOBAL, page="4/config/ref-tcp-buffer-size",
+       doc="Bytes of an outbound connection that may wait in the kernel to be sent; unset, the system's bound.")
 option("timestampformat", Text("[%a %d %b %Y %H:%M:%S]"), scopes=GLOBAL, page="4/config/ref-timestampformat",
        doc="How console and debug lines write a time.")
 option("trace_smtp_mode", Octal(0o640), scopes=GLOBAL, dynamic=False, page="4/config/ref-trace-smtp-mode",

@@ -23,7 +23,7 @@ option("tls", Enum("no ifavailable required", "no"), scopes=DELIVERY, page="4/co
        doc="Whether a delivery uses STARTTLS.")
 option("tls_allow_renegotiation", Boolean(True), scopes=SESSION | {"ecstream_listener", "http_listener"},
        page="4/config/tls-allow-renegotiation",
-       doc="Let clients renegotiate.")
+       doc="Let clients renegotiate, up to eight times in a connection (TLS 1.2).")
 option("tls_ca", Text(), scopes=DELIVERY, page="4/config/tls-ca",
        doc="File of authorities that vouch for servers.")
 option("tls_certificate", Text(), scopes=SESSION_GLOBAL | DELIVERY | {"ecstream_listener", "http_listener"},

@@ -168,8 +168,7 @@ def test_module_options_and_sections(conf):
     assert loaded.eventloops == {"pool1": 3}
     assert loaded.threadpools["IO"] == {"concurrency": 50, "backlog": 7, "stack_size": 0}
     assert loaded.threadpools["mine"]["concurrency"] == 2
-    assert loaded.notices == ["ecelerity.conf:3: user is not read yet", "ecelerity.conf:5: backlog is not read yet",
-                              "ecelerity.conf:6: module scriptlet is not built yet"]
+    assert loaded.notices == ["ecelerity.conf:5: backlog is not read yet", "ecelerity.conf:6: module scriptlet is not built yet"]
 
 
 def test_listens_know_their_address(conf):

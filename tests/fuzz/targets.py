@@ -24,6 +24,7 @@ from pymomentum.core.mime.overlay import Overlay
 from pymomentum.core.mime.overlay import decode as decode_edits
 from pymomentum.core.mime.overlay import render
 from pymomentum.core.mime.part import walk
+from pymomentum.core.net.proxy import parse_header
 from pymomentum.core.smtp.command import parse_command
 from pymomentum.core.smtp.dotstuff import decode, encode, scan
 from pymomentum.core.smtp.extension import parse_extension
@@ -147,6 +148,19 @@ def address(data):
     for a in found:
         assert a is None or (a.local and all(text in data for text in a))
     return tuple(a and tuple(map(bool, a)) for a in found[:4])
+
+
+def proxy(data):
+    try:
+        h = parse_header(data)
+    except ValueError:
+        return None
+    if h is None:
+        assert len(data) < 2048
+        return "more"
+    assert 0 < h.used <= min(len(data), 2048) and parse_header(data[:h.used]) == h and parse_header(data[:h.used - 1]) is None
+    assert (h.source is None) == (h.destination is None)
+    return bucket(h.used), h.source and h.source[0] == "["
 
 
 def dns_answer(data):
@@ -367,5 +381,5 @@ def config_commands(data):
     return tuple(shape)
 
 
-TARGETS = {f.__name__: f for f in (command, reply, extension, path, dotstuff, header, part, address, dns_answer, overlay, meta,
+TARGETS = {f.__name__: f for f in (command, reply, extension, path, dotstuff, header, part, address, proxy, dns_answer, overlay, meta,
                                    spool, session, configuration, config_commands)}

@@ -51,7 +51,7 @@ STANZAS = {
     "bounce_logger": "bounce_logger { bouncelog = $folder/bouncelog }\n",
 }
 # paniclog lines of a healthy server
-NOTICES = ("CONFIG *", "SPOOL reading * of an earlier run", "SPOOL * messages queued from the spool, *")
+NOTICES = ("CONFIG *", "START running as root: *", "SPOOL reading * of an earlier run", "SPOOL * messages queued from the spool, *")
 FIELDS = {
     "R": "time id batch conn kind rcpt_local rcpt_domain from_local from_domain peer bytes method group binding",
     "D": "time id batch conn kind domain bytes group binding retries seconds peer",

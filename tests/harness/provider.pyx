@@ -6,7 +6,7 @@ former two resume once more at once and once more late.  An address that holds `
 that action from that hook: of the recipient in hooks that run for each, else of the sender.  Actions:
 550, 451, discard, drop, top (a field ahead of all), header (one behind all, with the address),
 subject (replaced), unreceived (no Received), body (replaced), park (nobody resumes it), binding.NAME (of a recipient:
-that it goes out by).  What happened is counted in the file that EC_PROVIDER names (provided.py).
+that it goes out by), context (a pair of the message's).  What happened is counted in the file that EC_PROVIDER names (provided.py).
 """
 import mmap
 import os
@@ -25,6 +25,7 @@ from pymomentum.core.c.posix cimport (pthread_create, pthread_mutex_init, pthrea
 from pymomentum.core.config.generation cimport config_binding_slot
 from pymomentum.core.loop.loop cimport loop_at, loop_count, loop_t, loop_timer_set
 from pymomentum.core.loop.token cimport token_count, token_on_cancel, token_resume, token_t
+from pymomentum.core.message.context cimport context_set
 from pymomentum.core.mime.overlay cimport (OVERLAY_APPEND, OVERLAY_BODY, OVERLAY_PREPEND, OVERLAY_REMOVE, OVERLAY_REPLACE,
                                            overlay_edit, overlay_t)
 from pymomentum.core.policy.phases cimport *
@@ -226,6 +227,8 @@ cdef void edit(session_t *s, slice_t address, slice_t action) noexcept nogil:
         overlay_edit(o, OVERLAY_REPLACE, slice_of(b"subject"), slice_of(b"another\r\n one"))
     elif slice_starts_i(action, slice_of(b"unreceived")):
         overlay_edit(o, OVERLAY_REMOVE, slice_of(b"Received"), slice_of(b""))
+    elif slice_starts_i(action, slice_of(b"context")):
+        context_set(&s.mess_context, slice_of(b"by_policy"), slice_of(b"noted by the test"))
     elif slice_starts_i(action, slice_of(b"body")):
         overlay_edit(o, OVERLAY_BODY, slice_of(b""), slice_of(b".the new body\nof policy"))
 

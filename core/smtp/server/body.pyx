@@ -18,7 +18,7 @@ from pymomentum.core.mime.header cimport header_field_t, header_next, header_wal
 from pymomentum.core.policy.phases cimport phase_answer
 from pymomentum.core.smtp.dotstuff cimport (DATA_LONE_CR, DATA_LONE_LF, DATA_STUFFED, dot_encode, dot_encode_finish,
                                             dot_encode_init, dot_encode_t)
-from .session cimport rfc_date, server_version, session_hostname, session_t
+from .session cimport rfc_date, server_version, session_hostname, session_received_hostname, session_t
 
 cdef enum:
     LINE_LIMIT = 998            # RFC 5322 2.1.1
@@ -187,7 +187,7 @@ cdef int received(session_t *s, buf_t *b) noexcept nogil:
     buf_printf(b, b"Received: from [%s] ([%s] helo=", s.peer_ip, s.peer_text)
     buf_add_slice(b, helo_safe(s, room, sizeof(room)))
     buf_add_z(b, b")\r\n\tby ")
-    buf_add_slice(b, session_hostname(s))
+    buf_add_slice(b, session_received_hostname(s))
     buf_add_z(b, b" (envelope-from <")
     buf_add_slice(b, s.mailfrom)
     buf_printf(b, b">)\r\n\t(ecelerity %s) with %s", server_version(),

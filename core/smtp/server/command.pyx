@@ -1,29 +1,34 @@
 """The verbs of RFC 5321, one function each, in the order of a session."""
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdio cimport snprintf
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_copy, arena_reset, arena_t
+from pymomentum.core.base.buf cimport buf_free, buf_t
 from pymomentum.core.base.cidr cimport cidr_find, cidr_set_t, sockaddr
+from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.slice cimport (slice_ends_i, slice_ieq, slice_make, slice_of, slice_t)
 from pymomentum.core.base.status cimport EC_IO, EC_LIMIT, EC_OK, EC_REFUSED
-from pymomentum.core.c.openssl cimport SSL_CTX
+from pymomentum.core.base.throttle cimport throttle_ask
+from pymomentum.core.c.openssl cimport SSL_CIPHER_get_name, SSL_CTX, SSL_get_current_cipher, SSL_get_version
 from pymomentum.core.config.generation cimport config_delivery, config_number
 from pymomentum.core.config.values cimport *
-from pymomentum.core.log.writer cimport LOG_MAIN, log_room
+from pymomentum.core.log.level cimport LEVEL_DEBUG, LEVEL_INFO, LEVEL_WARNING, OF_SMTP, OF_SSL, log_says
+from pymomentum.core.log.writer cimport LOG_MAIN, log_at, log_room
 from pymomentum.core.loop.loop cimport LOOP_DRAINING
 from pymomentum.core.message.context cimport context_set
 from pymomentum.core.message.message cimport address_domain
-from pymomentum.core.net.stream cimport stream_secure, stream_t
+from pymomentum.core.net.stream cimport stream_feed, stream_secure, stream_t
 from pymomentum.core.policy.phases cimport *
 from pymomentum.core.smtp.command cimport *
 from pymomentum.core.smtp.path cimport *
 from pymomentum.core.queue.insert cimport lower
 from pymomentum.core.queue.memory cimport memory_full
 from pymomentum.core.spool.spool cimport spool_main, spool_ready
-from pymomentum.core.tls.context cimport tls_server_context
+from pymomentum.core.tls.context cimport tls_server_context, tls_verified
 from .session cimport *
 from .transaction cimport transaction_data, transaction_feed
+from .xclient cimport xclient_announce, xclient_take
 
 cdef enum:
     LOG_RESERVE = 4096          # bytes a reception may need in the mainlog's ring
@@ -37,11 +42,22 @@ cdef void commands_start() noexcept nogil:
 # ---- connect -----------------------------------------------------------------------
 
 cdef void on_opened(session_t *s) noexcept nogil:
+    if log_says(LEVEL_INFO, OF_SMTP):
+        log_at(s.loop, LEVEL_INFO, b"SMTP", b"%s connected to %s", s.peer_text, s.local_text)
+    s.xclient = session_extension(s, b"XCLIENT")
+    if opt_number(s.values, OPT_USE_SSL) == 1 and s.stream.ssl == NULL:
+        open_tls(s)
+    else:
+        meet(s)
+
+
+cdef void meet(session_t *s) noexcept nogil:
     s.state = AT_CONNECT
     session_phase(s, HOOK_CORE_VALIDATE_ACCEPT, after_accept)
 
 
 cdef void after_accept(session_t *s) noexcept nogil:
+    session_taken(s)
     if policy_said(s):
         session_end(s)
         return
@@ -85,6 +101,9 @@ cdef void on_line(session_t *s, slice_t line) noexcept nogil:
     if smtp_command_parse(line, &c) != EC_OK:
         session_bad(s, 500, b"5.5.2 unrecognized command")
         return
+    if log_says(LEVEL_DEBUG, OF_SMTP):
+        log_at(s.loop, LEVEL_DEBUG, b"SMTP", b"%s < %.*s %.*s", s.peer_text, <int>c.name.len, c.name.ptr,
+               <int>(c.args.len if c.verb != SMTP_AUTH else 0), c.args.ptr)         # no secrets
     if c.trailing and opt_number(s.values, OPT_ALLOW_TRAILING_WHITESPACE_IN_COMMANDS) != 1 \
             and (c.verb == SMTP_MAIL or c.verb == SMTP_RCPT):
         session_bad(s, 501, b"5.5.2 MAIL FROM syntax error" if c.verb == SMTP_MAIL else b"5.5.2 RCPT TO syntax error")
@@ -105,6 +124,9 @@ cdef void on_line(session_t *s, slice_t line) noexcept nogil:
         session_reply(s, b"250 2.0.0 OK")
     elif c.verb == SMTP_STARTTLS:
         do_starttls(s, c.args)
+    elif c.verb == SMTP_XCLIENT:
+        if xclient_take(s, c.args):
+            meet(s)                     # its reply is the greeting
     elif c.verb == SMTP_VRFY:
         session_reply(s, b"252 2.1.5 cannot verify, send it anyway")        # RFC 5321 3.5.3
     elif c.verb == SMTP_HELP:
@@ -166,6 +188,8 @@ cdef void after_ehlo(session_t *s) noexcept nogil:
         session_reply(s, b"250-STARTTLS")
     if offered(s, b"ENHANCEDSTATUSCODES"):
         session_reply(s, b"250-ENHANCEDSTATUSCODES")
+    if xclient_announce(s, line, sizeof(line)):
+        session_reply(s, line)
     if most > 0:
         snprintf(line, sizeof(line), b"250-SIZE %lld", <long long>most)
         session_reply(s, line)
@@ -194,16 +218,45 @@ cdef void do_starttls(session_t *s, slice_t args) noexcept nogil:
     stream_secure(&s.stream, ctx, True, NULL)
 
 
+cdef void open_tls(session_t *s) noexcept nogil:
+    """TLS from the first byte on, which may have come behind a PROXY header."""
+    cdef SSL_CTX *ctx = tls_server_context(s.values)
+    cdef buf_t early = s.input
+    memset(&s.input, 0, sizeof(s.input))
+    s.state = AT_SETUP
+    if ctx == NULL:
+        session_log_rejection(s, 421, slice_of(b"4.7.0 use_ssl without a certificate"))
+        session_abort(s)
+    else:
+        s.stream.on_secure = on_secure
+        s.parked = True
+        s.after = meet
+        if stream_secure(&s.stream, ctx, True, NULL) != EC_OK:
+            session_abort(s)
+        elif early.len:
+            stream_feed(&s.stream, early.ptr, early.len)
+    buf_free(&early)
+
+
 cdef void on_secure(stream_t *st, int status) noexcept nogil:
     cdef session_t *s = <session_t*>st
     if status != EC_OK:
         s.state = AT_SETUP
+        if log_says(LEVEL_WARNING, OF_SSL):
+            log_at(s.loop, LEVEL_WARNING, b"SSL", b"%s: the handshake failed", s.peer_text)
         session_log_rejection(s, 421, slice_of(b"4.7.0 TLS Negotiation failed."))
         session_abort(s)
         return
+    if log_says(LEVEL_INFO, OF_SSL):
+        log_at(s.loop, LEVEL_INFO, b"SSL", b"%s: %s, %s", s.peer_text, SSL_get_version(s.stream.ssl),
+               SSL_CIPHER_get_name(SSL_get_current_cipher(s.stream.ssl)))
+    if tls_verified(s.stream.ssl) and opt_number(s.values, OPT_TLS_VERIFIED_PEER_CAN_RELAY) == 1:
+        s.can_relay = True
+        context_set(&s.context, slice_of(b"can_relay"), slice_of(b"true"))
     s.parked = False
-    after_secure(s)
-    session_resume(s)
+    s.after(s)
+    if not s.stream.closing:
+        session_resume(s)
 
 
 cdef void after_secure(session_t *s) noexcept nogil:
@@ -312,7 +365,19 @@ cdef void do_mail(session_t *s, slice_t args) noexcept nogil:
         return
     s.has_mail = True
     s.state = AT_MAILFROM_REPLY
-    session_phase(s, HOOK_VALIDATE_MAILFROM, after_mail)
+    take_turn(s)
+
+
+cdef void take_turn(session_t *s) noexcept nogil:
+    """inbound_throttle_messages delays, it does not refuse."""
+    cdef throttle_t *t = opt_throttle(s.values, OPT_INBOUND_THROTTLE_MESSAGES)
+    cdef uint64_t wait = 0
+    if t != NULL and t.interval_ns:
+        wait = throttle_ask(&t.arrival_ns, t.interval_ns, clock_mono_ns())
+    if wait:
+        session_sleep(s, wait // 1000000 + 1, take_turn)
+    else:
+        session_phase(s, HOOK_VALIDATE_MAILFROM, after_mail)
 
 
 cdef void after_mail(session_t *s) noexcept nogil:

@@ -80,7 +80,11 @@ cdef struct session_t:
     bint esmtp                  # EHLO, not HELO
     bint can_relay
     bint counted                # in its listener's sessions
+    bint accepting              # in its listener's accept phases
     const limit_ref_t *counted_in       # service_sessions; NULL: none
+    const slice_t *xclient      # how SMTP_Extensions names it for who connected; NULL: it does not
+    bint proxied                # the PROXY header is awaited
+    bint sleeping               # parked until its timer
     bint parked
     bint in_data
     bint skipping               # the rest of a line that was too long
@@ -126,7 +130,8 @@ cdef void session_set_handlers(void (*line)(session_t*, slice_t) noexcept nogil,
                                session_fn opened) noexcept nogil
 # The server stops: idle sessions are told, no mail is taken or leased any more.  From any thread, more than once.
 cdef void sessions_drain() noexcept nogil
-cdef void session_accept(loop_t *loop, int fd, listener_t *door) noexcept nogil    # for the listener
+cdef void session_accept(loop_t *loop, int fd, listener_t *door, bint counted) noexcept nogil      # for the listener
+cdef void session_taken(session_t *s) noexcept nogil               # its accept phase is over
 cdef void session_reply(session_t *s, const char *text) noexcept nogil             # with its CRLF added
 cdef void session_reject(session_t *s, int code, const char *text) noexcept nogil  # reply "code text" and rejectlog
 cdef void session_bad(session_t *s, int code, const char *text) noexcept nogil     # counted: max_bad_commands
@@ -141,8 +146,14 @@ cdef void session_abort(session_t *s) noexcept nogil               # now
 cdef void session_free(session_t *s) noexcept nogil                # once its stream is closed
 cdef void session_reset(session_t *s) noexcept nogil               # the transaction is over
 cdef void session_wait(session_t *s, uint64_t seconds) noexcept nogil
+cdef void session_sleep(session_t *s, uint64_t ms, session_fn after) noexcept nogil
+# Take `peer` and `local` for who is there: their texts, options and context; False: no memory.
+cdef bint session_meet(session_t *s) noexcept nogil
+# How SMTP_Extensions names an extension, with its arguments; NULL: the option is unset, or does not.
+cdef const slice_t *session_extension(session_t *s, const char *name) noexcept nogil
 # Edits, from MAIL FROM on: of the recipient in phases behind the body that run for each, of the whole message in all others.
 cdef overlay_t **session_overlay(session_t *s) noexcept nogil
 cdef slice_t session_hostname(session_t *s) noexcept nogil
+cdef slice_t session_received_hostname(session_t *s) noexcept nogil
 cdef const char *server_version() noexcept nogil                   # "0.1.0 r(...)"
 cdef const char *rfc_date(loop_t *loop) noexcept nogil             # of this second; valid until the next call

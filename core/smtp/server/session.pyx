@@ -13,7 +13,7 @@ from libc.time cimport time_t
 from pymomentum.core.base.atomic cimport atomic_cas32
 from pymomentum.core.base.arena cimport arena_free, arena_reset
 from pymomentum.core.base.buf cimport buf_add, buf_consume, buf_free, buf_t
-from pymomentum.core.base.cidr cimport sockaddr
+from pymomentum.core.base.cidr cimport cidr_find, cidr_set_t, sockaddr
 from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_node_t, list_remove
 from pymomentum.core.base.slice cimport slice_ieq, slice_make, slice_of, slice_t
 from pymomentum.core.base.status cimport EC_AGAIN, EC_OK
@@ -23,12 +23,16 @@ from pymomentum.core.c.posix cimport posix_close, posix_write
 from pymomentum.core.c.uv cimport uv_tcp_getpeername, uv_tcp_getsockname
 from pymomentum.core.config.generation cimport (config_current, config_generation_t, config_listen_t, config_number,
                                                 config_reception, config_unref)
-from pymomentum.core.config.values cimport (OPT_BANNER_HOSTNAME, OPT_COMMAND_TIMEOUT, OPT_CONTEXT, OPT_GENERATION_MAX_AGE, OPT_HOSTNAME,
+from pymomentum.core.config.values cimport (OPT_ALWAYS_ALLOW, OPT_ALWAYS_DENY, OPT_BANNER_HOSTNAME, OPT_COMMAND_TIMEOUT, OPT_CONTEXT,
+                                            OPT_GENERATION_MAX_AGE, OPT_HOSTNAME,
                                             OPT_IDLE_TIME, OPT_LISTENER_SESSIONS, OPT_MAX_BAD_COMMANDS, OPT_MAX_COMMAND_LENGTH,
-                                            OPT_RECONFIG_MESSAGE, OPT_SERVICE_SESSIONS, OPT_STARTTLS_INJECTION_POLICY,
-                                            STARTTLS_INJECTION_POLICY_REJECT, limit_ref_t, opt_limit, opt_list, opt_list_t, opt_number,
-                                            opt_text)
+                                            OPT_PROXY_ALLOW, OPT_PROXY_PROTOCOL, OPT_PROXY_PROTOCOL_TIMEOUT, OPT_RECEIVED_HOSTNAME,
+                                            OPT_RECONFIG_MESSAGE, OPT_SERVICE_SESSIONS, OPT_SMTP_EXTENSIONS,
+                                            OPT_STARTTLS_INJECTION_POLICY, STARTTLS_INJECTION_POLICY_REJECT, limit_ref_t, opt_limit,
+                                            opt_list, opt_list_t, opt_nets, opt_number, opt_text)
+from pymomentum.core.log.level cimport LEVEL_DEBUG, LEVEL_INFO, LEVEL_NOTICE, LEVEL_WARNING, OF_NET, OF_SMTP, log_says
 from pymomentum.core.log.record cimport log_rejection, rejection_t
+from pymomentum.core.log.writer cimport log_at
 from pymomentum.core.loop.loop cimport (COUNT_INBOUND, COUNT_REJECTED, LOOP_DRAINING, LOOP_RUNNING, PLACE_SERVER, loop_at, loop_call,
                                         loop_count, loop_t, loop_timer_clear, loop_timer_set)
 from pymomentum.core.loop.post cimport post_t
@@ -38,7 +42,8 @@ from pymomentum.core.message.message cimport blob_unref, message_free
 from pymomentum.core.mime.overlay cimport overlay_t, overlay_unref
 from pymomentum.core.net.address cimport address_port_text, address_text
 from pymomentum.core.net.budget cimport budget_sockets
-from pymomentum.core.net.listener cimport listener_conf, listener_start, listener_t
+from pymomentum.core.net.listener cimport listener_accepted, listener_conf, listener_start, listener_t
+from pymomentum.core.net.proxy cimport proxy_header_t, proxy_parse
 from pymomentum.core.net.stream cimport (stream_close, stream_finish, stream_flush, stream_init, stream_open, stream_pending,
                                          stream_read_start, stream_read_stop, stream_t, stream_write)
 from pymomentum.core.spool.large cimport large_abandon
@@ -107,11 +112,33 @@ cdef overlay_t **session_overlay(session_t *s) noexcept nogil:
     return &s.at.overlay if s.each else &s.overlay
 
 
-cdef slice_t session_hostname(session_t *s) noexcept nogil:
-    cdef const slice_t *name = opt_text(s.values, OPT_BANNER_HOSTNAME)
+cdef slice_t named(session_t *s, int option) noexcept nogil:
+    """What the option says, else the server's name."""
+    cdef const slice_t *name = opt_text(s.values, option)
     if name == NULL or name.len == 0:
         name = opt_text(s.generation.globals, OPT_HOSTNAME)
     return name[0] if name != NULL and name.len else slice_of(host_name)
+
+
+cdef slice_t session_hostname(session_t *s) noexcept nogil:
+    return named(s, OPT_BANNER_HOSTNAME)
+
+
+cdef slice_t session_received_hostname(session_t *s) noexcept nogil:
+    return named(s, OPT_RECEIVED_HOSTNAME)
+
+
+cdef const slice_t *session_extension(session_t *s, const char *name) noexcept nogil:
+    cdef const opt_list_t *list = opt_list(s.values, OPT_SMTP_EXTENSIONS)
+    cdef size_t i, n = strlen(name)
+    cdef slice_t item
+    if list == NULL:
+        return NULL
+    for i in range(list.n):
+        item = list.items[i]
+        if item.len >= n and slice_ieq(slice_make(item.ptr, n), slice_make(name, n)) and (item.len == n or item.ptr[n] == c' '):
+            return &list.items[i]
+    return NULL
 
 
 cdef server_loop_t *server_loop(loop_t *loop) noexcept nogil:
@@ -144,7 +171,13 @@ cdef void turn_away(int fd, const char *text) noexcept nogil:
     posix_close(fd)
 
 
-cdef void session_accept(loop_t *loop, int fd, listener_t *door) noexcept nogil:
+cdef void session_taken(session_t *s) noexcept nogil:
+    if s.accepting:
+        s.accepting = False
+        listener_accepted(s.door)
+
+
+cdef void session_accept(loop_t *loop, int fd, listener_t *door, bint counted) noexcept nogil:
     cdef config_generation_t *g = config_current()
     cdef const config_listen_t *listen = listener_conf(door, g)
     cdef server_loop_t *sl = server_loop(loop)
@@ -159,7 +192,10 @@ cdef void session_accept(loop_t *loop, int fd, listener_t *door) noexcept nogil:
             s = NULL
     if s == NULL:
         config_unref(g)
+        if counted:
+            listener_accepted(door)
         return
+    s.accepting = counted
     s.stream.on_read = on_read
     s.stream.on_drain = on_drain
     s.stream.on_closed = on_closed
@@ -187,15 +223,30 @@ cdef void session_accept(loop_t *loop, int fd, listener_t *door) noexcept nogil:
 
 
 cdef bint configured_context(session_t *s) noexcept nogil:
-    """What `context` of the scopes that apply says of this client.  All of it or, without memory, no session."""
+    """What the scopes that apply say of this client.  All of it or, without memory, no session."""
     cdef const opt_list_t *pairs = opt_list(s.values, OPT_CONTEXT)
     cdef size_t i = 0
+    context_unref(s.context)
+    s.context = NULL
     while pairs != NULL and i + 1 < pairs.n:
         if context_set(&s.context, pairs.items[i], pairs.items[i + 1]) != EC_OK:
             return False
         i += 2
     s.can_relay = slice_ieq(context_get(s.context, slice_of(b"can_relay")), slice_of(b"true"))
+    if opt_number(s.values, OPT_ALWAYS_DENY) != 1 \
+            and (opt_number(s.values, OPT_ALWAYS_ALLOW) == 1 or session_extension(s, b"ALWAYS-ALLOW") != NULL):
+        s.can_relay = True              # as whoever authenticates may
+        return context_set(&s.context, slice_of(b"can_relay"), slice_of(b"true")) == EC_OK \
+            and context_set(&s.context, slice_of(b"auth_user"), slice_of(b"anonymous")) == EC_OK
     return True
+
+
+cdef bint session_meet(session_t *s) noexcept nogil:
+    address_text(<sockaddr*>&s.peer, s.peer_ip)
+    address_port_text(<sockaddr*>&s.peer, s.peer_text)
+    address_port_text(<sockaddr*>&s.local, s.local_text)
+    s.values = config_reception(s.generation, s.listen, <sockaddr*>&s.peer)
+    return configured_context(s)
 
 
 cdef bint count_in(session_t *s) noexcept nogil:
@@ -223,11 +274,7 @@ cdef void open_session(session_t *s) noexcept nogil:
     uv_tcp_getpeername(&s.stream.tcp, <sockaddr*>&s.peer, &n)
     n = sizeof(s.local)
     uv_tcp_getsockname(&s.stream.tcp, <sockaddr*>&s.local, &n)
-    address_text(<sockaddr*>&s.peer, s.peer_ip)
-    address_port_text(<sockaddr*>&s.peer, s.peer_text)
-    address_port_text(<sockaddr*>&s.local, s.local_text)
-    s.values = config_reception(s.generation, s.listen, <sockaddr*>&s.peer)
-    if not configured_context(s):
+    if not session_meet(s):
         session_reject(s, 421, b"4.3.0 out of memory")
         session_end(s)
         return
@@ -238,13 +285,73 @@ cdef void open_session(session_t *s) noexcept nogil:
         limit_give(&s.door.sessions)
         s.counted = False
     if not s.counted:
-        s.state = AT_CONCURRENCY
-        session_reject(s, 421, b"4.4.5 Service unavailable, concurrency limit reached.")
-        session_end(s)
+        too_many(s)
+        return
+    if opt_number(s.values, OPT_PROXY_PROTOCOL) == 1:
+        await_proxy(s)
         return
     stream_read_start(&s.stream)
     on_opened(s)
     session_resume(s)
+
+
+cdef void too_many(session_t *s) noexcept nogil:
+    s.state = AT_CONCURRENCY
+    session_reject(s, 421, b"4.4.5 Service unavailable, concurrency limit reached.")
+    session_end(s)
+
+
+# ---- behind a proxy ----------------------------------------------------------------
+
+cdef void await_proxy(session_t *s) noexcept nogil:
+    """Whoever may connect to a proxied address says whom it speaks for, unless proxy_allow names others."""
+    cdef const cidr_set_t *allowed = opt_nets(s.values, OPT_PROXY_ALLOW)
+    s.state = AT_SETUP
+    if allowed != NULL and cidr_find(allowed, <sockaddr*>&s.peer) == NULL:
+        no_proxy(s, b"5.7.1 not a proxy that proxy_allow names")
+        return
+    s.proxied = True
+    loop_timer_set(s.loop, &s.timer, opt_number(s.values, OPT_PROXY_PROTOCOL_TIMEOUT) * 1000)
+    stream_read_start(&s.stream)
+
+
+cdef void no_proxy(session_t *s, const char *why) noexcept nogil:
+    """No word to the client: it does not wait for SMTP yet."""
+    s.loop.counters[COUNT_REJECTED] += 1
+    if log_says(LEVEL_WARNING, OF_NET):
+        log_at(s.loop, LEVEL_WARNING, b"NET", b"%s on %s: %s", s.peer_text, s.local_text, why)
+    session_log_rejection(s, 550, slice_of(why))
+    session_abort(s)
+
+
+cdef void read_proxy(session_t *s, const char *p, size_t n) noexcept nogil:
+    cdef proxy_header_t header
+    cdef int rc
+    if n == 0 or buf_add(&s.input, p, n) != EC_OK:
+        session_abort(s)
+        return
+    rc = proxy_parse(slice_make(s.input.ptr, s.input.len), &header)
+    if rc == EC_AGAIN:
+        return
+    if rc != EC_OK:
+        no_proxy(s, b"5.5.2 no PROXY header")
+        return
+    s.proxied = False
+    buf_consume(&s.input, header.used)
+    if header.client:
+        s.peer = header.source
+        s.local = header.destination
+    count_out(s.counted_in, NULL)
+    s.counted_in = NULL
+    if not session_meet(s):
+        session_reject(s, 421, b"4.3.0 out of memory")
+        session_end(s)
+    elif not count_in(s):
+        too_many(s)
+    else:
+        session_wait(s, opt_number(s.values, OPT_COMMAND_TIMEOUT))
+        on_opened(s)
+        session_resume(s)
 
 
 cdef void on_closed(stream_t *st, int status) noexcept nogil:
@@ -256,6 +363,9 @@ cdef void on_closed(stream_t *st, int status) noexcept nogil:
 
 
 cdef void session_free(session_t *s) noexcept nogil:
+    if log_says(LEVEL_INFO, OF_SMTP):
+        log_at(s.loop, LEVEL_INFO, b"SMTP", b"%s is gone after %u messages", s.peer_text, s.receptions)
+    session_taken(s)
     session_reset(s)
     list_remove(&s.node)
     limit_give(budget_sockets())
@@ -325,13 +435,29 @@ cdef void session_wait(session_t *s, uint64_t seconds) noexcept nogil:
     loop_timer_set(s.loop, &s.timer, seconds * 1000)
 
 
+cdef void session_sleep(session_t *s, uint64_t ms, session_fn after) noexcept nogil:
+    s.after = after
+    s.sleeping = True
+    s.parked = True
+    loop_timer_set(s.loop, &s.timer, ms)
+
+
 cdef void on_timeout(timer_entry_t *t) noexcept nogil:
     cdef session_t *s = NULL
     s = <session_t*>(<char*>t - (<char*>&s.timer - <char*>s))
     if s.ending:
         stream_close(&s.stream)
+    elif s.proxied:
+        no_proxy(s, b"4.4.2 no PROXY header in time")
     elif s.stream.handshaking:
         session_abort(s)                # there is no way to say it
+    elif s.sleeping:
+        s.sleeping = False
+        s.parked = False
+        session_wait(s, opt_number(s.values, OPT_COMMAND_TIMEOUT))
+        s.after(s)
+        if not s.stream.closing:
+            session_resume(s)
     elif s.parked and s.after != on_unread:
         session_wait(s, opt_number(s.values, OPT_COMMAND_TIMEOUT))      # ours to end, not the client's
     elif s.parked:
@@ -346,6 +472,9 @@ cdef void on_timeout(timer_entry_t *t) noexcept nogil:
 cdef void on_read(stream_t *st, const char *p, size_t n) noexcept nogil:
     cdef session_t *s = <session_t*>st
     cdef size_t used
+    if s.proxied:
+        read_proxy(s, p, n)
+        return
     if n == 0:
         if s.committing or (not st.reset and s.parked and s.state == AT_BODY_ASYNC):
             s.half = True               # it may have closed its side only: replies to what it sent still go out
@@ -495,6 +624,8 @@ cdef void session_phase(session_t *s, int hook, session_fn after) noexcept nogil
 # ---- output ------------------------------------------------------------------------
 
 cdef void session_reply(session_t *s, const char *text) noexcept nogil:
+    if log_says(LEVEL_DEBUG, OF_SMTP):
+        log_at(s.loop, LEVEL_DEBUG, b"SMTP", b"%s > %s", s.peer_text, text)
     stream_write(&s.stream, text, strlen(text))
     stream_write(&s.stream, b"\r\n", 2)
     if s.stream.failed:
@@ -538,6 +669,8 @@ cdef void session_log_rejection(session_t *s, int code, slice_t text) noexcept n
     cdef rejection_t r
     cdef buf_t conn
     cdef buf_t mess
+    if log_says(LEVEL_NOTICE, OF_SMTP):
+        log_at(s.loop, LEVEL_NOTICE, b"SMTP", b"%s refused in %s: %d %.*s", s.peer_text, STATE_NAMES[s.state], code, <int>text.len, text.ptr)
     memset(&r, 0, sizeof(r))
     memset(&conn, 0, sizeof(conn))
     memset(&mess, 0, sizeof(mess))

@@ -14,9 +14,11 @@ from pymomentum.core.base.buf cimport buf_clear, buf_free, buf_slice, buf_t
 from pymomentum.core.base.slice cimport slice_make, slice_of, slice_t
 from pymomentum.core.base.status cimport EC_AGAIN, EC_LIMIT, EC_NOTFOUND, EC_OK, EC_REFUSED
 from pymomentum.core.config.generation cimport config_binding, config_binding_t, config_delivery
-from pymomentum.core.config.values cimport (OPT_COMMAND_TIMEOUT, OPT_DATA_TIMEOUT, OPT_GENERATE_BOUNCES,
+from pymomentum.core.config.values cimport (OPT_COMMAND_TIMEOUT, OPT_DATA_TIMEOUT, OPT_EXCLUDE_VCTX_CONN, OPT_EXCLUDE_VCTX_MESS,
+                                            OPT_GENERATE_BOUNCES,
                                             OPT_GENERATE_BOUNCES_FOR_MULTI_RECIPIENT_POLICY_REJECTIONS, OPT_GROWBUF_SIZE,
-                                            OPT_LARGE_MESSAGE_THRESHOLD, OPT_MAX_HEADER_BYTES, OPT_MAX_MESSAGE_SIZE, opt_number, values_t)
+                                            OPT_LARGE_MESSAGE_THRESHOLD, OPT_MAX_HEADER_BYTES, OPT_MAX_MESSAGE_SIZE, opt_list,
+                                            opt_number, values_t)
 from pymomentum.core.log.record cimport log_reception
 from pymomentum.core.loop.loop cimport COUNT_RECEIVED, COUNT_REJECTED
 from pymomentum.core.message.context cimport context_bytes
@@ -37,6 +39,7 @@ from pymomentum.core.spool.large cimport (large_abandon, large_close, large_fini
                                           large_writer_new)
 from pymomentum.core.spool.spool cimport spool_commit, spool_main, spool_meta_t, spool_take_seq, spool_txn_t
 from .body cimport body_judge, body_trace
+from .exclude cimport exclude_pairs
 from .session cimport *
 
 cdef enum:
@@ -388,6 +391,11 @@ cdef int fill_message(session_t *s, rcpt_t *r, rcpt_t *before, spool_meta_t *met
     cdef envelope_t e
     cdef const config_binding_t *binding = config_binding(s.generation, m.binding)
     cdef char refusal[PHASE_TEXT + 8]
+    cdef char domain[256]
+    cdef values_t layers
+    cdef const values_t *values
+    cdef buf_t conn                     # what of the contexts is kept
+    cdef buf_t mess
     cdef char *p
     cdef int rc
     memset(&e, 0, sizeof(e))
@@ -400,14 +408,20 @@ cdef int fill_message(session_t *s, rcpt_t *r, rcpt_t *before, spool_meta_t *met
     e.binding = binding.name if binding != NULL else slice_of(b"default")
     e.envid = s.params.envid
     e.orcpt = r.orcpt
-    e.conn_context = context_bytes(s.context)
-    e.mess_context = context_bytes(s.mess_context)
+    memset(&conn, 0, sizeof(conn))
+    memset(&mess, 0, sizeof(mess))
+    if s.context != NULL or s.mess_context != NULL:
+        values = config_delivery(s.generation, m.binding, lower(address_domain(r.address), domain), &layers)
+        e.conn_context = exclude_pairs(context_bytes(s.context), opt_list(values, OPT_EXCLUDE_VCTX_CONN), &conn)
+        e.mess_context = exclude_pairs(context_bytes(s.mess_context), opt_list(values, OPT_EXCLUDE_VCTX_MESS), &mess)
     if r.bounced:
         e.refusal = slice_make(refusal, snprintf(refusal, sizeof(refusal), b"%d %s", r.code, r.text.ptr))
     e.ret = slice_of(b"FULL" if s.params.ret == RET_FULL else (b"HDRS" if s.params.ret == RET_HDRS else b""))
     e.overlay = overlay_bytes(r.overlay)
     e.body_size = body_size(s)
     m.env = envelope_copy(&e)
+    buf_free(&conn)
+    buf_free(&mess)
     if m.env == NULL:
         return EC_LIMIT
     if r.overlay == NULL:

@@ -1,0 +1,242 @@
+"""Options of sockets: what the kernel holds of them while the server has them."""
+import errno
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from pymomentum import watch
+from pymomentum.commands.ec_ctl import Control
+from pymomentum.console import framing
+from tests.harness.extension import extension
+from tests.harness.port import free_port
+from tests.harness.smtp import SMTPClient
+from tests.harness.taken import opened, polls, taken
+from tests.harness.wait import until
+
+TCP_NOTSENT_LOWAT = 25
+
+
+def accepted(mta, what, *more):
+    """An option of the socket on which the server serves a client."""
+    with mta.smtp():
+        [sock] = taken(mta.process.pid, mta.port).values()
+        with sock:
+            return sock.getsockopt(*what, *more)
+
+
+@contextmanager
+def stopped(mta):
+    os.kill(mta.start().process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(mta.process.pid, signal.SIGCONT)
+
+
+def waiting(mta, n=12):
+    """How many of n clients the kernel connects while the server does not accept."""
+    with stopped(mta), ExitStack() as stack:
+        clients = [stack.enter_context(socket.socket()) for _ in range(n)]
+        for client in clients:
+            client.setblocking(False)
+            assert client.connect_ex(("127.0.0.1", mta.port)) in (0, errno.EINPROGRESS)
+        time.sleep(0.3)
+        return len(select.select([], clients, [], 0)[1])
+
+
+@pytest.mark.shows("listen_backlog")
+def test_backlog_is_how_many_wait(mta):
+    mta.config('ESMTP_Listener { listen_backlog = 100 Listen "127.0.0.1:$port" { } }')
+    assert waiting(mta) == 12
+    mta.config('ESMTP_Listener { Listen "127.0.0.1:$port" { listen_backlog = 2 } }')
+    assert waiting(mta) in (3, 4)               # the kernel takes one or two more
+
+
+@pytest.mark.shows("tcp_recv_buffer_size", "tcp_send_buffer_size")
+@pytest.mark.parametrize("name, what", [("tcp_recv_buffer_size", socket.SO_RCVBUF), ("tcp_send_buffer_size", socket.SO_SNDBUF)])
+def test_buffers_of_sessions(mta, name, what):
+    mta.config()
+    usual = accepted(mta, (socket.SOL_SOCKET, what))
+    mta.config(f'ESMTP_Listener {{ {name} = 12000 Listen "127.0.0.1:$port" {{ }} }}')
+    assert accepted(mta, (socket.SOL_SOCKET, what)) == 24000 != usual      # the kernel doubles it
+    mta.restart()
+    assert accepted(mta, (socket.SOL_SOCKET, what)) == 24000
+
+
+@pytest.mark.shows("disable_nagle_algorithm")
+def test_nagle_in_and_out(mta):
+    sink = mta.route(delay={"body": 0.5})
+    for asked in ("true", "false"):
+        mta.config(f"disable_nagle_algorithm = {asked}\nmax_deliveries_per_connection = 1")
+        assert (accepted(mta, (socket.IPPROTO_TCP, socket.TCP_NODELAY)) != 0) == (asked == "true")
+        assert (outbound(mta, sink, (socket.IPPROTO_TCP, socket.TCP_NODELAY)) != 0) == (asked == "true")
+    mta.config('disable_nagle_algorithm = true\nESMTP_Listener { Listen "127.0.0.1:$port" { disable_nagle_algorithm = false } }')
+    assert accepted(mta, (socket.IPPROTO_TCP, socket.TCP_NODELAY)) == 0
+
+
+def outbound(mta, sink, what):
+    """An option of the socket by which a mail goes out."""
+    known = len(sink.messages)
+    mta.send()
+    until(lambda: opened(mta.process.pid, mta.sink_port), what="connection")
+    time.sleep(0.05)                    # it is set up behind the connect
+    [sock] = opened(mta.process.pid, mta.sink_port).values()
+    with sock:
+        value = sock.getsockopt(*what)
+    sink.wait(messages=known + 1)
+    until(lambda: not opened(mta.process.pid, mta.sink_port), what="end of the connection")
+    return value
+
+
+@pytest.mark.shows("tcp_buffer_size")
+def test_unsent_bytes_of_a_connection(mta):
+    sink = mta.route(delay={"body": 0.3})
+    mta.config("max_deliveries_per_connection = 1")
+    assert outbound(mta, sink, (socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT)) == 0       # the system's
+    mta.config("max_deliveries_per_connection = 1\ntcp_buffer_size = 20000")
+    assert outbound(mta, sink, (socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT)) == 20000
+
+
+@pytest.mark.shows("event_loop")
+@pytest.mark.parametrize("option, pools", [("", 3), ("event_loop = some", 2), ("event_loop = one", 1)])
+def test_sessions_run_in_the_pool_of_their_listener(mta, option, pools):
+    mta.config(f"""
+        EventLoop "one" {{ concurrency = 1 }}
+        EventLoop "some" {{ concurrency = 2 }}
+        ESMTP_Listener {{ {option} Listen "127.0.0.1:$port" {{ }} }}
+    """)
+    with ExitStack() as stack:
+        for _ in range(6):
+            stack.enter_context(mta.smtp())
+        fds = set(taken(mta.process.pid, mta.port))
+        assert len(fds) == 6
+        assert len([poll for poll in polls(mta.process.pid) if poll & fds]) == pools
+
+
+@pytest.mark.shows("enable")
+def test_address_that_is_not_enabled_is_closed(mta):
+    other = free_port()
+    listens = f'ESMTP_Listener {{ Listen "127.0.0.1:$port" {{ }} Listen "127.0.0.1:{other}" {{ enable = %s }} }}'
+    for asked, answer in (("true", 0), ("false", errno.ECONNREFUSED), ("true", 0)):
+        mta.config(listens % asked)
+        mta.start()
+        with socket.socket() as sock:
+            until(lambda: sock.connect_ex(("127.0.0.1", other)) == answer, what=f"enable = {asked}")
+
+
+@pytest.mark.shows("control_client_timeout")
+@pytest.mark.parametrize("seconds, answers", [(1, False), (20, True)])
+def test_patience_of_ec_ctl(tmp_path, seconds, answers):
+    (tmp_path / "ecelerity.conf").write_text(f'control_client_timeout = {seconds}\nControl_Listener {{ Listen "{tmp_path}/console" {{ }} }}\n')
+    with socket.socket(socket.AF_UNIX) as console:
+        console.bind(str(tmp_path / "console"))
+        console.listen()
+
+        def late():
+            client, _ = console.accept()
+            with client:
+                time.sleep(1.3)
+                try:
+                    framing.send_answer(client, "1\n", 1, 0)
+                except OSError:
+                    pass
+        thread = threading.Thread(target=late)
+        thread.start()
+        assert Control({"CONFFILE": str(tmp_path / "ecelerity.conf")}).answers() == answers
+        thread.join()
+
+
+def test_reload_that_cannot_bind_leaves_the_old_configuration(mta):
+    mta.route()
+    mta.config("retry_interval = 60")
+    mta.start()
+    with socket.create_server(("127.0.0.1", free_port())) as other:
+        port, free = other.getsockname()[1], free_port()
+        listens = f'ESMTP_Listener {{ Listen "127.0.0.1:{free}" {{ }} Listen "127.0.0.1:{port}" {{ }} }}'
+        with pytest.raises(AssertionError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
+            mta.config(listens)
+        assert mta.send()
+        assert socket.socket().connect_ex(("127.0.0.1", free)) == errno.ECONNREFUSED
+    mta.config(listens)
+    with socket.create_connection(("127.0.0.1", free), 5):
+        pass
+
+
+def test_address_gives_way_to_a_wider_one(mta):
+    mta.start()
+    mta.config('ESMTP_Listener { Listen "*:$port" { } }')
+    until(lambda: mta.console("version") and socket.socket().connect_ex(("127.0.0.2", mta.port)) == 0, what="listener")
+
+
+def knock(mta, n):
+    """Clients that wait for their banners."""
+    mta.start()
+    return [SMTPClient(port=mta.port, greet=False).connect() for _ in range(n)]
+
+
+@pytest.mark.shows("concurrency")
+def test_accept_phases_at_once(mta):
+    mta.extensions.append(extension("slowaccept"))      # 0.4 s for each
+    for option, least, most in ("", 0.35, 0.75), ("concurrency = 2", 1.1, 3), ("concurrency = 6", 0.35, 0.75):
+        mta.config(f'ESMTP_Listener {{ {option} Listen "127.0.0.1:$port" {{ }} }}')
+        mta.start()
+        begin = time.monotonic()
+        for c in knock(mta, 6):
+            c.expect("220 *")
+            c.close()
+        assert least <= time.monotonic() - begin < most, option
+
+
+@pytest.mark.shows("accept_queue_backlog")
+@pytest.mark.parametrize("option, accepts", [("", 6), ("accept_queue_backlog = 2", 3)])
+def test_who_waits_for_the_accept_phase(mta, option, accepts):
+    mta.extensions.append(extension("slowaccept"))
+    mta.config(f'ESMTP_Listener {{ concurrency = 1 {option} Listen "127.0.0.1:$port" {{ }} }}')
+    clients = knock(mta, 6)
+    time.sleep(0.2)
+    assert len(taken(mta.process.pid, mta.port)) == accepts
+    for c in clients:
+        c.expect("220 *")
+    mta.config('ESMTP_Listener { Listen "127.0.0.1:$port" { } }')
+    with mta.smtp():
+        pass
+
+
+def test_those_who_wait_are_let_go_with_their_listener(mta):
+    mta.extensions.append(extension("slowaccept"))
+    other = free_port()
+    listens = 'ESMTP_Listener { concurrency = 1 Listen "127.0.0.1:$port" { } %s }'
+    mta.config(listens % f'Listen "127.0.0.1:{other}" {{ }}')
+    mta.start()
+    clients = [SMTPClient(port=other, greet=False).connect() for _ in range(3)]
+    mta.config(listens % "")
+    clients[0].expect("220 *")
+    for c in clients[1:]:
+        with pytest.raises(ConnectionError):
+            c.line()
+
+
+@pytest.mark.shows("events_per_iter")
+def test_connections_accepted_in_one_turn(mta):
+    page = mta.folder / "watch"
+    page.write_bytes(bytes(watch.SIZE))
+    mta.env[watch.ENVIRONMENT] = str(page)
+
+    def turns():
+        return watch.WORD.unpack_from(page.read_bytes(), 0)[0]
+    for option, wanted in ("events_per_iter = 1", True), ("", False), ("events_per_iter = 50", False):
+        mta.config(f'ESMTP_Listener {{ {option} Listen "127.0.0.1:$port" {{ }} }}')
+        with stopped(mta):
+            clients = [SMTPClient(port=mta.port, greet=False).connect() for _ in range(50)]
+            before = turns()
+        for c in clients:
+            c.expect("220 *")
+        assert (turns() - before > 40) == wanted        # one that was under way may take two
+        for c in clients:
+            c.close()
