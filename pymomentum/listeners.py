@@ -7,6 +7,7 @@ import socket
 
 from pymomentum.core.net import listener
 from pymomentum.errors import MomentumError
+from pymomentum.sockets import Bound
 
 
 class Listeners:
@@ -66,22 +67,24 @@ class Listeners:
 def drop(made):
     """Close what was prepared in vain."""
     for door in made.values():
-        door.socket.close()
+        door.bound.close()
 
 
 class Door:
     """One bound socket."""
 
     def __init__(self, listen):
-        self.name, self.port = listen.name, listen.port
-        family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-        self.socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.name, self.port = listen.name, listen.path or listen.port
         try:
-            self.socket.bind((listen.host, listen.port))
+            self.bound = Bound(listen, listen.setting("file_mode"))
+        except OSError as e:
+            raise MomentumError(f"cannot listen on {listen.name}: {e.strerror}") from None
+        self.socket = self.bound.socket
+        self.socket.setblocking(False)
+        try:
             self.tune(listen)
         except OSError as e:
-            self.socket.close()
+            self.bound.close()
             raise MomentumError(f"cannot listen on {listen.name}: {e.strerror}") from None
 
     def open(self, first, loops):
@@ -101,7 +104,7 @@ class Door:
     def close(self):
         listener.close_listener(self.number)
         self.socket.shutdown(socket.SHUT_RDWR)      # the address is free at once, not when the loop closes its descriptor
-        self.socket.close()
+        self.bound.close()
 
 
 def said(listen, name):

@@ -128,7 +128,7 @@ class Server:
         self.open_console()
         if identity:
             identity.assume([os.path.abspath(self.loaded.globals["spoolbase"])], [file[0] for file in loggers.files(self.loaded) if file],
-                            [listen.path for listen in self.listens("control_listener") if listen.path])
+                            [listen.path for listen in (*listens, *self.listens("control_listener")) if listen.path])
         elif security.stated(self.loaded):
             return "not started as root: the Security stanza has no effect"
         elif os.geteuid() == 0:

@@ -8,14 +8,13 @@ sockets are bound, and every other request has a thread of its own.
 """
 import os
 import socket
-import stat
 import threading
-from ipaddress import ip_address
 
 from pymomentum.console import framing
 from pymomentum.core.control.listener import Console
-from pymomentum.errors import ConsoleError
+from pymomentum.errors import ConsoleError, MomentumError
 from pymomentum.listeners import tune
+from pymomentum.sockets import Bound
 
 MAX_CLIENTS = 32
 SESSIONS = 64           # connections whose transactions are kept
@@ -133,62 +132,22 @@ class Endpoint:
         self.name = listen.name
         self.path = listen.path
         self.number = None              # in the core's listener
-        self.inode = None
         try:
-            self.socket = self.unix(listen.setting("file_mode")) if self.path else tcp(listen.host, listen.port)
+            self.bound = Bound(listen, listen.setting("file_mode"))
+            self.socket = self.bound.socket
             self.tune(listen)
         except OSError as e:
             raise ConsoleError(f"cannot listen on {self.name}: {e.strerror or e}") from None
+        except MomentumError as e:
+            raise ConsoleError(str(e)) from None
         self.socket.setblocking(False)
 
     def tune(self, listen):
         tune(self.socket, listen, nodelay=False)
         self.socket.listen(listen.setting("listen_backlog"))
 
-    def unix(self, mode):
-        os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
-        remove_stale(self.path)
-        sock = socket.socket(socket.AF_UNIX)
-        os.fchmod(sock.fileno(), mode)  # the file is never more open than that
-        sock.bind(self.path)
-        os.chmod(self.path, mode)
-        self.inode = os.stat(self.path).st_ino
-        return sock
-
     def close(self):
-        self.socket.close()
-        if self.path:
-            try:
-                if os.stat(self.path).st_ino == self.inode:
-                    os.unlink(self.path)
-            except OSError:             # already gone, or the folder became read-only: nothing to do about it
-                pass
-
-
-def tcp(host, port):
-    address = ip_address(host or "0.0.0.0")
-    sock = socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if address.version == 6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    sock.bind((str(address), port))
-    return sock
-
-
-def remove_stale(path):
-    """Remove a socket that nobody listens on; raises ConsoleError where somebody does, or it is no socket."""
-    try:
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise ConsoleError(f"cannot listen on {path}: there is a file that is not a socket")
-    except FileNotFoundError:
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)
-            return
-    raise ConsoleError(f"cannot listen on {path}: another server does")
+        self.bound.close()
 
 
 def refuse(client, reason):

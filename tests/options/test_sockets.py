@@ -240,3 +240,33 @@ def test_connections_accepted_in_one_turn(mta):
         assert (turns() - before > 40) == wanted        # one that was under way may take two
         for c in clients:
             c.close()
+
+
+def test_mail_comes_by_a_unix_socket(mta):
+    path = mta.folder / "smtp"
+    mta.config('ESMTP_Listener { Listen "$folder/smtp" { file_mode = 0600 } Listen "127.0.0.1:$port" { } }')
+    sink = mta.route()
+    mta.start()
+    assert path.stat().st_mode & 0o777 == 0o600
+    with socket.socket(socket.AF_UNIX) as sock, sock.makefile("rwb", 0) as stream:
+        sock.settimeout(10)
+        sock.connect(str(path))
+        for line, code in ("", b"220"), ("HELO here", b"250"), ("MAIL FROM:<a@test>", b"250"), ("RCPT TO:<b@example.com>", b"250"), \
+                ("DATA", b"354"), ("Subject: x\r\n\r\nx\r\n.", b"250"):
+            if line:
+                stream.write(line.encode() + b"\r\n")
+            assert stream.readline().startswith(code + b" ")
+    sink.wait(messages=1)
+    assert b"from [127.0.0.1]" in sink.messages[0].data         # relay_hosts and Peer take it for this machine
+    mta.config('ESMTP_Listener { Listen "127.0.0.1:$port" { } }')
+    assert not path.exists()
+
+
+def test_both_families_have_a_port(mta):
+    addresses = {"127.0.0.1": "*", **({"::1": "[*]"} if os.path.exists("/proc/net/if_inet6") else {})}
+    mta.config("ESMTP_Listener { %s }" % " ".join(f'Listen "{host}:$port" {{ }}' for host in addresses.values()))
+    mta.start()
+    for host in addresses:
+        with SMTPClient(host, mta.port) as c:
+            c.command("NOOP")
+            c.expect("250 *")

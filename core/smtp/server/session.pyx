@@ -40,7 +40,7 @@ from pymomentum.core.message.context cimport context_bytes, context_get, context
 from pymomentum.core.message.id cimport message_id_new
 from pymomentum.core.message.message cimport blob_unref, message_free
 from pymomentum.core.mime.overlay cimport overlay_t, overlay_unref
-from pymomentum.core.net.address cimport address_port_text, address_text
+from pymomentum.core.net.address cimport address_parse, address_port_text, address_text
 from pymomentum.core.net.budget cimport budget_sockets
 from pymomentum.core.net.listener cimport listener_accepted, listener_conf, listener_start, listener_t
 from pymomentum.core.net.proxy cimport proxy_header_t, proxy_parse
@@ -52,11 +52,13 @@ from pymomentum.core.policy.phases cimport (HOOK_CORE_SERVER_ESMTP_SESSION_ABORT
 
 cdef extern from *:
     """
+    #include <sys/socket.h>
     #include <time.h>
     static void session_date(time_t t, char *out, size_t n) {
         struct tm tm; gmtime_r(&t, &tm); strftime(out, n, "%a, %d %b %Y %H:%M:%S +0000", &tm); }
     """
     void session_date(time_t, char*, size_t) noexcept nogil
+    int AF_UNIX
 
 cdef enum:
     INPUT_MAX = 131072          # kept while parked; then the client waits
@@ -274,6 +276,9 @@ cdef void open_session(session_t *s) noexcept nogil:
     uv_tcp_getpeername(&s.stream.tcp, <sockaddr*>&s.peer, &n)
     n = sizeof(s.local)
     uv_tcp_getsockname(&s.stream.tcp, <sockaddr*>&s.local, &n)
+    if s.peer.ss_family == AF_UNIX:       # who comes by the file system is on this machine
+        address_parse(slice_of(b"127.0.0.1"), 0, &s.peer)
+        address_parse(slice_of(b"127.0.0.1"), 0, &s.local)
     if not session_meet(s):
         session_reject(s, 421, b"4.3.0 out of memory")
         session_end(s)
