@@ -55,7 +55,7 @@ def test_name_in_received(mta):
 
 
 @pytest.mark.shows("inbound_throttle_messages")
-@pytest.mark.parametrize("rate, least, most", [("1000/1", 0, 0.9), ("5/1", 0.75, 5)])
+@pytest.mark.parametrize("rate, least, most", [("1000/1", 0, 1.4), ("5/2", 1.5, 9)])
 def test_mail_comes_at_its_rate(mta, rate, least, most):
     mta.config(f"inbound_throttle_messages = {rate}")
     mta.route()
@@ -92,6 +92,7 @@ def behind(mta, header, *pieces):
         yield c
 
 
+@pytest.mark.variants
 @pytest.mark.shows("proxy_protocol")
 @pytest.mark.parametrize("header", [HEADER, binary(body=V4), binary(body=V4 + b"\x04\0\x03abc")])
 def test_client_behind_a_proxy(mta, header):
@@ -163,6 +164,7 @@ def test_who_may_be_a_proxy(mta):
     assert [r.text for r in mta.wait_rejectlog(1)] == ["5.7.1 not a proxy that proxy_allow names"]
 
 
+@pytest.mark.variants
 def test_sessions_behind_a_proxy_are_counted_by_client(mta):
     listener(mta, "Peer 192.0.2.1 { service_sessions = 1 }", "proxy_protocol = true")
     mta.start()
@@ -174,6 +176,7 @@ def test_sessions_behind_a_proxy_are_counted_by_client(mta):
 
 # ---- XCLIENT
 
+@pytest.mark.variants
 def test_client_for_whom_a_trusted_one_speaks(mta):
     listener(mta, 'smtp_extensions = ( XCLIENT ) Peer 192.0.2.0/24 { open_relay = true smtp_extensions = () }')
     with mta.smtp() as c:
@@ -221,6 +224,7 @@ def test_login_counts_where_it_is_named(mta):
 
 # ---- TLS from the first byte
 
+@pytest.mark.variants
 @pytest.mark.shows("use_ssl")
 @pytest.mark.parametrize("proxied", [False, True])
 def test_tls_from_the_first_byte(mta, proxied):
