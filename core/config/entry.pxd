@@ -12,7 +12,7 @@ cdef enum listen_kind_t:
 
 cdef struct config_listen_t:
     listen_kind_t kind
-    slice_t name                # as written: "*:25", "[::1]:2525", "/tmp/2025"
+    slice_t name                # host spelled out: "0.0.0.0:25", "[::1]:2525", "/tmp/2025"
     sockaddr_storage address
     uint32_t address_len        # 0: a path, to be bound as a unix socket
     int index                   # in config_listen()

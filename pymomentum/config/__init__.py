@@ -28,7 +28,6 @@ class Listen:
         self.scope = scope
         self.kind = scope.parent.kind       # esmtp_listener ...
         self.name = scope.label
-        self.written = scope.node.label.text
         address = listen_address(scope.label)
         self.path = address if isinstance(address, str) else None
         self.host, self.port = (None, 0) if self.path else address
@@ -193,7 +192,7 @@ class Publication:
             for listen in listener.inside("listen"):
                 self.add(listen, "peer")
         for listen in loaded.listens:
-            self.builder.add_listen(listen.kind, listen.written, listen.host, listen.port,
+            self.builder.add_listen(listen.kind, listen.name, listen.host, listen.port,
                                     self.numbers[listen.scope.parent], self.numbers[listen.scope])
 
     def publish(self):

@@ -167,7 +167,7 @@ def test_answers_without_a_peer_are_not_given_to_peers(conf):
 
 
 def test_switched_off_listeners_are_not_opened(conf):
-    assert conf.publish(RECEPTION).listens() == [(0, "*:25", False), (0, "[::1]:2525", False)]
+    assert conf.publish(RECEPTION).listens() == [(0, "0.0.0.0:25", False), (0, "[::1]:2525", False)]
 
 
 def test_values_of_every_kind(conf):

@@ -255,4 +255,4 @@ def test_message_details(registry, engine):
 def test_paniclog_lines_bear_readable_times():
     data = b"1070188297:SPOOL first\nno form\n1070188297000001:SPOOL second\n"
     assert panic_text(data, "[%a %d %b %Y %H:%M:%S]") == (
-        "[Sun 30 Nov 2003 10:31:37] [SPOOL] first\nno form\n[Sun 30 Nov 2003 10:31:37] [SPOOL] second\n")
+        "[Sun 30 Nov 2003 10:31:37] [SPOOL] first\nno form\n[Sun 30 Nov 2003 10:31:37.000001] [SPOOL] second\n")

@@ -262,6 +262,15 @@ def test_mail_comes_by_a_unix_socket(mta):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("written, then", [(":$port", "*:$port"), ("*:$port", "127.0.0.1:$port"), ("0.0.0.0:$port", ":$port")])
+def test_any_address_in_each_way_of_writing_it(mta, written, then):
+    for way in written, then:           # an open door stays open where it is only written in another way
+        mta.config('ESMTP_Listener { Listen "%s" { } }' % way)
+        with mta.smtp() as c:
+            c.command("NOOP")
+            c.expect("250 *")
+
+
 def test_both_families_have_a_port(mta):
     addresses = {"127.0.0.1": "*", **({"::1": "[*]"} if os.path.exists("/proc/net/if_inet6") else {})}
     mta.config("ESMTP_Listener { %s }" % " ".join(f'Listen "{host}:$port" {{ }}' for host in addresses.values()))
