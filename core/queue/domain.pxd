@@ -7,7 +7,8 @@ from pymomentum.core.base.list cimport list_node_t
 from pymomentum.core.base.slice cimport slice_t
 from pymomentum.core.base.timewheel cimport timer_entry_t
 from pymomentum.core.config.generation cimport config_generation_t
-from pymomentum.core.config.values cimport values_t
+from pymomentum.core.config.values cimport (DEFAULT_BINDING_SUSPENDED, OPT_DEFAULT_BINDING, OPT_SUSPEND_DELIVERY, opt_number,
+                                            values_t)
 from pymomentum.core.dns.mx cimport mx_address_t, mx_answer_t, mx_query_t
 from pymomentum.core.loop.limit cimport limit_waiter_t
 from pymomentum.core.loop.loop cimport loop_t
@@ -78,6 +79,7 @@ cdef struct domain_t:
     uint32_t failures           # connections failed in a row
     uint32_t dns_failures
     uint32_t messages           # in queues and in hand
+    bint target                 # mail of other domains was queued for it (rollup_mx): it stays here
     bint resolving
     bint dirty                  # a maintainer run is due in this iteration
     domain_t *next_dirty
@@ -88,6 +90,8 @@ cdef struct queue_loop_t:       # a loop's PLACE_QUEUE
     hash_t routes               # route_key_t -> route_t
     list_node_t waking          # routes whose hungry queues are being called
     uint64_t swept_ms
+    timer_entry_t expirer       # dns_expire_interval
+    size_t expire_cursor
     uint64_t seed               # of host choices
     domain_t *dirty
     loop_t *loop
@@ -119,6 +123,11 @@ cdef void queue_remove_delayed(mail_queue_t *q, ec_message_t *m) noexcept nogil
 cdef inline bint message_resident(ec_message_t *m) noexcept nogil:
     """Can be sent without reading the spool first (a large body is read while it is sent)."""
     return m.env != NULL and (m.blob != NULL or m.flags & BODY_LARGE)
+
+
+cdef inline bint queue_suspended(mail_queue_t *q) noexcept nogil:
+    return opt_number(q.values, OPT_SUSPEND_DELIVERY) == 1 \
+        or (q.binding == 0 and opt_number(q.values, OPT_DEFAULT_BINDING) == DEFAULT_BINDING_SUSPENDED)
 
 
 cdef inline mail_queue_t *queue_of(ec_message_t *m) noexcept nogil:

@@ -6,7 +6,7 @@ from pymomentum.options.types import Boolean, Enum, Limit, List, Number, Source,
 
 option("bind_address", Source("*"), scopes=BINDINGS, page="4/config/ref-bind-address",
        doc="Source address of outbound connections; * leaves it to the kernel.")
-option("bind_address_secondary", Text(), scopes={"binding"}, dynamic=False, page="4/modules/bind-address-secondary",
+option("bind_address_secondary", Source(), scopes={"binding"}, dynamic=False, page="4/modules/bind-address-secondary",
        doc="Source address of the other family than bind_address.")
 option("blackhole", Enum("false true inline internal", "false"), scopes=DELIVERY, page="4/config/ref-blackhole",
        doc="Accept and discard in place of delivering.")

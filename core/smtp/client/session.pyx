@@ -9,7 +9,7 @@ queue.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset, strlen, strncpy
+from libc.string cimport memchr, memcpy, memset, strlen, strncpy
 
 from pymomentum.core.base.buf cimport buf_clear, buf_free
 from pymomentum.core.base.cidr cimport sockaddr, sockaddr_storage
@@ -142,6 +142,18 @@ cdef void fill_peer(client_t *c) noexcept nogil:
     address_text(<sockaddr*>&c.peer, c.peer_text)
 
 
+cdef const slice_t *source_of(client_t *c) noexcept nogil:
+    """bind_address, or bind_address_secondary where that is of the peer's family."""
+    cdef const slice_t *first = opt_text(c.values, OPT_BIND_ADDRESS)
+    cdef const slice_t *second = opt_text(c.values, OPT_BIND_ADDRESS_SECONDARY)
+    cdef bint six = c.route.key.family == 6
+    if second == NULL or second.len == 0 or (memchr(second.ptr, c':', second.len) != NULL) != six:
+        return first
+    if first == NULL or first.len == 0 or first.ptr[0] == c'*' or (memchr(first.ptr, c':', first.len) != NULL) != six:
+        return second
+    return first
+
+
 cdef void on_start(post_t *p) noexcept nogil:
     cdef client_t *c = NULL
     begin(<client_t*>(<char*>p - (<char*>&c.start - <char*>c)))
@@ -163,7 +175,7 @@ cdef void begin(client_t *c) noexcept nogil:
     c.stream.on_read = on_read
     c.stream.on_secure = client_secured
     c.stream.on_closed = on_closed
-    source = opt_text(c.values, OPT_BIND_ADDRESS)
+    source = source_of(c)
     if source == NULL or source.len == 0 or slice_eq(source[0], slice_of(b"*")):
         rc = stream_connect(&c.stream, <sockaddr*>&c.peer, NULL)
     else:
