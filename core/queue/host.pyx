@@ -14,13 +14,14 @@ from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.slice cimport slice_mix, slice_number, slice_t
 from pymomentum.core.base.throttle cimport throttle_wait
 from pymomentum.core.config.generation cimport config_host
-from pymomentum.core.config.values cimport (OPT_BIND_ADDRESS, OPT_BIND_ADDRESS_SECONDARY, OPT_HOST_FAILURE_RETRY, OPT_MAX_OUTBOUND_CONNECTIONS, OPT_OUTBOUND_THROTTLE_CONNECTIONS,
+from pymomentum.core.config.values cimport (DELIVERY_METHOD_LMTP, OPT_BIND_ADDRESS, OPT_BIND_ADDRESS_SECONDARY, OPT_DELIVERY_METHOD, OPT_LMTP_PORT, OPT_HOST_FAILURE_RETRY, OPT_MAX_OUTBOUND_CONNECTIONS, OPT_OUTBOUND_THROTTLE_CONNECTIONS,
                                             OPT_OUTBOUND_THROTTLE_MESSAGES, OPT_PREFER_IPV6_MXS, OPT_PROHIBITED_HOSTS, OPT_REMOTE_SMTP_PORT,
                                             OPT_SCOPE_MAX_OUTBOUND_CONNECTIONS, OPT_SKIP_HOSTS, limit_ref_t, opt_limit,
                                             opt_nets, opt_number, opt_text, opt_throttle, throttle_t,
                                             values_t)
 from pymomentum.core.dns.mx cimport mx_address_t, mx_answer_t, mx_host_t
 from pymomentum.core.loop.limit cimport limit_t
+from pymomentum.core.net.proxy cimport proxy_server, proxy_source
 from .domain cimport domain_t, domain_touch, mail_queue_t, queue_loop, refusal_t
 from .permit cimport permit_host_limit
 from .route cimport route_find, route_make, route_refused, route_t, split_port
@@ -70,6 +71,8 @@ cdef uint32_t queue_port(mail_queue_t *q) noexcept nogil:
     split_port(q.domain.name, &name, &port)
     if slice_number(port) > 0:
         return <uint32_t>slice_number(port)
+    if opt_number(q.values, OPT_DELIVERY_METHOD) == DELIVERY_METHOD_LMTP:
+        return <uint32_t>opt_number(q.values, OPT_LMTP_PORT)
     return <uint32_t>opt_number(q.values, OPT_REMOTE_SMTP_PORT)
 
 
@@ -149,9 +152,13 @@ cdef uint32_t draw(mail_queue_t *q, const candidate_t *list_, uint32_t n) noexce
 
 
 cdef int own_family(mail_queue_t *q) noexcept nogil:
-    """4 or 6, of the binding's bind_address; 0: both will do, or the kernel chooses."""
+    """4 or 6, of the binding's bind_address or of what its proxy has; 0: both will do, or the kernel chooses."""
     cdef const slice_t *own = opt_text(q.values, OPT_BIND_ADDRESS)
     cdef const slice_t *second = opt_text(q.values, OPT_BIND_ADDRESS_SECONDARY)
+    if proxy_server(q.values) != NULL:
+        if (proxy_source(q.values, 4) != NULL) == (proxy_source(q.values, 6) != NULL):
+            return 0
+        return 4 if proxy_source(q.values, 4) != NULL else 6
     if own == NULL or own.len == 0 or own.ptr[0] == c'*':
         return 0
     if second != NULL and (memchr(own.ptr, c':', own.len) != NULL) != (memchr(second.ptr, c':', second.len) != NULL):

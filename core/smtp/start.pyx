@@ -4,6 +4,7 @@ from pymomentum.core.loop.loop cimport loop_at, loop_count
 from pymomentum.core.queue.lease cimport lease_set_remote
 from pymomentum.core.queue.maintainer cimport maintainer_attach
 from pymomentum.core.queue.memory cimport memory_attach
+from pymomentum.core.smtp.client.auth cimport auth_start
 from pymomentum.core.smtp.client.response cimport response_start
 from pymomentum.core.smtp.client.session cimport client_start
 from pymomentum.core.smtp.client.transaction cimport transfer_start
@@ -15,6 +16,7 @@ def attach(*, remote_leases=False):
     cdef int i
     commands_start()
     client_start()
+    auth_start()
     transfer_start()
     response_start()
     lease_set_remote(remote_leases)

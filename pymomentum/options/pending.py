@@ -75,7 +75,6 @@ debug_throttle_period_secs
 default_charset
 delay_dsn_max_retry_interval
 delay_dsn_retry_interval
-delivery_method
 delivery_pool
 delivery_response_timeout
 disable_chunked
@@ -101,10 +100,6 @@ exclude_vctx_mess
 expensive_batch_assessment
 generate_delay_dsn
 group
-ha_proxy_bypass
-ha_proxy_ipv6_src_addr
-ha_proxy_server
-ha_proxy_src_addr
 hot_domains
 http_basic_auth
 http_host
@@ -117,7 +112,6 @@ inline_transfail_processing
 keep_message_dicts_in_memory
 legacy_message_threshold
 listen_backlog
-lmtp_port
 log_hires_timestamp
 log_requests_to_paniclog
 maintainer_pool
@@ -142,9 +136,6 @@ open_tracking_enabled
 open_tracking_scheme
 opendkim_sign
 outbound_smtp_auth_key
-outbound_smtp_auth_pass
-outbound_smtp_auth_type
-outbound_smtp_auth_user
 pcre_cache_size
 pcre_cache_ttl
 permastore_interval

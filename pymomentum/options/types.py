@@ -74,6 +74,49 @@ class Source(Text):
             raise ValueError(f"bind_address: the host name {shown(value)} stands for no address") from None
 
 
+class Server(Text):
+    """host:port; a host name is looked up when the configuration is read."""
+
+    word = "host:port"
+
+    def read(self, text):
+        match = re.fullmatch(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):([0-9]{1,5})", text)
+        if not match or not 1 <= int(match[2]) <= 65535:
+            raise ValueError(f"takes {self.word}, not {shown(text)}")
+        return text
+
+    def encode(self, value):
+        if value is None:
+            return None
+        host, _, port = value.rpartition(":")
+        try:
+            address = getaddrinfo(host.strip("[]"), None, type=SOCK_STREAM)[0][4][0]
+        except OSError:
+            raise ValueError(f"the host name {shown(host)} stands for no address") from None
+        return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+class Address(Text):
+    """An address of one family."""
+
+    def __init__(self, version):
+        super().__init__()
+        self.version = version
+
+    @property
+    def word(self):
+        return f"an IPv{self.version} address"
+
+    def read(self, text):
+        try:
+            address = ip_address(text.strip("[]"))
+        except ValueError:
+            address = None
+        if address is None or address.version != self.version or "%" in text:
+            raise ValueError(f"takes {self.word}, not {shown(text)}")
+        return str(address)
+
+
 class Number(Type):
     """A whole number, or one of `words` that stand for negative ones."""
 
