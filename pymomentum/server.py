@@ -83,6 +83,7 @@ class Server:
         version = f"{__version__} r(PyMomentum:{__version__})"
         session.identity(values["hostname"], version)
         memory.limit(self.memory_bytes())
+        loops.pace(values["max_timed_events_per_iter"])
         flags = self.loaded.section("debug_flags")
         phases.suspend(flags["suspend"] == "random")
         smtp.attach(remote_leases=flags["lease"] == "remote")
@@ -231,6 +232,7 @@ class Server:
         loggers.serve(loaded, opened)
         self.loaded = loaded
         self.raise_descriptors(loaded.globals["server_max_file_descriptors"])
+        loops.pace(loaded.globals["max_timed_events_per_iter"])
         spool.tune(**self.spool_pace())
         swap.resize(loaded.threadpools["SwapIn"]["concurrency"])
         large.resize(loaded.threadpools["SwapOut"]["concurrency"])

@@ -11,7 +11,8 @@ from libc.string cimport memcpy
 from pymomentum.core.base.list cimport list_init
 from pymomentum.core.base.slice cimport slice_eq, slice_ieq, slice_make, slice_of, slice_t
 from pymomentum.core.config.generation cimport config_delivery, config_generation_t
-from pymomentum.core.config.values cimport (OPT_GATEWAY, OPT_MAX_RESIDENT_ACTIVE_QUEUE, OPT_MAX_RESIDENT_MESSAGES, OPT_REROUTE_DOMAIN, opt_number,
+from pymomentum.core.config.values cimport (OPT_GATEWAY, OPT_MAX_RESIDENT_ACTIVE_QUEUE, OPT_MAX_RESIDENT_MESSAGES,
+                                            OPT_MAX_RESIDENT_MESSAGES_PER_BINDING, OPT_REROUTE_DOMAIN, opt_number,
                                             opt_text, values_t)
 from pymomentum.core.log.writer cimport log_panic
 from pymomentum.core.loop.loop cimport loop_at, loop_post, loop_t
@@ -19,7 +20,7 @@ from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.message cimport (MSG_SPOOLED, MSG_STATE_PENDING, address_domain, ec_message_t, message_count, message_free,
                                               message_swap_out)
 from pymomentum.core.base.status cimport EC_OK
-from .domain cimport (domain_make, domain_owner, domain_queue, domain_t, domain_touch, mail_queue_t, queue_loop,
+from .domain cimport (binding_residents, domain_make, domain_owner, domain_queue, domain_t, domain_touch, mail_queue_t, queue_loop,
                       queue_push_active, queue_push_delayed)
 
 cdef enum:
@@ -95,7 +96,7 @@ cdef domain_t *file_message(loop_t *loop, ec_message_t *m, slice_t name, slice_t
             queue_push_active(q, m, False)
     else:
         most = opt_number(q.values, OPT_MAX_RESIDENT_ACTIVE_QUEUE)
-        if m.flags & MSG_SPOOLED and ((most >= 0 and q.resident >= most) or resident_full(q)):
+        if m.flags & MSG_SPOOLED and ((most >= 0 and q.resident >= most) or resident_full(q) or binding_full(q)):
             message_swap_out(m)
         queue_push_active(q, m, False)
     domain_touch(d)
@@ -105,6 +106,11 @@ cdef domain_t *file_message(loop_t *loop, ec_message_t *m, slice_t name, slice_t
 cdef inline bint resident_full(mail_queue_t *q) noexcept nogil:
     cdef int64_t most = opt_number(q.values, OPT_MAX_RESIDENT_MESSAGES)
     return most > 0 and <int64_t>message_count() > most and q.resident > 0
+
+
+cdef inline bint binding_full(mail_queue_t *q) noexcept nogil:
+    cdef int64_t most = opt_number(q.values, OPT_MAX_RESIDENT_MESSAGES_PER_BINDING)
+    return most >= 0 and binding_residents(q.binding) >= most
 
 
 cdef void queue_insert(loop_t *loop, ec_message_t *m) noexcept nogil:

@@ -36,7 +36,7 @@ from .domain cimport *
 from .host cimport choice_t, host_choose, host_excuse, host_failures, host_prohibited
 from .insert cimport queue_move, reroute_name
 from .lease cimport lease_switch, lease_t, lease_wake
-from .outcome cimport message_fail
+from .outcome cimport message_fail, outcome_next_turn
 from .permit cimport permit_give, permit_t, permit_take
 from .route cimport route_hungry, route_t, routes_wake, split_port
 
@@ -66,6 +66,7 @@ cdef int maintainer_attach(loop_t *loop) noexcept nogil:
     if queue_loop(loop) == NULL:
         return EC_NOMEM
     queue_loop(loop).generation = config_current()
+    timer_init(&queue_loop(loop).put_by_timer, outcome_next_turn)
     timer_init(&queue_loop(loop).expirer, on_expire)
     on_expire(&queue_loop(loop).expirer)
     return loop_add_flusher(loop, run_dirty)

@@ -59,7 +59,6 @@ bounce_pattern
 bounce_suppress_list
 capabilities
 chroot
-clear_mail_queue_maintainers
 click_tracking_enabled
 click_tracking_scheme
 cluster_max_outbound_connections
@@ -97,10 +96,8 @@ error
 event_loop
 exclude_vctx_conn
 exclude_vctx_mess
-expensive_batch_assessment
 generate_delay_dsn
 group
-hot_domains
 http_basic_auth
 http_host
 http_method
@@ -108,7 +105,6 @@ http_uri
 http_version
 inbound_throttle_messages
 info
-inline_transfail_processing
 keep_message_dicts_in_memory
 legacy_message_threshold
 listen_backlog
@@ -119,11 +115,7 @@ masterdb_file
 max_mime_depth
 max_mime_parts
 max_request_size
-max_resident_messages_per_binding
-max_resident_transfails
-max_timed_events_per_iter
 mcmt_reception
-mdn_failures_notify
 mime_parse_large_messages_during_reception
 mm7_delivery_report
 mm7_message_class
@@ -150,7 +142,6 @@ siv_throttle_cache_size
 soft_bounce_drain_rate
 stack_size
 supplemental_groups
-swap_out_meta_after_each_tempfail
 tcp_buffer_size
 tcp_recv_buffer_size
 tcp_send_buffer_size
@@ -168,9 +159,7 @@ tlsa_expire_interval
 trace_smtp_mode
 tracking_domain
 tracking_link_expiry
-transfail_drain_rate
 transform_8bitmime_content
-unlink_on_spool_in_failure
 use_dane
 use_iflist_cache
 use_mta_sts
