@@ -93,6 +93,7 @@ class Server:
         session.identity(values["hostname"], version)
         memory.limit(self.memory_bytes())
         self.limit_streams()
+        loops.pace(values["max_timed_events_per_iter"])
         flags = self.loaded.section("debug_flags")
         phases.suspend(flags["suspend"] == "random")
         smtp.attach(remote_leases=flags["lease"] == "remote")
@@ -255,6 +256,7 @@ class Server:
         self.loaded = loaded
         self.set_levels()
         self.raise_descriptors(loaded.globals["server_max_file_descriptors"])
+        loops.pace(loaded.globals["max_timed_events_per_iter"])
         spool.tune(**self.spool_pace())
         swap.resize(loaded.threadpools["SwapIn"]["concurrency"])
         large.resize(loaded.threadpools["SwapOut"]["concurrency"])

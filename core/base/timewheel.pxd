@@ -18,12 +18,14 @@ cdef struct timer_entry_t:
 
 cdef struct timewheel_t:
     list_node_t slots[TIMEWHEEL_SLOTS]
-    uint64_t now_ms         # last tick done
+    list_node_t late        # due, but the turn was over
+    uint64_t now_ms         # last tick begun
     size_t armed
 
 
 cdef void timewheel_init(timewheel_t *w, uint64_t now_ms) noexcept nogil
-cdef void timewheel_advance(timewheel_t *w, uint64_t now_ms) noexcept nogil    # runs what is due
+# Runs what is due, `most` callbacks; the others are the first of the next call.
+cdef void timewheel_advance(timewheel_t *w, uint64_t now_ms, uint64_t most) noexcept nogil
 cdef void timer_init(timer_entry_t *t, timer_fn fn) noexcept nogil
 cdef void timer_set(timewheel_t *w, timer_entry_t *t, uint64_t due_ms) noexcept nogil
 cdef void timer_clear(timewheel_t *w, timer_entry_t *t) noexcept nogil

@@ -12,6 +12,7 @@ cdef void timewheel_init(timewheel_t *w, uint64_t now_ms) noexcept nogil:
     cdef int i
     for i in range(TIMEWHEEL_SLOTS):
         list_init(&w.slots[i])
+    list_init(&w.late)
     w.now_ms = now_ms - now_ms % TIMEWHEEL_TICK_MS
     w.armed = 0
 
@@ -54,27 +55,34 @@ cdef void timer_clear(timewheel_t *w, timer_entry_t *t) noexcept nogil:
         list_remove(&t.node)
 
 
-cdef void timewheel_advance(timewheel_t *w, uint64_t now_ms) noexcept nogil:
-    cdef list_node_t due
-    cdef list_node_t *slot
+cdef bint run(timewheel_t *w, uint64_t *most) noexcept nogil:
+    """Those that are late; False: some are left."""
     cdef timer_entry_t *t
-    while w.now_ms + TIMEWHEEL_TICK_MS <= now_ms:
+    while not list_empty(&w.late):
+        t = <timer_entry_t*>w.late.next
+        if t.due_ms <= w.now_ms and most[0] == 0:
+            return False
+        list_remove(&t.node)
+        if t.due_ms > w.now_ms:
+            hang(w, t)
+            continue
+        most[0] -= 1
+        t.due_ms = 0
+        w.armed -= 1
+        t.fn(t)
+    return True
+
+
+cdef void timewheel_advance(timewheel_t *w, uint64_t now_ms, uint64_t most) noexcept nogil:
+    cdef list_node_t *slot
+    while run(w, &most) and w.now_ms + TIMEWHEEL_TICK_MS <= now_ms:
         w.now_ms += TIMEWHEEL_TICK_MS
         slot = &w.slots[(w.now_ms // TIMEWHEEL_TICK_MS) % TIMEWHEEL_SLOTS]
         if list_empty(slot):
             continue
         # Take the slot's list as it is: callbacks may hang entries into it anew.
-        due.next = slot.next
-        due.prev = slot.prev
-        due.next.prev = &due
-        due.prev.next = &due
+        w.late.next = slot.next
+        w.late.prev = slot.prev
+        w.late.next.prev = &w.late
+        w.late.prev.next = &w.late
         list_init(slot)
-        while not list_empty(&due):
-            t = <timer_entry_t*>due.next
-            list_remove(&t.node)
-            if t.due_ms > w.now_ms:
-                hang(w, t)
-                continue
-            t.due_ms = 0
-            w.armed -= 1
-            t.fn(t)

@@ -301,7 +301,7 @@ cdef void show_addresses(question_t *q, domain_t *d, const mx_host_t *h) noexcep
         buf_add(&q.out, b"{", 1)
         json_text(&q.out, b"address", slice_of(text))
         json_number(&q.out, b"family", a.family)
-        r = route_find(d.loop, d.queues.binding, a, queue_port(d.queues)) if d.queues != NULL else NULL
+        r = route_find(d.loop, d.queues.binding, a, h.port if h.port else queue_port(d.queues)) if d.queues != NULL else NULL
         json_number(&q.out, b"connect_us", r.connect_us if r != NULL else 0)
         json_number(&q.out, b"deliver_us", r.deliver_us if r != NULL else 0)
         json_number(&q.out, b"failed_ms", d.loop.now_ms - r.failed_ms if r != NULL and r.failed_ms else -1)

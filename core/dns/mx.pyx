@@ -7,6 +7,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memcpy, memset
 
+from pymomentum.core.base.cidr cimport sockaddr
 from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.slice cimport slice_eq, slice_make, slice_mix, slice_of, slice_t
 from pymomentum.core.base.status cimport EC_AGAIN, EC_OK, EC_SYNTAX
@@ -23,6 +24,7 @@ cdef enum:
     ADDRESSES_PER_HOST = 4      # on average: of dns_max_answers hosts
     FAILED_TTL = 5              # seconds, where nothing was answered
     PARTIAL_TTL = 60            # at most, where some host's addresses could not be had
+    EARLY_TTL = 1               # of an answer that does not wait for all hosts
     LITERAL_TTL = 86400
     LITERAL_TEXT = 48
 
@@ -33,6 +35,7 @@ cdef struct slot_t:             # one host
     dns_query_t aaaa
 
 cdef struct lookup_t:
+    mx_cancel_fn cancel         # first
     mx_query_t *query
     resolver_t *resolver
     loop_t *loop
@@ -127,7 +130,7 @@ cdef void add_addresses(mx_answer_t *out, const dns_query_t *q, uint8_t family, 
         out.addresses += 1
 
 
-cdef mx_answer_t *new_answer(uint32_t hosts, uint32_t addresses, size_t names) noexcept nogil:
+cdef mx_answer_t *mx_answer_new(uint32_t hosts, uint32_t addresses, size_t names) noexcept nogil:
     cdef size_t n = sizeof(mx_answer_t) + hosts * sizeof(mx_host_t)
     cdef mx_answer_t *out = <mx_answer_t*>malloc(n + addresses * sizeof(mx_address_t) + names)
     if out != NULL:
@@ -151,6 +154,7 @@ cdef void add_host(mx_answer_t *out, const lookup_t *l, const slot_t *s, uint32_
     if h.count == 0:
         return
     h.preference = s.preference
+    h.port = 0
     h.name = slice_make(text[0], s.name.len)
     memcpy(text[0], s.name.ptr, s.name.len)
     text[0] += s.name.len
@@ -160,6 +164,8 @@ cdef void add_host(mx_answer_t *out, const lookup_t *l, const slot_t *s, uint32_
 cdef uint32_t lifetime(const lookup_t *l) noexcept nogil:
     cdef uint32_t ttl = l.ttl
     if l.status == MX_OK:
+        if l.pending:
+            return EARLY_TTL
         return PARTIAL_TTL if l.failed and ttl > PARTIAL_TTL else ttl
     ttl = l.negative_ttl if l.negative_ttl < ttl else ttl
     return ttl if ttl != <uint32_t>-1 else FAILED_TTL
@@ -183,7 +189,7 @@ cdef mx_answer_t *compose(lookup_t *l) noexcept nogil:
         most = 65535
     if most > addresses:
         most = addresses
-    out = new_answer(l.hosts if most else 0, most, names)
+    out = mx_answer_new(l.hosts if most else 0, most, names)
     if out == NULL:
         return NULL
     out.status = l.status
@@ -203,11 +209,22 @@ cdef mx_answer_t *compose(lookup_t *l) noexcept nogil:
 
 # ---- the steps -------------------------------------------------------------------
 
+cdef bint early(const lookup_t *l) noexcept nogil:
+    """Some address is there, and the asker takes what there is: what is under way goes on, for the cache."""
+    cdef uint32_t i
+    if not l.flags & MX_EARLY or l.status != MX_OK:
+        return False
+    for i in range(l.hosts):
+        if address_count(&l.slots[i].a) or address_count(&l.slots[i].aaaa):
+            return True
+    return False
+
+
 cdef void step(lookup_t *l) noexcept nogil:
     """One query less; after the last one the asker hears of it."""
     cdef mx_query_t *q = l.query
     l.pending -= 1
-    if l.pending:
+    if l.pending and not early(l):
         return
     q.answer = compose(l)
     q.opaque = NULL
@@ -344,6 +361,7 @@ cdef int mx_lookup(loop_t *loop, slice_t domain, int flags, mx_query_t *q, mx_do
     q.opaque = NULL
     if l == NULL:
         return EC_OK
+    l.cancel = on_cancel
     l.query = q
     l.loop = loop
     l.resolver = resolver_of(loop)
@@ -361,7 +379,7 @@ cdef int mx_lookup(loop_t *loop, slice_t domain, int flags, mx_query_t *q, mx_do
     else:
         l.status = MX_NXDOMAIN                  # longer than any name can be
     l.pending -= 1
-    if l.pending:
+    if l.pending and not early(l):
         q.opaque = l
         return EC_AGAIN
     q.answer = compose(l)
@@ -369,14 +387,24 @@ cdef int mx_lookup(loop_t *loop, slice_t domain, int flags, mx_query_t *q, mx_do
     return EC_OK
 
 
+cdef void on_cancel(void *work) noexcept nogil:
+    free_lookup(<lookup_t*>work)
+
+
 cdef void mx_cancel(mx_query_t *q) noexcept nogil:
     if q.opaque != NULL:
-        free_lookup(<lookup_t*>q.opaque)
+        (<mx_cancel_fn*>q.opaque)[0](q.opaque)
         q.opaque = NULL
 
 
+cdef void mx_address_of(const sockaddr *s, mx_address_t *out) noexcept nogil:
+    memset(out, 0, sizeof(out[0]))
+    out.family = 4 if s.sa_family == AF_INET else 6
+    memcpy(out.bytes, <const char*>s + (4 if out.family == 4 else 8), 4 if out.family == 4 else 16)
+
+
 cdef mx_answer_t *mx_answer_literal(const mx_address_t *address) noexcept nogil:
-    cdef mx_answer_t *out = new_answer(1, 1, LITERAL_TEXT)
+    cdef mx_answer_t *out = mx_answer_new(1, 1, LITERAL_TEXT)
     cdef char *text
     if out == NULL:
         return NULL

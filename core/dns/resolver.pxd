@@ -26,6 +26,7 @@ cdef struct channel_t:          # name servers asked by UDP or by TCP
     resolver_t *resolver
     ares_channel ares
     uint32_t pending            # queries that c-ares has
+    uint32_t sent               # queries it was given
     bint tcp
     bint edns
     bint retired                # servers have changed: ends with its last query
@@ -37,6 +38,7 @@ cdef struct resolver_t:
     dns_cache_t cache
     hash_t flights              # key -> flight_t of resolver.pyx
     list_node_t waiting         # flights above max_pending, first come first served
+    list_node_t limited         # flights that dns_rate_limit_mx_queries holds back, first come first served
     list_node_t ready           # flights that have landed
     uint32_t pending            # flights sent and not landed
     bint working                # in c-ares or in callbacks: what is ready is seen to afterwards
@@ -44,6 +46,7 @@ cdef struct resolver_t:
     post_t post
     timer_entry_t ticker        # c-ares's timeouts, while queries are pending
     timer_entry_t purger
+    timer_entry_t drainer       # while flights are held back
     channel_t *channels
     channel_t *udp              # in use; NULL: not opened yet
     channel_t *tcp
@@ -59,6 +62,10 @@ cdef struct resolver_t:
     uint32_t purge_ms
     uint32_t send_buffer
     uint32_t receive_buffer
+    uint32_t port_queries       # dns_max_udp_queries_per_port; 0: unlimited
+    uint32_t rate_most          # MX queries of all loops in one period
+    uint32_t rate_period        # seconds
+    uint32_t rate_room          # flights of all loops that may be held back; 0: the rate is not limited
     bint always_tcp             # dns_fallback_to_tcp
 
 

@@ -9,11 +9,15 @@ An answer cut short (TC) or broken is asked for again by TCP.  Without
 dns_fallback_to_tcp a cut answer is used as it is where it holds any record of
 use, since those are enough to deliver.  A server that answers without EDNS is
 taken at its word: queries go without, until the servers are read again.
+
+The rate limit counts the MX questions of all loops together.  One above it
+waits its turn; when too many wait already, it is sent all the same.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from pymomentum.core.base.atomic cimport atomic_add32, atomic_cas64, atomic_load64
 from pymomentum.core.base.buf cimport buf_free, buf_slice
 from pymomentum.core.base.cidr cimport sockaddr
 from pymomentum.core.base.clock cimport clock_mono_ns
@@ -28,7 +32,8 @@ from pymomentum.core.c.uv cimport (UV_READABLE, UV_WRITABLE, as_handle, uv_close
 from pymomentum.core.config.generation cimport config_current, config_generation_t, config_number, config_unref
 from pymomentum.core.config.values cimport (
     OPT_DNS_CACHE_PURGE_INTERVAL, OPT_DNS_CACHE_SIZE, OPT_DNS_FALLBACK_TO_TCP, OPT_DNS_MAX_ANSWERS, OPT_DNS_MAX_CNAME,
-    OPT_DNS_MAX_PENDING, OPT_DNS_UDP_RCVBUF_SIZE, OPT_DNS_UDP_SNDBUF_SIZE, OPT_MAX_DNS_TTL, OPT_MIN_DNS_TTL,
+    OPT_DNS_MAX_PENDING, OPT_DNS_MAX_UDP_QUERIES_PER_PORT, OPT_DNS_RATE_LIMIT_ENABLED, OPT_DNS_RATE_LIMIT_MAX_QUEUE,
+    OPT_DNS_RATE_LIMIT_MX_QUERIES, OPT_DNS_RATE_LIMIT_PERIOD, OPT_DNS_UDP_RCVBUF_SIZE, OPT_DNS_UDP_SNDBUF_SIZE, OPT_MAX_DNS_TTL, OPT_MIN_DNS_TTL,
     OPT_RESOLV_CONF, opt_number, opt_text, values_t,
 )
 from pymomentum.core.log.level cimport LEVEL_DEBUG, LEVEL_WARNING, OF_DNS, log_says
@@ -48,6 +53,7 @@ from .resolvconf cimport RESOLVCONF_SERVERS, resolvconf_parse, resolvconf_read
 from .wire cimport WIRE_FORMERR, WIRE_QUERY_MAX, wire_parse, wire_query, wire_reply_t
 
 cdef enum:
+    DRAIN_MS = 100              # how often held-back questions are looked at
     TICK_MS = 48                # how often c-ares looks at its timeouts
     PURGE_WORK = 4096           # entries in one go
     FAILED_TTL = 5              # seconds; not clamped
@@ -93,6 +99,9 @@ cdef struct socket_t:
     int fd
     socket_t *next
 
+cdef uint64_t spent = 0         # atomic, of all loops: second that the period began, and in the lower half MX queries in it
+cdef uint32_t held = 0          # atomic, of all loops: flights held back
+
 ares_library_init(ARES_LIB_INIT_ALL)
 
 
@@ -114,6 +123,7 @@ cdef void read_servers(resolver_t *r, const slice_t *text) noexcept nogil:
 
 
 cdef void configure(resolver_t *r) noexcept nogil:
+    cdef bint first = r.generation == <uint64_t>-1
     cdef config_generation_t *g = config_current()
     cdef const values_t *v = g.globals if g != NULL else NULL
     cdef channel_t *c = r.channels
@@ -136,6 +146,11 @@ cdef void configure(resolver_t *r) noexcept nogil:
     r.purge_ms = <uint32_t>opt_number(v, OPT_DNS_CACHE_PURGE_INTERVAL) * 1000
     r.send_buffer = <uint32_t>opt_number(v, OPT_DNS_UDP_SNDBUF_SIZE)
     r.receive_buffer = <uint32_t>opt_number(v, OPT_DNS_UDP_RCVBUF_SIZE)
+    r.port_queries = <uint32_t>opt_number(v, OPT_DNS_MAX_UDP_QUERIES_PER_PORT)
+    r.rate_most = <uint32_t>opt_number(v, OPT_DNS_RATE_LIMIT_MX_QUERIES)
+    r.rate_period = <uint32_t>opt_number(v, OPT_DNS_RATE_LIMIT_PERIOD)
+    if first and opt_number(v, OPT_DNS_RATE_LIMIT_ENABLED) == 1:
+        r.rate_room = <uint32_t>opt_number(v, OPT_DNS_RATE_LIMIT_MAX_QUEUE)
     r.always_tcp = opt_number(v, OPT_DNS_FALLBACK_TO_TCP) != 0
     dns_cache_limit(&r.cache, opt_number(v, OPT_DNS_CACHE_SIZE))
     config_unref(g)
@@ -156,9 +171,11 @@ cdef resolver_t *resolver_of(loop_t *loop) noexcept nogil:
         r.purge_ms = 60000
         dns_cache_init(&r.cache, 100000)
         list_init(&r.waiting)
+        list_init(&r.limited)
         list_init(&r.ready)
         timer_init(&r.ticker, on_tick)
         timer_init(&r.purger, on_purge)
+        timer_init(&r.drainer, on_drain)
         loop.places[PLACE_DNS] = r
     if r.generation != config_number():
         configure(r)
@@ -230,7 +247,7 @@ cdef channel_t *open_channel(resolver_t *r, bint tcp) noexcept nogil:
     c.edns = r.edns and not tcp
     memset(&o, 0, sizeof(o))
     o.flags = ARES_FLAG_NOSEARCH | (ARES_FLAG_USEVC if tcp else ARES_FLAG_IGNTC) | (ARES_FLAG_EDNS if c.edns else 0)
-    o.tries = <int>r.servers.attempts
+    o.tries = <int>r.servers.attempts if r.rate_room == 0 else 1     # a repetition would be one more query
     o.timeout = <int>r.servers.timeout_ms
     o.ednspsz = UDP_BUFFER
     o.lookups = b"b"
@@ -263,6 +280,9 @@ cdef channel_t *channel_for(resolver_t *r, bint tcp) noexcept nogil:
         if r.tcp == NULL:
             r.tcp = open_channel(r, True)
         return r.tcp
+    if r.udp != NULL and r.port_queries and r.udp.sent >= r.port_queries:
+        r.udp.retired = True                    # another channel has another port
+        r.udp = NULL
     if r.udp == NULL:
         r.udp = open_channel(r, False)
     return r.udp
@@ -350,11 +370,71 @@ cdef void send(flight_t *f) noexcept nogil:
     else:
         f.channel = c
         c.pending += 1
+        c.sent += 1
         ares_send(c.ares, packet, n, on_answer, f)
         if r.ticker.due_ms == 0:
             loop_timer_set(r.loop, &r.ticker, TICK_MS)
     if not list_empty(&r.ready):
         land_later(r)
+
+
+cdef void launch(flight_t *f) noexcept nogil:
+    if f.resolver.pending < f.resolver.max_pending:
+        send(f)
+    else:
+        list_append(&f.resolver.waiting, &f.node)
+
+
+cdef void drop_unwanted(flight_t *f) noexcept nogil:
+    """Nobody waits for it any more."""
+    hash_del(&f.resolver.flights, key_of(f))
+    free(f)
+
+
+cdef bint rate_take(resolver_t *r) noexcept nogil:
+    """One of the MX queries of this period."""
+    cdef uint64_t now = r.loop.now_ms // 1000, seen, began, n
+    while True:
+        seen = atomic_load64(&spent)
+        began = seen >> 32
+        n = seen & 0xffffffffu
+        if now >= began + r.rate_period:
+            began = now
+            n = 0
+        if n >= r.rate_most:
+            return False
+        if atomic_cas64(&spent, seen, began << 32 | (n + 1)):
+            return True
+
+
+cdef bint hold_back(flight_t *f) noexcept nogil:
+    """True where the rate limit keeps it for later."""
+    cdef resolver_t *r = f.resolver
+    if r.rate_room == 0 or f.type != DNS_MX or (list_empty(&r.limited) and rate_take(r)):
+        return False
+    if atomic_add32(&held, 1) > r.rate_room:
+        atomic_add32(&held, -1)
+        return False
+    if list_empty(&r.limited):
+        loop_timer_set(r.loop, &r.drainer, DRAIN_MS)
+    list_append(&r.limited, &f.node)
+    return True
+
+
+cdef void on_drain(timer_entry_t *t) noexcept nogil:
+    cdef resolver_t *r = <resolver_t*>(<char*>t - <size_t>&(<resolver_t*>NULL).drainer)
+    cdef flight_t *f
+    while not list_empty(&r.limited):
+        f = <flight_t*>r.limited.next
+        if not list_empty(&f.askers) and not rate_take(r):
+            loop_timer_set(r.loop, t, DRAIN_MS)
+            return
+        list_remove(&f.node)
+        atomic_add32(&held, -1)
+        if list_empty(&f.askers):
+            drop_unwanted(f)
+        else:
+            launch(f)
 
 
 cdef uint32_t lifetime(resolver_t *r, wire_reply_t *reply) noexcept nogil:
@@ -451,9 +531,8 @@ cdef void land_all(resolver_t *r) noexcept nogil:
         elif r.pending < r.max_pending and not list_empty(&r.waiting):
             f = <flight_t*>r.waiting.next
             list_remove(&f.node)
-            if list_empty(&f.askers):           # nobody waits for it any more
-                hash_del(&r.flights, key_of(f))
-                free(f)
+            if list_empty(&f.askers):
+                drop_unwanted(f)
             else:
                 send(f)
         else:
@@ -493,10 +572,8 @@ cdef int dns_ask(resolver_t *r, slice_t name, int type, bint fresh, dns_query_t 
         if hash_put(&r.flights, key_of(f), f) != EC_OK:
             free(f)
             return EC_NOMEM
-        if r.pending < r.max_pending:
-            send(f)
-        else:
-            list_append(&r.waiting, &f.node)
+        if not hold_back(f):
+            launch(f)
     q.done = done
     q.waiting = True
     list_append(&f.askers, &q.node)

@@ -91,10 +91,13 @@ cdef void on_prepare(uv_prepare_t *h) noexcept nogil:
         uv_async_send(&loop.wake)       # the poll ends at once
 
 
+cdef uint32_t timed_events = 1024      # atomic: timers of one turn
+
+
 cdef void on_tick(uv_timer_t *h) noexcept nogil:
     cdef loop_t *loop = <loop_t*>h.data
     refresh_clock(loop)
-    timewheel_advance(&loop.wheel, loop.now_ms)
+    timewheel_advance(&loop.wheel, loop.now_ms, atomic_load32(&timed_events))
 
 
 cdef void loop_timer_set(loop_t *loop, timer_entry_t *t, uint64_t after_ms) noexcept nogil:
@@ -167,6 +170,11 @@ def run(int index):
         thread_prompt()
         uv_run(&loop.uv, UV_RUN_DEFAULT)
     atomic_store64(loop.heartbeat, 0)       # not hung: done
+
+
+def pace(int timers):
+    """So many timers of a loop are run before it looks at its sockets again."""
+    atomic_store32(&timed_events, timers)
 
 
 def share(unsigned char[::1] page not None, int step, int in_hand):

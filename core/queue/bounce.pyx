@@ -59,7 +59,8 @@ cdef struct bounce_t:
     int quoted                  # of the original: BOUNCES_INLINE_ORIGINAL_...
     buf_t head                  # of a large original, as far as it was read
     large_reader_t *reader
-    arena_t arena               # the next four
+    arena_t arena               # the next five
+    slice_t to                  # who gets it
     slice_t text                # why it failed
     slice_t peer                # who said so; empty: nobody
     slice_t daemon              # From
@@ -125,7 +126,7 @@ cdef int compose(bounce_t *bounce, buf_t *b, const char *id) noexcept nogil:
     buf_add_z(b, b"Return-Path: <>\r\nFrom: Mail Delivery System <")
     buf_add_slice(b, bounce.daemon)
     buf_add_z(b, b">\r\nTo: <")
-    buf_add_slice(b, m.env.mailfrom)
+    buf_add_slice(b, bounce.to)
     buf_printf(b, b">\r\nDate: %s\r\nMessage-ID: <%.2s.%.2s.%.5s.%.8s@", date, id, id + 3, id + 6, id + 12)
     buf_add_slice(b, bounce.host)
     buf_add_z(b, b">\r\n")
@@ -293,7 +294,7 @@ cdef ec_message_t *report_of(bounce_t *b) noexcept nogil:
     rc = compose(b, &text, id)
     e.batch = message_id_new()
     e.method = RECV_INTERNAL
-    e.rcptto = b.cause.env.mailfrom
+    e.rcptto = b.to
     e.peer = slice_of(b"unknown")
     e.binding = slice_of(b"default")
     r.env = envelope_copy(&e)
@@ -334,7 +335,7 @@ cdef void write(bounce_t *b) noexcept nogil:
     on_retry(&b.timer)
 
 
-cdef void begin(loop_t *loop, domain_t *d, const values_t *v, ec_message_t *m, slice_t text, slice_t peer) noexcept nogil:
+cdef void begin(loop_t *loop, domain_t *d, const values_t *v, ec_message_t *m, slice_t to, slice_t text, slice_t peer) noexcept nogil:
     cdef bounce_t *b = <bounce_t*>calloc(1, sizeof(bounce_t))
     cdef const slice_t *wanted = opt_text(v, OPT_MAILERDAEMON)
     cdef char room[300]
@@ -343,6 +344,7 @@ cdef void begin(loop_t *loop, domain_t *d, const values_t *v, ec_message_t *m, s
         b.domain = d
         b.cause = m
         b.quoted = <int>opt_number(v, OPT_BOUNCES_INLINE_ORIGINAL)
+        b.to = arena_copy(&b.arena, to)
         b.text = arena_copy(&b.arena, text)
         b.peer = arena_copy(&b.arena, peer)
         b.host = arena_copy(&b.arena, opt_text(v, OPT_HOSTNAME)[0])
@@ -351,7 +353,7 @@ cdef void begin(loop_t *loop, domain_t *d, const values_t *v, ec_message_t *m, s
         else:
             b.daemon = arena_copy(&b.arena, slice_make(room, snprintf(room, sizeof(room), b"mailer-daemon@%s", b.host.ptr)))
         timer_init(&b.timer, on_retry)
-    if b == NULL or b.text.ptr == NULL or b.peer.ptr == NULL or b.daemon.ptr == NULL or b.host.ptr == NULL:
+    if b == NULL or b.to.ptr == NULL or b.text.ptr == NULL or b.peer.ptr == NULL or b.daemon.ptr == NULL or b.host.ptr == NULL:
         leave(d, m)
         if b != NULL:
             drop(b)
@@ -359,14 +361,14 @@ cdef void begin(loop_t *loop, domain_t *d, const values_t *v, ec_message_t *m, s
     fetch(b)
 
 
-cdef void bounce_send(mail_queue_t *q, ec_message_t *m, const attempt_t *a) noexcept nogil:
-    begin(q.domain.loop, q.domain, q.values, m, a.text, a.peer)
+cdef void bounce_send(mail_queue_t *q, ec_message_t *m, const attempt_t *a, slice_t to) noexcept nogil:
+    begin(q.domain.loop, q.domain, q.values, m, to, a.text, a.peer)
 
 
 cdef void bounce_refused(loop_t *loop, ec_message_t *m) noexcept nogil:
     cdef config_generation_t *g = config_current()
     cdef char room[256]
     cdef values_t values
-    begin(loop, NULL, config_delivery(g, m.binding, lower(address_domain(m.env.rcptto), room), &values), m, m.env.refusal,
+    begin(loop, NULL, config_delivery(g, m.binding, lower(address_domain(m.env.rcptto), room), &values), m, m.env.mailfrom, m.env.refusal,
           slice_make(NULL, 0))
     config_unref(g)

@@ -7,7 +7,8 @@ from pymomentum.core.base.list cimport list_node_t
 from pymomentum.core.base.slice cimport slice_t
 from pymomentum.core.base.timewheel cimport timer_entry_t
 from pymomentum.core.config.generation cimport config_generation_t
-from pymomentum.core.config.values cimport values_t
+from pymomentum.core.config.values cimport (DEFAULT_BINDING_SUSPENDED, OPT_DEFAULT_BINDING, OPT_SUSPEND_DELIVERY, opt_list_t, opt_number,
+                                            values_t)
 from pymomentum.core.dns.mx cimport mx_address_t, mx_answer_t, mx_query_t
 from pymomentum.core.loop.limit cimport limit_waiter_t
 from pymomentum.core.loop.loop cimport loop_t
@@ -78,6 +79,7 @@ cdef struct domain_t:
     uint32_t failures           # connections failed in a row
     uint32_t dns_failures
     uint32_t messages           # in queues and in hand
+    bint target                 # mail of other domains was queued for it (rollup_mx): it stays here
     bint resolving
     bint dirty                  # a maintainer run is due in this iteration
     domain_t *next_dirty
@@ -88,6 +90,11 @@ cdef struct queue_loop_t:       # a loop's PLACE_QUEUE
     hash_t routes               # route_key_t -> route_t
     list_node_t waking          # routes whose hungry queues are being called
     uint64_t swept_ms
+    list_node_t put_by          # messages that failed for now, to be seen to in a later turn
+    uint32_t put_by_count
+    timer_entry_t put_by_timer
+    timer_entry_t expirer       # dns_expire_interval
+    size_t expire_cursor
     uint64_t seed               # of host choices
     domain_t *dirty
     loop_t *loop
@@ -107,6 +114,9 @@ cdef mail_queue_t *domain_queue(domain_t *d, uint16_t binding) noexcept nogil
 cdef void domain_refresh(domain_t *d) noexcept nogil                        # values of the current generation
 cdef void domain_touch(domain_t *d) noexcept nogil                          # maintain at the end of this iteration
 cdef int domain_owner(slice_t name) noexcept nogil                          # index of the loop
+cdef int domain_share_out(const opt_list_t *hot) noexcept nogil             # hot_domains, before loops run; EC_NOMEM
+cdef uint32_t binding_residents(uint16_t binding) noexcept nogil            # the sum of `resident` of all its queues
+cdef void queue_count_resident(mail_queue_t *q, int more) noexcept nogil
 cdef queue_loop_t *queue_loop(loop_t *loop) noexcept nogil
 
 cdef void queue_pause(mail_queue_t *q) noexcept nogil          # no connection for a second: this machine has none to give
@@ -119,6 +129,11 @@ cdef void queue_remove_delayed(mail_queue_t *q, ec_message_t *m) noexcept nogil
 cdef inline bint message_resident(ec_message_t *m) noexcept nogil:
     """Can be sent without reading the spool first (a large body is read while it is sent)."""
     return m.env != NULL and (m.blob != NULL or m.flags & BODY_LARGE)
+
+
+cdef inline bint queue_suspended(mail_queue_t *q) noexcept nogil:
+    return opt_number(q.values, OPT_SUSPEND_DELIVERY) == 1 \
+        or (q.binding == 0 and opt_number(q.values, OPT_DEFAULT_BINDING) == DEFAULT_BINDING_SUSPENDED)
 
 
 cdef inline mail_queue_t *queue_of(ec_message_t *m) noexcept nogil:

@@ -3,18 +3,19 @@
 Everything here runs on the record's loop.  A record is made with its first
 message and goes when it is empty, without connections and its MX is stale.
 """
-from libc.stdint cimport uint16_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
-from pymomentum.core.base.hash cimport hash_del, hash_get, hash_put
+from pymomentum.core.base.atomic cimport atomic_add32, atomic_load32
+from pymomentum.core.base.hash cimport hash_del, hash_get, hash_put, hash_t
 from pymomentum.core.base.heap cimport heap_free, heap_insert, heap_remove
 from pymomentum.core.base.list cimport list_append, list_init, list_prepend, list_remove
 from pymomentum.core.base.slice cimport slice_eq, slice_hash, slice_make, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.config.generation cimport config_current, config_delivery_kept, config_number, config_unref
-from pymomentum.core.config.values cimport values_free
+from pymomentum.core.config.values cimport opt_list_t, values_free
 from pymomentum.core.dns.mx cimport mx_answer_free, mx_cancel
 from pymomentum.core.loop.limit cimport limit_waiter_t
 from pymomentum.core.loop.loop cimport (COUNT_ACTIVE, COUNT_DELAYED, COUNT_DOMAINS, PLACE_QUEUE, loop_count, loop_t,
@@ -22,6 +23,8 @@ from pymomentum.core.loop.loop cimport (COUNT_ACTIVE, COUNT_DELAYED, COUNT_DOMAI
 from pymomentum.core.message.message cimport MSG_PRIORITY, ec_message_t
 
 cdef domain_fn maintainer = NULL
+cdef hash_t hot                     # name -> place in hot_domains, from 1; of all loops, they only read it
+cdef uint32_t residents[65536]      # atomic, by binding: messages of active queues that are in memory
 cdef enum:
     OWNER_SEED = 0x5eed
 
@@ -37,10 +40,29 @@ cdef queue_loop_t *queue_loop(loop_t *loop) noexcept nogil:
         if loop.places[PLACE_QUEUE] != NULL:
             (<queue_loop_t*>loop.places[PLACE_QUEUE]).loop = loop
             list_init(&(<queue_loop_t*>loop.places[PLACE_QUEUE]).waking)
+            list_init(&(<queue_loop_t*>loop.places[PLACE_QUEUE]).put_by)
     return <queue_loop_t*>loop.places[PLACE_QUEUE]
 
 
+cdef int domain_share_out(const opt_list_t *names) noexcept nogil:
+    """The loops get them in turn."""
+    cdef size_t i, k
+    cdef char *p
+    for i in range(names.n if names != NULL else 0):
+        p = <char*>malloc(names.items[i].len + 1)
+        if p == NULL:
+            return EC_NOMEM
+        for k in range(names.items[i].len):
+            p[k] = names.items[i].ptr[k] | (32 if c'A' <= names.items[i].ptr[k] <= c'Z' else 0)
+        if hash_put(&hot, slice_make(p, names.items[i].len), <void*>(i + 1)) != EC_OK:
+            return EC_NOMEM
+    return EC_OK
+
+
 cdef int domain_owner(slice_t name) noexcept nogil:
+    cdef size_t place = <size_t>hash_get(&hot, name) if hot.used else 0
+    if place:
+        return <int>((place - 1) % <size_t>loop_count())
     return <int>(slice_hash(name, OWNER_SEED) % <uint64_t>loop_count())
 
 
@@ -180,6 +202,15 @@ cdef void queue_pause(mail_queue_t *q) noexcept nogil:
     domain_touch(q.domain)
 
 
+cdef uint32_t binding_residents(uint16_t binding) noexcept nogil:
+    return atomic_load32(&residents[binding])
+
+
+cdef void queue_count_resident(mail_queue_t *q, int more) noexcept nogil:
+    q.resident += more
+    atomic_add32(&residents[q.binding], more)
+
+
 cdef void queue_push_active(mail_queue_t *q, ec_message_t *m, bint front) noexcept nogil:
     m.next_attempt = 0                  # in an active queue it is due; by this the console tells the two queues apart
     if front or m.flags & MSG_PRIORITY:
@@ -188,7 +219,7 @@ cdef void queue_push_active(mail_queue_t *q, ec_message_t *m, bint front) noexce
         list_append(&q.active, &m.node)
     q.active_count += 1
     if message_resident(m):
-        q.resident += 1
+        queue_count_resident(q, 1)
     q.domain.loop.counters[COUNT_ACTIVE] += 1
 
 
@@ -196,7 +227,7 @@ cdef void queue_remove_active(mail_queue_t *q, ec_message_t *m) noexcept nogil:
     list_remove(&m.node)
     q.active_count -= 1
     if message_resident(m) and q.resident:
-        q.resident -= 1
+        queue_count_resident(q, -1)
     q.domain.loop.counters[COUNT_ACTIVE] -= 1
 
 

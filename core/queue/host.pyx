@@ -14,13 +14,14 @@ from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.slice cimport slice_mix, slice_number, slice_t
 from pymomentum.core.base.throttle cimport throttle_wait
 from pymomentum.core.config.generation cimport config_host
-from pymomentum.core.config.values cimport (OPT_BIND_ADDRESS, OPT_HOST_FAILURE_RETRY, OPT_MAX_OUTBOUND_CONNECTIONS, OPT_OUTBOUND_THROTTLE_CONNECTIONS,
+from pymomentum.core.config.values cimport (DELIVERY_METHOD_LMTP, OPT_BIND_ADDRESS, OPT_BIND_ADDRESS_SECONDARY, OPT_DELIVERY_METHOD, OPT_LMTP_PORT, OPT_HOST_FAILURE_RETRY, OPT_MAX_OUTBOUND_CONNECTIONS, OPT_OUTBOUND_THROTTLE_CONNECTIONS,
                                             OPT_OUTBOUND_THROTTLE_MESSAGES, OPT_PREFER_IPV6_MXS, OPT_PROHIBITED_HOSTS, OPT_REMOTE_SMTP_PORT,
                                             OPT_SCOPE_MAX_OUTBOUND_CONNECTIONS, OPT_SKIP_HOSTS, limit_ref_t, opt_limit,
                                             opt_nets, opt_number, opt_text, opt_throttle, throttle_t,
                                             values_t)
-from pymomentum.core.dns.mx cimport mx_address_t, mx_answer_t
+from pymomentum.core.dns.mx cimport mx_address_t, mx_answer_t, mx_host_t
 from pymomentum.core.loop.limit cimport limit_t
+from pymomentum.core.net.proxy_out cimport proxy_server, proxy_source
 from .domain cimport domain_t, domain_touch, mail_queue_t, queue_loop, refusal_t
 from .permit cimport permit_host_limit
 from .route cimport route_find, route_make, route_refused, route_t, split_port
@@ -70,7 +71,13 @@ cdef uint32_t queue_port(mail_queue_t *q) noexcept nogil:
     split_port(q.domain.name, &name, &port)
     if slice_number(port) > 0:
         return <uint32_t>slice_number(port)
+    if opt_number(q.values, OPT_DELIVERY_METHOD) == DELIVERY_METHOD_LMTP:
+        return <uint32_t>opt_number(q.values, OPT_LMTP_PORT)
     return <uint32_t>opt_number(q.values, OPT_REMOTE_SMTP_PORT)
+
+
+cdef inline uint32_t host_port(mail_queue_t *q, const mx_host_t *h) noexcept nogil:
+    return h.port if h.port else queue_port(q)
 
 
 cdef bint rested(mail_queue_t *q, route_t *r, choice_t *out) noexcept nogil:
@@ -145,9 +152,16 @@ cdef uint32_t draw(mail_queue_t *q, const candidate_t *list_, uint32_t n) noexce
 
 
 cdef int own_family(mail_queue_t *q) noexcept nogil:
-    """4 or 6, of the binding's bind_address; 0: the kernel chooses."""
+    """4 or 6, of the binding's bind_address or of what its proxy has; 0: both will do, or the kernel chooses."""
     cdef const slice_t *own = opt_text(q.values, OPT_BIND_ADDRESS)
+    cdef const slice_t *second = opt_text(q.values, OPT_BIND_ADDRESS_SECONDARY)
+    if proxy_server(q.values) != NULL:
+        if (proxy_source(q.values, 4) != NULL) == (proxy_source(q.values, 6) != NULL):
+            return 0
+        return 4 if proxy_source(q.values, 4) != NULL else 6
     if own == NULL or own.len == 0 or own.ptr[0] == c'*':
+        return 0
+    if second != NULL and (memchr(own.ptr, c':', own.len) != NULL) != (memchr(second.ptr, c':', second.len) != NULL):
         return 0
     return 6 if memchr(own.ptr, c':', own.len) != NULL else 4
 
@@ -157,10 +171,11 @@ cdef uint32_t gather(mail_queue_t *q, uint32_t first, candidate_t *list_, choice
     cdef mx_answer_t *mx = q.domain.mx
     cdef const cidr_set_t *skip = opt_nets(q.domain.generation.globals, OPT_SKIP_HOSTS)
     cdef const values_t *scope = NULL
-    cdef uint32_t h = first, a, n = 0, port = queue_port(q)
+    cdef uint32_t h = first, a, n = 0, port
     cdef int preference = mx.host[first].preference, family = own_family(q)
     cdef route_t *r
     while h < mx.hosts and mx.host[h].preference == preference:
+        port = host_port(q, &mx.host[h])
         if q.domain.generation.hosts:
             scope = config_host(q.domain.generation, q.binding, mx.host[h].name)
         for a in range(mx.host[h].first, mx.host[h].first + mx.host[h].count):
@@ -201,7 +216,7 @@ cdef void host_choose(mail_queue_t *q, choice_t *out) noexcept nogil:
         if n:
             i = draw(q, list_, n) if n > 1 else 0
             out.host = list_[i].host
-            out.route = route_make(q.domain.loop, q.binding, &mx.address[list_[i].address], queue_port(q))
+            out.route = route_make(q.domain.loop, q.binding, &mx.address[list_[i].address], host_port(q, &mx.host[out.host]))
             if q.domain.generation.hosts:
                 out.scope = config_host(q.domain.generation, q.binding, mx.host[out.host].name)
             return
@@ -213,15 +228,16 @@ cdef void host_choose(mail_queue_t *q, choice_t *out) noexcept nogil:
 cdef uint32_t host_failures(mail_queue_t *q) noexcept nogil:
     cdef domain_t *d = q.domain
     cdef const cidr_set_t *skip = opt_nets(d.generation.globals, OPT_SKIP_HOSTS)
-    cdef uint32_t i, least = <uint32_t>-1, port = queue_port(q)
+    cdef uint32_t h, i, least = <uint32_t>-1
     cdef int family = own_family(q)
     cdef route_t *r
-    for i in range(d.mx.addresses):
-        if (family and d.mx.address[i].family != family) or listed(skip, &d.mx.address[i]):
-            continue
-        r = route_find(d.loop, q.binding, &d.mx.address[i], port)
-        if r == NULL or r.failures < least:
-            least = r.failures if r != NULL else 0
+    for h in range(d.mx.hosts):
+        for i in range(d.mx.host[h].first, d.mx.host[h].first + d.mx.host[h].count):
+            if (family and d.mx.address[i].family != family) or listed(skip, &d.mx.address[i]):
+                continue
+            r = route_find(d.loop, q.binding, &d.mx.address[i], host_port(q, &d.mx.host[h]))
+            if r == NULL or r.failures < least:
+                least = r.failures if r != NULL else 0
     return least if least != <uint32_t>-1 else 0
 
 
@@ -249,11 +265,12 @@ cdef const char *host_excuse(mail_queue_t *q) noexcept nogil:
     cdef domain_t *d = q.domain
     cdef route_t *r
     cdef route_t *last = NULL
-    cdef uint32_t i, port = queue_port(q)
-    for i in range(d.mx.addresses):
-        r = route_find(d.loop, q.binding, &d.mx.address[i], port)
-        if r != NULL and r.failed_ms and (last == NULL or r.failed_ms >= last.failed_ms):
-            last = r
+    cdef uint32_t h, i
+    for h in range(d.mx.hosts):
+        for i in range(d.mx.host[h].first, d.mx.host[h].first + d.mx.host[h].count):
+            r = route_find(d.loop, q.binding, &d.mx.address[i], host_port(q, &d.mx.host[h]))
+            if r != NULL and r.failed_ms and (last == NULL or r.failed_ms >= last.failed_ms):
+                last = r
     if last == NULL or last.refusal == NULL:
         return NULL
     if d.refusal == NULL:

@@ -1,27 +1,38 @@
 """Routing a message to its domain record.
 
-The routing domain is the recipient's domain, or what policy set, or the
-`gateway` of the scopes that apply.  The message itself travels to the
+The routing domain is the recipient's domain, or what policy set; then the
+`reroute_domain`, then the `gateway` of the scopes that apply.  The message itself travels to the
 record's loop: its list node is a post while it is in no queue.
 """
 from libc.stdint cimport int64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 
 from pymomentum.core.base.list cimport list_init
-from pymomentum.core.base.slice cimport slice_eq, slice_make, slice_of, slice_t
+from pymomentum.core.base.slice cimport slice_eq, slice_ieq, slice_make, slice_of, slice_t
 from pymomentum.core.config.generation cimport config_delivery, config_generation_t
-from pymomentum.core.config.values cimport (OPT_GATEWAY, OPT_MAX_RESIDENT_ACTIVE_QUEUE, OPT_MAX_RESIDENT_MESSAGES, opt_number,
+from pymomentum.core.config.values cimport (OPT_GATEWAY, OPT_MAX_RESIDENT_ACTIVE_QUEUE, OPT_MAX_RESIDENT_MESSAGES,
+                                            OPT_MAX_RESIDENT_MESSAGES_PER_BINDING, OPT_REROUTE_DOMAIN, opt_number,
                                             opt_text, values_t)
 from pymomentum.core.log.writer cimport log_panic
 from pymomentum.core.loop.loop cimport loop_at, loop_post, loop_t
 from pymomentum.core.loop.post cimport post_t
-from pymomentum.core.message.message cimport (MSG_SPOOLED, address_domain, ec_message_t, message_count, message_free,
+from pymomentum.core.message.message cimport (MSG_SPOOLED, MSG_STATE_PENDING, address_domain, ec_message_t, message_count, message_free,
                                               message_swap_out)
 from pymomentum.core.base.status cimport EC_OK
-from .domain cimport (domain_make, domain_owner, domain_queue, domain_t, domain_touch, mail_queue_t, queue_loop,
+from .domain cimport (binding_residents, domain_make, domain_owner, domain_queue, domain_t, domain_touch, mail_queue_t, queue_loop,
                       queue_push_active, queue_push_delayed)
 
 cdef enum:
     NAME_MAX = 255
+
+cdef struct move_t:             # a message on its way to a domain of another loop
+    post_t post                 # first
+    ec_message_t *m
+    loop_t *loop
+    bint rollup
+    size_t len
+    char name[256]
 
 
 cdef slice_t lower(slice_t s, char *out) noexcept nogil:
@@ -41,9 +52,15 @@ cdef void route(loop_t *loop, ec_message_t *m, char *name_room, char *option_roo
     cdef const values_t *v
     cdef const slice_t *gateway
     cdef const slice_t *general
+    cdef slice_t other
+    cdef char other_room[256]
     option_name[0] = lower(domain if domain.len else slice_of(b"localhost"), option_room)
     name[0] = option_name[0]
     v = config_delivery(g, m.binding, option_name[0], &room)
+    other = reroute_name(opt_text(v, OPT_REROUTE_DOMAIN), other_room)
+    if other.len:
+        option_name[0] = name[0] = lower(other, option_room)
+        v = config_delivery(g, m.binding, option_name[0], &room)
     gateway = opt_text(v, OPT_GATEWAY)
     if gateway != NULL and gateway.len:
         general = opt_text(config_delivery(g, m.binding, slice_make(NULL, 0), &room), OPT_GATEWAY)
@@ -59,8 +76,8 @@ cdef void arrive(post_t *p) noexcept nogil:
     queue_insert(loop, m)                   # a reload may have given it to another loop meanwhile
 
 
-cdef void file_message(loop_t *loop, ec_message_t *m, slice_t name, slice_t option_name) noexcept nogil:
-    """On the owner's loop."""
+cdef domain_t *file_message(loop_t *loop, ec_message_t *m, slice_t name, slice_t option_name) noexcept nogil:
+    """On the owner's loop; NULL: no memory."""
     cdef domain_t *d = domain_make(loop, name, option_name)
     cdef mail_queue_t *q = domain_queue(d, m.binding) if d != NULL else NULL
     cdef int64_t most
@@ -68,7 +85,7 @@ cdef void file_message(loop_t *loop, ec_message_t *m, slice_t name, slice_t opti
         # It is in the spool and comes back with the next start.
         log_panic(loop, b"QUEUE", b"out of memory: a message stays in the spool until the next start")
         message_free(m)
-        return
+        return NULL
     m.domain = d
     d.messages += 1
     q.received += 1
@@ -79,15 +96,21 @@ cdef void file_message(loop_t *loop, ec_message_t *m, slice_t name, slice_t opti
             queue_push_active(q, m, False)
     else:
         most = opt_number(q.values, OPT_MAX_RESIDENT_ACTIVE_QUEUE)
-        if m.flags & MSG_SPOOLED and ((most >= 0 and q.resident >= most) or resident_full(q)):
+        if m.flags & MSG_SPOOLED and ((most >= 0 and q.resident >= most) or resident_full(q) or binding_full(q)):
             message_swap_out(m)
         queue_push_active(q, m, False)
     domain_touch(d)
+    return d
 
 
 cdef inline bint resident_full(mail_queue_t *q) noexcept nogil:
     cdef int64_t most = opt_number(q.values, OPT_MAX_RESIDENT_MESSAGES)
     return most > 0 and <int64_t>message_count() > most and q.resident > 0
+
+
+cdef inline bint binding_full(mail_queue_t *q) noexcept nogil:
+    cdef int64_t most = opt_number(q.values, OPT_MAX_RESIDENT_MESSAGES_PER_BINDING)
+    return most >= 0 and binding_residents(q.binding) >= most
 
 
 cdef void queue_insert(loop_t *loop, ec_message_t *m) noexcept nogil:
@@ -105,3 +128,51 @@ cdef void queue_insert(loop_t *loop, ec_message_t *m) noexcept nogil:
     p = <post_t*>m
     p.fn = arrive
     loop_post(loop_at(owner), p)
+
+
+# ---- to another domain -------------------------------------------------------------
+
+cdef slice_t reroute_name(const slice_t *text, char *room) noexcept nogil:
+    if text == NULL or slice_ieq(text[0], slice_of(b"disabled")):
+        return slice_make(NULL, 0)
+    return lower(text[0], room)
+
+
+cdef void file_moved(loop_t *loop, ec_message_t *m, slice_t name, bint rollup) noexcept nogil:
+    cdef domain_t *d = file_message(loop, m, name, name)
+    if d != NULL and rollup:
+        d.target = True
+
+
+cdef void on_moved(post_t *p) noexcept nogil:
+    cdef move_t *v = <move_t*>p
+    file_moved(v.loop, v.m, slice_make(v.name, v.len), v.rollup)
+    free(v)
+
+
+cdef bint queue_move(mail_queue_t *q, ec_message_t *m, slice_t name, bint rollup) noexcept nogil:
+    cdef domain_t *d = q.domain
+    cdef int owner
+    cdef move_t *v
+    if name.len == 0 or slice_eq(name, d.name):
+        return False
+    owner = domain_owner(name)
+    if owner == d.loop.index:
+        file_moved(d.loop, m, name, rollup)
+    else:
+        if m.flags & MSG_STATE_PENDING:     # this loop hears of its state soon
+            return False
+        v = <move_t*>malloc(sizeof(move_t))
+        if v == NULL:
+            return False
+        v.m = m
+        v.loop = loop_at(owner)
+        v.rollup = rollup
+        v.len = name.len
+        memcpy(v.name, name.ptr, name.len)
+        m.domain = v.loop
+        v.post.fn = on_moved
+        loop_post(v.loop, &v.post)
+    d.messages -= 1
+    domain_touch(d)
+    return True

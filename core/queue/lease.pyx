@@ -15,13 +15,13 @@ from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.config.values cimport (OPT_MESSAGE_EXPIRATION, OPT_MIGRATE_CONNECTIONS_BETWEEN_SIBLING_DOMAINS,
                                              OPT_NEVER_ATTEMPT_EXPIRED_MESSAGES,
-                                            OPT_OUTBOUND_THROTTLE_MESSAGES, OPT_SUSPEND_DELIVERY, opt_number, opt_throttle,
+                                            OPT_OUTBOUND_THROTTLE_MESSAGES, opt_number, opt_throttle,
                                             throttle_t)
 from pymomentum.core.loop.loop cimport LOOP_RUNNING, loop_post, loop_t
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.message cimport ec_message_t, same_content
 from .domain cimport (WAIT_MESSAGES, WAIT_SUSPENDED, domain_t, domain_touch, mail_queue_t, message_resident, queue_of,
-                      queue_remove_active)
+                      queue_remove_active, queue_suspended)
 from .outcome cimport message_fail, message_lost, message_settle
 from .route cimport route_abandoned, route_next, route_t
 from .swap cimport swap_in
@@ -141,7 +141,7 @@ cdef void take(lease_t *l) noexcept nogil:
         q = l.queue
         d = q.domain
     while l.wait_ms == 0 and not list_empty(&q.active):
-        if opt_number(q.values, OPT_SUSPEND_DELIVERY) == 1:
+        if queue_suspended(q):
             q.waiting = WAIT_SUSPENDED
             break
         wait = ask_throttles(l)

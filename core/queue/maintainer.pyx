@@ -8,22 +8,23 @@ left runs again at once.
 import time
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memcpy
-
 from pymomentum.core.base.atomic cimport atomic_cas32, atomic_store32
 from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.hash cimport hash_next
 from pymomentum.core.base.heap cimport heap_first_key, heap_pop
 from pymomentum.core.base.list cimport list_empty
-from pymomentum.core.base.slice cimport slice_make, slice_t
+from pymomentum.core.base.slice cimport slice_eq, slice_make, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.base.cidr cimport sockaddr, sockaddr_storage
 from pymomentum.core.base.throttle cimport throttle_ask, throttle_wait
-from pymomentum.core.config.generation cimport config_current, config_number, config_unref
+from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
+from pymomentum.core.config.generation cimport config_current, config_host, config_number, config_unref
+from pymomentum.core.config.globs cimport globs_hold
 from pymomentum.core.config.values cimport *
-from pymomentum.core.dns.mx cimport (MX_FAILED, MX_FALLBACK_A, MX_IPV6, MX_NULL, MX_OK,
-                                     MX_PREFER_IPV6, mx_address_t, mx_answer_free, mx_answer_literal, mx_answer_t, mx_lookup,
+from pymomentum.core.dns.mx cimport (MX_EARLY, MX_FAILED, MX_FALLBACK_A, MX_IPV6, MX_NULL, MX_OK,
+                                     MX_PREFER_IPV6, mx_address_of, mx_address_t, mx_answer_free, mx_answer_literal, mx_answer_t, mx_lookup,
                                      mx_query_t)
+from pymomentum.core.dns.routes cimport routes_lookup
 from pymomentum.core.loop.limit cimport limit_forget, limit_t, limit_wait
 from pymomentum.core.loop.loop cimport (COUNT_DELAYED, LOOP_RUNNING, loop_add_flusher, loop_at, loop_call,
                                         loop_count, loop_t,
@@ -33,8 +34,9 @@ from pymomentum.core.message.message cimport MSG_SWEPT, ec_message_t
 from pymomentum.core.net.address cimport address_parse
 from .domain cimport *
 from .host cimport choice_t, host_choose, host_excuse, host_failures, host_prohibited
+from .insert cimport queue_move, reroute_name
 from .lease cimport lease_switch, lease_t, lease_wake
-from .outcome cimport message_fail
+from .outcome cimport message_fail, outcome_next_turn
 from .permit cimport permit_give, permit_t, permit_take
 from .route cimport route_hungry, route_t, routes_wake, split_port
 
@@ -64,6 +66,9 @@ cdef int maintainer_attach(loop_t *loop) noexcept nogil:
     if queue_loop(loop) == NULL:
         return EC_NOMEM
     queue_loop(loop).generation = config_current()
+    timer_init(&queue_loop(loop).put_by_timer, outcome_next_turn)
+    timer_init(&queue_loop(loop).expirer, on_expire)
+    on_expire(&queue_loop(loop).expirer)
     return loop_add_flusher(loop, run_dirty)
 
 
@@ -145,8 +150,25 @@ cdef void run_dirty(loop_t *loop) noexcept nogil:
 
 # ---- MX ----------------------------------------------------------------------------
 
+cdef bint relayed(domain_t *d) noexcept nogil:
+    """We are one of its hosts ourselves, as far as the configuration tells."""
+    return globs_hold(opt_list(d.generation.globals, OPT_RELAY_DOMAINS), d.name) \
+        or globs_hold(opt_list(d.generation.globals, OPT_BOUNCE_DOMAINS), d.name)
+
+
+cdef void keep_best(mx_answer_t *mx) noexcept nogil:
+    """Hosts of the best preference alone: mail does not come back by a host that is no better than us."""
+    cdef uint32_t n = 0
+    while n < mx.hosts and mx.host[n].preference == mx.host[0].preference:
+        n += 1
+    mx.hosts = n
+    mx.addresses = mx.host[n - 1].first + mx.host[n - 1].count
+
+
 cdef void take_answer(domain_t *d, mx_answer_t *mx) noexcept nogil:
     cdef mail_queue_t *q = d.queues
+    if mx.status == MX_OK and relayed(d) and opt_number(d.generation.globals, OPT_ONLY_USE_BEST_MX_FOR_RELAY_DOMAINS) == 1:
+        keep_best(mx)
     mx_answer_free(d.mx)
     d.mx = mx
     d.mx_until_ms = d.loop.now_ms + <uint64_t>(mx.ttl if mx.ttl else 1) * 1000
@@ -178,12 +200,7 @@ cdef bint literal(domain_t *d) noexcept nogil:
         name = slice_make(name.ptr + 6, name.len - 7)
     if address_parse(name, 0, &s) != EC_OK:
         return False
-    if (<sockaddr*>&s).sa_family == 2:
-        a.family = 4
-        memcpy(a.bytes, <char*>&s + 4, 4)
-    else:
-        a.family = 6
-        memcpy(a.bytes, <char*>&s + 8, 16)
+    mx_address_of(<sockaddr*>&s, &a)
     mx = mx_answer_literal(&a)
     if mx != NULL:
         mx.ttl = 3600
@@ -191,16 +208,24 @@ cdef bint literal(domain_t *d) noexcept nogil:
     return mx != NULL
 
 
+cdef const opt_list_t *routes_of(mail_queue_t *q) noexcept nogil:
+    """NULL: its mail goes by the MX of its routing domain, which is the gateway where there is one."""
+    cdef const slice_t *gateway = opt_text(q.values, OPT_GATEWAY)
+    cdef const opt_list_t *routes = opt_list(q.values, OPT_ROUTES)
+    return routes if routes != NULL and routes.n and (gateway == NULL or gateway.len == 0) else NULL
+
+
 cdef bint resolve(domain_t *d) noexcept nogil:
     """True where an answer, good or bad, is at hand; else one is on its way."""
     cdef const values_t *g = d.generation.globals
+    cdef const opt_list_t *routes = routes_of(d.queues)
     cdef slice_t name, port
-    cdef int flags = 0
+    cdef int flags = 0, rc
     if d.resolving:
         return False
     if d.mx != NULL and d.loop.now_ms < d.mx_until_ms:
         return True
-    if literal(d):
+    if routes == NULL and literal(d):
         return True
     split_port(d.name, &name, &port)
     if opt_number(g, OPT_USE_IPV6) == 1:
@@ -210,13 +235,36 @@ cdef bint resolve(domain_t *d) noexcept nogil:
     if opt_number(d.queues.values, OPT_MX_FAILURES_FALLBACK_TO_A) >= 0 \
             and d.dns_failures >= opt_number(d.queues.values, OPT_MX_FAILURES_FALLBACK_TO_A):
         flags |= MX_FALLBACK_A
-    if mx_lookup(d.loop, name, flags, &d.query, on_mx) == EC_OK:
+    if opt_number(d.queues.values, OPT_FULLY_RESOLVE_BEFORE_SMTP) == 0 and not relayed(d):
+        flags |= MX_EARLY
+    if routes != NULL:
+        rc = routes_lookup(d.loop, routes, name, flags, &d.query, on_mx)
+    else:
+        rc = mx_lookup(d.loop, name, flags, &d.query, on_mx)
+    if rc == EC_OK:
         if d.query.answer == NULL:
             return False
         take_answer(d, d.query.answer)
         return True
     d.resolving = True
     return False
+
+
+cdef void on_expire(timer_entry_t *t) noexcept nogil:
+    """MX that have expired are looked up again before mail asks for them; a bounded number of records per turn."""
+    cdef queue_loop_t *ql = NULL
+    cdef domain_t *d = NULL
+    cdef int n
+    ql = <queue_loop_t*>(<char*>t - (<char*>&ql.expirer - <char*>ql))
+    for n in range(RUN):
+        d = <domain_t*>hash_next(&ql.domains, &ql.expire_cursor)
+        if d == NULL:
+            ql.expire_cursor = 0
+            break
+        if d.messages and d.mx != NULL and d.loop.now_ms >= d.mx_until_ms:
+            domain_refresh(d)
+            resolve(d)
+    loop_timer_set(ql.loop, t, 1 if d != NULL else <uint64_t>opt_number(ql.generation.globals, OPT_DNS_EXPIRE_INTERVAL) * 1000)
 
 
 # ---- the run -----------------------------------------------------------------------
@@ -270,13 +318,46 @@ cdef void without_host(mail_queue_t *q, uint32_t *left) noexcept nogil:
 
 cdef void move_due(mail_queue_t *q, uint32_t *left) noexcept nogil:
     cdef uint64_t now = q.domain.loop.wall_us // 1000000
+    cdef slice_t elsewhere = slice_make(NULL, 0)
+    cdef char room[256]
     cdef ec_message_t *m
+    if q.delayed.len and heap_first_key(&q.delayed) <= now:
+        elsewhere = reroute_name(opt_text(q.values, OPT_DELAYED_REROUTE_DOMAIN), room)
     while left[0] and q.delayed.len and heap_first_key(&q.delayed) <= now:
         m = <ec_message_t*>heap_pop(&q.delayed)
         q.domain.loop.counters[COUNT_DELAYED] -= 1
         m.next_attempt = 0
         left[0] -= 1
-        queue_push_active(q, m, False)
+        if not queue_move(q, m, elsewhere, False):
+            queue_push_active(q, m, False)
+
+
+cdef bint rolled_up(mail_queue_t *q, uint32_t *left) noexcept nogil:
+    """A Host stanza has the mail of all domains of that host queued for one: theirs goes there."""
+    cdef domain_t *d = q.domain
+    cdef const values_t *host
+    cdef slice_t name = slice_make(NULL, 0)
+    cdef char room[256]
+    cdef ec_message_t *m
+    cdef uint32_t i
+    if not d.generation.hosts or d.target:
+        return False
+    for i in range(d.mx.hosts):
+        host = config_host(d.generation, q.binding, d.mx.host[i].name)
+        if host != NULL and opt_number(host, OPT_ROLLUP_MX) == 1:
+            name = reroute_name(opt_text(host, OPT_ROLLUP_MX_NAME), room)
+            break
+    if name.len == 0 or slice_eq(name, d.name):
+        return False
+    while left[0] and not list_empty(&q.active):
+        m = <ec_message_t*>q.active.next
+        queue_remove_active(q, m)
+        if not queue_move(q, m, name, True):
+            queue_push_active(q, m, True)
+            q.waiting_until_ms = d.loop.now_ms + 100
+            break
+        left[0] -= 1
+    return True
 
 
 cdef void wake_idle(mail_queue_t *q) noexcept nogil:
@@ -412,7 +493,7 @@ cdef void serve(mail_queue_t *q, uint32_t *left) noexcept nogil:
     if opt_number(q.values, OPT_BLACKHOLE) != BLACKHOLE_FALSE:
         fail_active(q, True, BLACKHOLED, left)
         return
-    if opt_number(q.values, OPT_SUSPEND_DELIVERY) == 1:
+    if queue_suspended(q):
         q.waiting = WAIT_SUSPENDED
         return
     if q.sweeping:
@@ -438,6 +519,8 @@ cdef void serve(mail_queue_t *q, uint32_t *left) noexcept nogil:
             fail_active(q, False, NO_HOSTS if d.mx.status == MX_FAILED else NO_MX, left)
     elif host_prohibited(d):
         fail_active(q, True, PRIVATE, left)
+    elif rolled_up(q, left):
+        pass
     elif left[0] and q.waiting_until_ms == 0 and not open_some(q):
         without_host(q, left)
 

@@ -21,7 +21,7 @@ from pymomentum.core.loop.loop cimport COUNT_RECEIVED, loop_at, loop_call, loop_
 from pymomentum.core.loop.pool cimport job_t, pool_new, pool_stop, pool_submit, pool_t
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.message cimport MSG_SPOOLED, ec_message_t, message_swap_out, resident_bytes
-from .domain cimport domain_t, mail_queue_t, message_resident, queue_loop, queue_loop_t
+from .domain cimport domain_t, mail_queue_t, message_resident, queue_count_resident, queue_loop, queue_loop_t
 
 cdef extern from *:
     """
@@ -109,7 +109,8 @@ cdef uint32_t shrink_active(mail_queue_t *q) noexcept nogil:
         node = node.next
         if message_resident(m):
             give_back(m)
-            q.resident -= not message_resident(m)
+            if not message_resident(m):
+                queue_count_resident(q, -1)
         n += 1
     return n
 

@@ -1,5 +1,6 @@
 # What became of an attempt: log line, then tombstone, retry or bounce.
 from pymomentum.core.base.slice cimport slice_t
+from pymomentum.core.base.timewheel cimport timer_entry_t
 from pymomentum.core.log.record cimport attempt_t
 from pymomentum.core.message.message cimport ec_message_t
 from pymomentum.core.queue.domain cimport domain_t, mail_queue_t
@@ -16,4 +17,5 @@ cdef void message_settle(mail_queue_t *q, ec_message_t *m, int outcome, const at
 cdef void message_fail(mail_queue_t *q, ec_message_t *m, bint permanent, const char *text) noexcept nogil
 cdef void message_forget(domain_t *d, ec_message_t *m) noexcept nogil          # tombstone and free; no log line
 cdef void attempt_init(attempt_t *a, mail_queue_t *q, const char *text) noexcept nogil
+cdef void outcome_next_turn(timer_entry_t *t) noexcept nogil                            # queue_loop_t.put_by_timer's
 cdef void message_lost(mail_queue_t *q, ec_message_t *m, int rc) noexcept nogil         # swap_in answered rc

@@ -1,6 +1,8 @@
 """Outcomes: delivered, transient, permanent.
 
-The order is log line, then tombstone: a crash between them delivers once
+The order is log line, then tombstone; with inline_transfail_processing off,
+transient failures wait for a later turn, and what they know of the connection
+is gone by then.  A crash between log line and tombstone delivers once
 more, and the log says so.  A state on its way to the spool holds back the
 tombstone of its message, so that the flusher knows both handles.
 """
@@ -8,21 +10,26 @@ from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset, strcmp
 
 from pymomentum.core.base.buf cimport buf_free, buf_t
-from pymomentum.core.base.slice cimport slice_make, slice_mix, slice_of, slice_t
+from pymomentum.core.base.list cimport list_append, list_empty, list_remove
+from pymomentum.core.base.slice cimport slice_ieq, slice_make, slice_mix, slice_of, slice_t
 from pymomentum.core.base.status cimport EC_CORRUPT, EC_NOTFOUND, EC_OK
+from pymomentum.core.base.timewheel cimport timer_entry_t
 from pymomentum.core.config.generation cimport config_binding, config_binding_t
-from pymomentum.core.config.values cimport (OPT_DELAYED_BINDING_DOMAIN_FUZZ, OPT_DROP_BODY_AFTER_TRANS_FAIL, OPT_GENERATE_BOUNCES, OPT_MESSAGE_EXPIRATION,
-                                            OPT_NEVER_RETRY, opt_number)
+from pymomentum.core.config.values cimport (OPT_DELAYED_BINDING_DOMAIN_FUZZ, OPT_DROP_BODY_AFTER_TRANS_FAIL, OPT_GENERATE_BOUNCES,
+                                            OPT_INLINE_TRANSFAIL_PROCESSING, OPT_MAX_RESIDENT_TRANSFAILS, OPT_MDN_FAILURES_NOTIFY,
+                                            OPT_MESSAGE_EXPIRATION, OPT_NEVER_RETRY, OPT_SWAP_OUT_META_AFTER_EACH_TEMPFAIL,
+                                            OPT_TRANSFAIL_DRAIN_RATE, OPT_UNLINK_ON_SPOOL_IN_FAILURE, opt_number, opt_text)
 from pymomentum.core.log.record cimport attempt_t, log_bounce, log_delivery, log_failure
 from pymomentum.core.log.writer cimport log_panic
-from pymomentum.core.loop.loop cimport COUNT_DELIVERED, COUNT_FAILED, COUNT_TRANSFAIL, loop_t
+from pymomentum.core.loop.loop cimport COUNT_DELIVERED, COUNT_FAILED, COUNT_TRANSFAIL, loop_t, loop_timer_set
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_text
 from pymomentum.core.message.message cimport (BODY_LARGE, MSG_FAILED_QUIET, MSG_GONE, MSG_SPOOLED, MSG_STATE_AGAIN, MSG_STATE_PENDING, MSG_SWEPT, ec_message_t,
                                               message_free, message_set_code, message_swap_out, state_encode)
 from pymomentum.core.message.word cimport word_text
 from pymomentum.core.spool.spool cimport (spool_forget, spool_main, spool_state, spool_state_new, spool_state_t)
 from .bounce cimport bounce_send
-from .domain cimport domain_t, domain_touch, mail_queue_t, queue_push_active, queue_push_delayed, refusal_t
+from .domain cimport (domain_t, domain_touch, mail_queue_t, queue_loop, queue_loop_t, queue_of, queue_push_active, queue_push_delayed,
+                      refusal_t)
 from .retry cimport retry_delay, retry_limit
 from .swap cimport swap_in
 
@@ -92,14 +99,23 @@ cdef void save_state(loop_t *loop, ec_message_t *m, slice_t binding) noexcept no
     buf_free(&b)
 
 
+cdef slice_t told(mail_queue_t *q, ec_message_t *m) noexcept nogil:
+    """Who gets the report: the sender; of mail without one the mailbox of mdn_failures_notify, but not of what went there."""
+    cdef const slice_t *notify = opt_text(q.values, OPT_MDN_FAILURES_NOTIFY)
+    if m.env.mailfrom.len or notify == NULL or slice_ieq(notify[0], m.env.rcptto):
+        return m.env.mailfrom
+    return notify[0]
+
+
 cdef void permanent(mail_queue_t *q, ec_message_t *m, const attempt_t *a) noexcept nogil:
     cdef domain_t *d = q.domain
+    cdef slice_t to = told(q, m)
     log_failure(d.loop, m, a, True)
     log_bounce(d.loop, m, a, True, 1)
     q.failed += 1
     d.loop.counters[COUNT_FAILED] += 1
-    if opt_number(q.values, OPT_GENERATE_BOUNCES) and m.env.mailfrom.len and not m.flags & MSG_FAILED_QUIET:
-        bounce_send(q, m, a)            # forgets the message once the bounce is safe
+    if opt_number(q.values, OPT_GENERATE_BOUNCES) and to.len and not m.flags & MSG_FAILED_QUIET:
+        bounce_send(q, m, a, to)        # forgets the message once the bounce is safe
     else:
         message_forget(d, m)
 
@@ -124,8 +140,6 @@ cdef bint spent(mail_queue_t *q, ec_message_t *m) noexcept nogil:
 cdef void message_settle(mail_queue_t *q, ec_message_t *m, int outcome, const attempt_t *a) noexcept nogil:
     cdef domain_t *d = q.domain
     cdef loop_t *loop = d.loop
-    cdef attempt_t last
-    cdef int64_t age
     if outcome == OUTCOME_DELIVERED:
         log_delivery(loop, m, a)
         q.delivered += 1
@@ -139,6 +153,17 @@ cdef void message_settle(mail_queue_t *q, ec_message_t *m, int outcome, const at
     if outcome == OUTCOME_PERMANENT:
         permanent(q, m, a)
         return
+    if opt_number(d.generation.globals, OPT_INLINE_TRANSFAIL_PROCESSING) == 0:
+        put_by(q, m, a)
+    else:
+        transient(q, m, a)
+
+
+cdef void transient(mail_queue_t *q, ec_message_t *m, const attempt_t *a) noexcept nogil:
+    cdef domain_t *d = q.domain
+    cdef loop_t *loop = d.loop
+    cdef attempt_t last
+    cdef int64_t age
     if a.text.ptr != word_text(m.code):     # fail_now gives the code that stands there
         message_set_code(m, a.text)
     age = message_age(loop, m)
@@ -156,13 +181,60 @@ cdef void message_settle(mail_queue_t *q, ec_message_t *m, int outcome, const at
     if m.flags & MSG_SWEPT:
         m.flags &= ~<uint16_t>MSG_SWEPT
         m.next_attempt += spread(q, m)
-    save_state(loop, m, a.binding)
+    if opt_number(d.generation.globals, OPT_SWAP_OUT_META_AFTER_EACH_TEMPFAIL) == 1:
+        save_state(loop, m, a.binding)
     if m.retries > opt_number(q.values, OPT_DROP_BODY_AFTER_TRANS_FAIL) and m.flags & MSG_SPOOLED:
         message_swap_out(m)
     if queue_push_delayed(q, m) != EC_OK:
         queue_push_active(q, m, False)
     domain_touch(d)
 
+
+# ---- failures that wait for a later turn ---------------------------------------------
+
+cdef void put_by(mail_queue_t *q, ec_message_t *m, const attempt_t *a) noexcept nogil:
+    cdef queue_loop_t *ql = queue_loop(q.domain.loop)
+    if a.text.ptr != word_text(m.code):
+        message_set_code(m, a.text)
+    if m.flags & MSG_SPOOLED and ql.put_by_count >= opt_number(q.domain.generation.globals, OPT_MAX_RESIDENT_TRANSFAILS):
+        message_swap_out(m)
+    list_append(&ql.put_by, &m.node)
+    ql.put_by_count += 1
+    if ql.put_by_timer.due_ms == 0:
+        loop_timer_set(ql.loop, &ql.put_by_timer, 1)
+
+
+cdef void outcome_next_turn(timer_entry_t *t) noexcept nogil:
+    """A bounded number of those put by."""
+    cdef queue_loop_t *ql = NULL
+    cdef ec_message_t *m
+    cdef int64_t left
+    ql = <queue_loop_t*>(<char*>t - (<char*>&ql.put_by_timer - <char*>ql))
+    left = opt_number(ql.generation.globals, OPT_TRANSFAIL_DRAIN_RATE)
+    while left > 0 and not list_empty(&ql.put_by):
+        m = <ec_message_t*>ql.put_by.next
+        list_remove(&m.node)
+        ql.put_by_count -= 1
+        left -= 1
+        if m.env == NULL:
+            swap_in(ql.loop, m, False, on_swapped_put_by, queue_of(m))
+        else:
+            on_swapped_put_by(m, queue_of(m), EC_OK)
+    if not list_empty(&ql.put_by):
+        loop_timer_set(ql.loop, t, 1)
+
+
+cdef void on_swapped_put_by(ec_message_t *m, void *ctx, int rc) noexcept nogil:
+    cdef mail_queue_t *q = <mail_queue_t*>ctx
+    cdef attempt_t a
+    if rc != EC_OK:
+        message_lost(q, m, rc)
+        return
+    attempt_init(&a, q, word_text(m.code))
+    transient(q, m, &a)
+
+
+# ---- failures without a connection ---------------------------------------------------
 
 cdef void on_swapped_temp(ec_message_t *m, void *ctx, int rc) noexcept nogil:
     fail_now(<mail_queue_t*>ctx, m, False, rc)
@@ -195,6 +267,11 @@ cdef void message_lost(mail_queue_t *q, ec_message_t *m, int rc) noexcept nogil:
     id[MESSAGE_ID_TEXT] = 0
     if rc == EC_CORRUPT or rc == EC_NOTFOUND:
         log_panic(q.domain.loop, b"SPOOL", b"message %s cannot be read back: its record is damaged", id)
+        if opt_number(q.domain.generation.globals, OPT_UNLINK_ON_SPOOL_IN_FAILURE) == 0 and not m.flags & MSG_STATE_PENDING:
+            q.domain.messages -= 1          # the spool keeps it, and the next start finds it again
+            domain_touch(q.domain)
+            message_free(m)
+            return
         if m.env != NULL:
             attempt_init(&a, q, BODY_MISSING)
             permanent(q, m, &a)

@@ -15,8 +15,8 @@ from pymomentum.core.base.slice cimport slice_make
 from pymomentum.core.base.status cimport EC_OK
 from pymomentum.core.config.generation cimport config_current, config_generation_t, config_unref
 from pymomentum.core.config.values cimport (OPT_ADDRESS_METRICS_CLEANSE_INTERVAL, OPT_ADDRESS_METRICS_LIFETIME,
-                                            OPT_MAX_OUTBOUND_CONNECTIONS, OPT_SUSPEND_DELIVERY, opt_number, values_same)
-from .domain cimport domain_touch, queue_loop, queue_loop_t
+                                            OPT_MAX_OUTBOUND_CONNECTIONS, opt_number, values_same)
+from .domain cimport domain_touch, queue_loop, queue_loop_t, queue_suspended
 
 cdef enum:
     WAKE = 200                  # queues called per iteration
@@ -126,7 +126,7 @@ cdef void routes_wake(loop_t *loop) noexcept nogil:
 cdef bint may_take(mail_queue_t *q, mail_queue_t *own) noexcept nogil:
     cdef int64_t most = opt_number(q.values, OPT_MAX_OUTBOUND_CONNECTIONS)
     return q != own and values_same(q.values, own.values) and not list_empty(&q.active) and q.waiting_until_ms == 0 \
-        and opt_number(q.values, OPT_SUSPEND_DELIVERY) != 1 and (most < 0 or q.connections < most)
+        and not queue_suspended(q) and (most < 0 or q.connections < most)
 
 
 cdef mail_queue_t *route_next(route_t *r, mail_queue_t *own) noexcept nogil:

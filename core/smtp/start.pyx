@@ -1,9 +1,13 @@
 """Joins the layers at start: upward calls go through pointers set here."""
 from pymomentum.core.base.status cimport EC_OK
+from pymomentum.core.config.generation cimport config_current, config_generation_t, config_unref
+from pymomentum.core.config.values cimport OPT_HOT_DOMAINS, opt_list
 from pymomentum.core.loop.loop cimport loop_at, loop_count
+from pymomentum.core.queue.domain cimport domain_share_out
 from pymomentum.core.queue.lease cimport lease_set_remote
 from pymomentum.core.queue.maintainer cimport maintainer_attach
 from pymomentum.core.queue.memory cimport memory_attach
+from pymomentum.core.smtp.client.auth cimport auth_start
 from pymomentum.core.smtp.client.response cimport response_start
 from pymomentum.core.smtp.client.session cimport client_start
 from pymomentum.core.smtp.client.transaction cimport transfer_start
@@ -13,11 +17,16 @@ from pymomentum.core.smtp.server.command cimport commands_start
 def attach(*, remote_leases=False):
     """Connect server, client and queues to the loops; once, before they run."""
     cdef int i
+    cdef config_generation_t *g = config_current()
     commands_start()
     client_start()
+    auth_start()
     transfer_start()
     response_start()
     lease_set_remote(remote_leases)
+    if domain_share_out(opt_list(g.globals, OPT_HOT_DOMAINS)) != EC_OK:
+        raise MemoryError("hot_domains")
+    config_unref(g)
     for i in range(loop_count()):
         if maintainer_attach(loop_at(i)) != EC_OK or memory_attach(loop_at(i)) != EC_OK:
             raise MemoryError("queues")

@@ -1,6 +1,6 @@
 """Names, routes and the caches behind them."""
 from pymomentum.options.registry import DELIVERY, GLOBAL, RECEPTION, ROUTING, option
-from pymomentum.options.types import Boolean, List, Nets, Number, Text
+from pymomentum.options.types import Boolean, List, Nets, Number, Routes, Text
 
 option("alias_schemes", List(), scopes=RECEPTION | ROUTING, page="4/config/ref-alias-schemes",
        doc="Where aliases of recipients are looked up, in order.")
@@ -11,7 +11,7 @@ option("dns_cache_size", Number(100000, maximum=100000000), unit="entries", scop
        doc="Answers that each event loop keeps at most; 0 keeps none.")
 option("dns_expire_interval", Number(10, minimum=1), unit="seconds", scopes=GLOBAL,
        page="4/config/ref-dns-expire-interval",
-       doc="How often the cache looks for expired answers.")
+       doc="How often expired MX of domains that have mail are looked up again.")
 option("dns_failures_to_purge", Number(10), scopes=ROUTING, page="4/config/ref-dns-failures-to-purge",
        doc="Failed MX lookups after which a domain's mail fails.")
 option("dns_fallback_to_tcp", Boolean(False), scopes=GLOBAL, page="4/config/ref-dns-fallback-to-tcp",
@@ -22,16 +22,16 @@ option("dns_max_cname", Number(8, maximum=64), scopes=GLOBAL,
        doc="CNAMEs followed for one name.")
 option("dns_max_pending", Number(1000, minimum=1, maximum=1000000), unit="queries", scopes=GLOBAL,
        doc="Queries each event loop has under way; more wait their turn.")
-option("dns_max_udp_queries_per_port", Number(0), scopes=GLOBAL,
+option("dns_max_udp_queries_per_port", Number(0, maximum=2 ** 31 - 1), scopes=GLOBAL,
        page="4/config/ref-dns-max-udp-queries-per-port",
        doc="Queries from one UDP port; 0 is unlimited.")
 option("dns_rate_limit_enabled", Boolean(False), scopes=GLOBAL, dynamic=False, page="4/config/ref-dns-rate-limit",
-       doc="Hold back MX queries above the rate limit.")
-option("dns_rate_limit_max_queue", Number(100000), scopes=GLOBAL, dynamic=False, page="4/config/ref-dns-rate-limit",
+       doc="Hold back MX queries above the rate limit, and send none twice.")
+option("dns_rate_limit_max_queue", Number(100000, minimum=1000, maximum=2 ** 31 - 1), scopes=GLOBAL, dynamic=False, page="4/config/ref-dns-rate-limit",
        doc="Queries that may wait for the rate limit.")
-option("dns_rate_limit_mx_queries", Number(100), scopes=GLOBAL, page="4/config/ref-dns-rate-limit",
+option("dns_rate_limit_mx_queries", Number(100, minimum=1, maximum=2 ** 31 - 1), scopes=GLOBAL, page="4/config/ref-dns-rate-limit",
        doc="MX queries in one period.")
-option("dns_rate_limit_period", Number(1, minimum=1), unit="seconds", scopes=GLOBAL,
+option("dns_rate_limit_period", Number(1, minimum=1, maximum=2 ** 31 - 1), unit="seconds", scopes=GLOBAL,
        page="4/config/ref-dns-rate-limit",
        doc="Length of the rate limit's period.")
 option("dns_udp_rcvbuf_size", Number(0), unit="bytes", scopes=GLOBAL, page="4/config/ref-dns-udp-buffer-size",
@@ -66,8 +66,8 @@ option("rollup_mx", Boolean(), scopes={"host"}, page="4/config/ref-rollup-mx",
        doc="Treat all names of one MX host as one.")
 option("rollup_mx_name", Text(), scopes={"host"}, page="4/config/ref-rollup-mx-name",
        doc="Name the joined MX hosts go by.")
-option("routes", List(), scopes=ROUTING, page="4/config/ref-routes",
-       doc="Servers that replace the domain's MX, as smtp:// URIs with preference.")
+option("routes", Routes(), scopes=ROUTING, page="4/config/ref-routes",
+       doc="Servers that replace the domain's MX: hosts, addresses, __mx__, or smtp://HOST?pref=P&ttl=T&port=O&type=mx.")
 option("skip_hosts", Nets(), scopes=GLOBAL, page="4/config/ref-skip-hosts",
        doc="Networks whose MX addresses are passed over.")
 option("use_ipv6", Boolean(False), scopes=GLOBAL, page="4/config/ref-use-ipv-6",

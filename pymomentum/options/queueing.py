@@ -22,7 +22,7 @@ option("drop_body_after_trans_fail", Number(3), scopes=DELIVERY, page="4/config/
 option("expensive_batch_assessment", Boolean(False), scopes=GLOBAL, page="4/config/ref-expensive-batch-assessment",
        doc="Compare all headers to find messages that can share a transaction.")
 option("hot_domains", List(), scopes=GLOBAL, page="4/config/ref-hot-domains",
-       doc="Domains whose queues get a loop of their own.")
+       doc="Domains that the event loops get in turn at start, so that two of them seldom share one.")
 option("inline_transfail_processing", Boolean(True), scopes=GLOBAL, page="4/config/ref-inline-transfail-processing",
        doc="Treat transient failures at once, not in a later turn.")
 option("mail_queue_check_vm_interval", Number(60), unit="seconds", scopes=GLOBAL,

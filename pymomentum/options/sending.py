@@ -2,11 +2,11 @@
 from socket import gethostname
 
 from pymomentum.options.registry import BINDINGS, DELIVERY, DELIVERY_HOST, GLOBAL, ROUTING, option
-from pymomentum.options.types import Boolean, Enum, Limit, List, Number, Source, Text
+from pymomentum.options.types import Address, Boolean, Enum, Limit, List, Number, Server, Source, Text
 
 option("bind_address", Source("*"), scopes=BINDINGS, page="4/config/ref-bind-address",
        doc="Source address of outbound connections; * leaves it to the kernel.")
-option("bind_address_secondary", Text(), scopes={"binding"}, dynamic=False, page="4/modules/bind-address-secondary",
+option("bind_address_secondary", Source(), scopes={"binding"}, dynamic=False, page="4/modules/bind-address-secondary",
        doc="Source address of the other family than bind_address.")
 option("blackhole", Enum("false true inline internal", "false"), scopes=DELIVERY, page="4/config/ref-blackhole",
        doc="Accept and discard in place of delivering.")
@@ -143,14 +143,14 @@ option("xclient", Enum("no ifavailable required", "no"), scopes=DELIVERY, page="
        doc="Forward the client's identity by XCLIENT.")
 option("ha_proxy_bypass", Boolean(False), scopes={"domain"}, page="4/modules/ha-proxy-client",
        doc="Connect to this domain without the proxy of the binding.")
-option("ha_proxy_ipv6_src_addr", Text(), scopes={"binding", "binding_group"}, page="4/modules/ha-proxy-client",
+option("ha_proxy_ipv6_src_addr", Address(6), scopes={"binding", "binding_group"}, page="4/modules/ha-proxy-client",
        doc="IPv6 source address that the proxy is asked to use.")
-option("ha_proxy_server", Text(), scopes={"binding", "binding_group"}, page="4/modules/ha-proxy-client",
+option("ha_proxy_server", Server(), scopes={"binding", "binding_group"}, page="4/modules/ha-proxy-client",
        doc="Proxy that outbound connections go through, host:port.")
-option("ha_proxy_src_addr", Text(), scopes={"binding", "binding_group"}, page="4/modules/ha-proxy-client",
+option("ha_proxy_src_addr", Address(4), scopes={"binding", "binding_group"}, page="4/modules/ha-proxy-client",
        doc="IPv4 source address that the proxy is asked to use.")
 option("outbound_smtp_auth_key", Text(), scopes=DELIVERY, page="4/modules/outbound-smtp-auth_v0",
-       doc="Key by which outbound_smtp_auth_pass is encrypted.")
+       doc="Name by which policy looks up the login.")
 option("outbound_smtp_auth_pass", Text(), scopes=DELIVERY, page="4/modules/outbound-smtp-auth",
        doc="Password for logging in to the receiver.")
 option("outbound_smtp_auth_type", Enum("LOGIN PLAIN XOAUTH2"), scopes=DELIVERY, page="4/modules/outbound-smtp-auth",

@@ -71,7 +71,7 @@ option("generic_getter_cache_size", Number(), scopes=GLOBAL, page="4/conf-perfor
        doc="Lookups of options outside bindings and domains that are remembered.")
 option("match_cache_size", Number(16384, minimum=1), scopes=GLOBAL, page="4/config/ref-match-cache-size",
        doc="Matches remembered.")
-option("max_timed_events_per_iter", Number(1024, minimum=1), scopes=GLOBAL,
+option("max_timed_events_per_iter", Number(1024, minimum=1, maximum=2 ** 31 - 1), scopes=GLOBAL,
        page="4/config/ref-max-timed-events-per-iter",
        doc="Timers run in one turn of the loop.")
 option("memory_goal", Number(90, minimum=1, maximum=100), unit="percent", scopes=GLOBAL,

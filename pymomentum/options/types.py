@@ -74,6 +74,49 @@ class Source(Text):
             raise ValueError(f"bind_address: the host name {shown(value)} stands for no address") from None
 
 
+class Server(Text):
+    """host:port; a host name is looked up when the configuration is read."""
+
+    word = "host:port"
+
+    def read(self, text):
+        match = re.fullmatch(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):([0-9]{1,5})", text)
+        if not match or not 1 <= int(match[2]) <= 65535:
+            raise ValueError(f"takes {self.word}, not {shown(text)}")
+        return text
+
+    def encode(self, value):
+        if value is None:
+            return None
+        host, _, port = value.rpartition(":")
+        try:
+            address = getaddrinfo(host.strip("[]"), None, type=SOCK_STREAM)[0][4][0]
+        except OSError:
+            raise ValueError(f"the host name {shown(host)} stands for no address") from None
+        return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+class Address(Text):
+    """An address of one family."""
+
+    def __init__(self, version):
+        super().__init__()
+        self.version = version
+
+    @property
+    def word(self):
+        return f"an IPv{self.version} address"
+
+    def read(self, text):
+        try:
+            address = ip_address(text.strip("[]"))
+        except ValueError:
+            address = None
+        if address is None or address.version != self.version or "%" in text:
+            raise ValueError(f"takes {self.word}, not {shown(text)}")
+        return str(address)
+
+
 class Number(Type):
     """A whole number, or one of `words` that stand for negative ones."""
 
@@ -220,6 +263,67 @@ class List(Type):
 
     def write(self, value):
         return [str(word) for word in value]
+
+
+class Routes(List):
+    """Hosts, addresses, __mx__, or URIs of these; one without a preference stands behind the one before it."""
+
+    word = "a list of hosts"
+    MOST = 100
+    SCHEMES = ("smtp", "lmtp", "http", "mm7", "apn", "gcm")
+    FIELDS = {"pref": 65535, "ttl": 2 ** 31 - 1, "port": 65535, "type": ("mx", "a")}
+
+    def parse(self, raw):
+        words = super().parse(raw)
+        if len(words) > self.MOST:
+            raise ValueError(f"takes at most {self.MOST} routes, not {len(words)}")
+        for word in words:
+            self.route(word)
+        return words
+
+    @classmethod
+    def route(cls, text):
+        """Answer host, port, preference, TTL and type of one; 0 or None where it does not say."""
+        rest, fields = text, {"port": 0, "pref": None, "ttl": 0, "type": "a"}
+        if match := re.match(r"([A-Za-z][A-Za-z0-9]*)://", rest):
+            if match[1].lower() not in cls.SCHEMES:
+                raise ValueError(f"{shown(text)}: a route begins with smtp://")
+            rest, _, query = rest[match.end():].partition("?")
+            for pair in filter(None, query.split("&")):
+                name, _, value = pair.partition("=")
+                fields[name.lower()] = cls.field(text, name.lower(), value.lower())
+        match = re.fullmatch(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::([0-9]{1,5}))?/?", rest)
+        if not match:
+            raise ValueError(f"{shown(text)} is no host, address or smtp://HOST?pref=P&ttl=T&port=O&type=mx")
+        if match[2]:
+            fields["port"] = cls.field(text, "port", match[2])
+        host = match[1].strip("[]").lower()
+        if match[1].startswith("["):
+            ip_address(host)
+        return host, fields["port"], fields["pref"], fields["ttl"], fields["type"]
+
+    @classmethod
+    def field(cls, text, name, value):
+        bound = cls.FIELDS.get(name)
+        if bound is None:
+            raise ValueError(f"{shown(text)}: a route has {', '.join(cls.FIELDS)}, not {shown(name)}")
+        if isinstance(bound, tuple):
+            if value in bound:
+                return value
+            raise ValueError(f"{shown(text)}: {name} is {' or '.join(bound)}")
+        if not re.fullmatch(r"[0-9]{1,10}", value) or not int(name == "port") <= int(value) <= bound:
+            raise ValueError(f"{shown(text)}: {name} is a number up to {bound}")
+        return int(value)
+
+    def encode(self, value):
+        if value is None:
+            return None
+        fields, last = [], -1
+        for text in value:
+            host, port, preference, ttl, kind = self.route(text)
+            last = last + 1 if preference is None else preference
+            fields += [host, str(port), str(last), str(ttl), kind]
+        return fields
 
 
 class Range(List):

@@ -11,8 +11,10 @@ LOCKS = "OpenSSL has locks of its own"
 
 ALWAYS = {
     "apn_expiry": "Apple's binary push protocol ended in 2021",
+    "clear_mail_queue_maintainers": "a domain has one timer, and never two events to be cleared",
     "crypto_engine": "OpenSSL takes hardware by providers, which its own configuration names",
     "crypto_lock_method": LOCKS,
+    "expensive_batch_assessment": "equal edits of a message are found without rendering its header, and share a transaction",
     "gcm_application_id": GCM,
     "gcm_authorization_token_id": GCM,
     "gcm_delay_while_idle": GCM,

@@ -189,8 +189,8 @@ def test_valid_configuration_says_so(conf, capsys):
 
 
 def test_options_that_are_not_read_yet_are_named_once(conf):
-    loaded = conf.load('Domain "a.test" { use_dane = true }\nDomain "b.test" { use_dane = true }\nretry_interval = 1\nRoutes = a')
-    assert loaded.notices == ["ecelerity.conf:1: use_dane is not read yet", "ecelerity.conf:4: routes is not read yet"]
+    loaded = conf.load('Domain "a.test" { use_dane = true }\nDomain "b.test" { use_dane = true }\nretry_interval = 1\nAlias_Schemes = a')
+    assert loaded.notices == ["ecelerity.conf:1: use_dane is not read yet", "ecelerity.conf:4: alias_schemes is not read yet"]
 
 
 def test_what_cannot_have_an_effect_is_said_once(conf, capsys):

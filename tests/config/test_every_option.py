@@ -4,7 +4,8 @@ import pytest
 from pymomentum import config
 from pymomentum.core.config.view import Generation
 from pymomentum.options import registry
-from pymomentum.options.types import Boolean, Decimal, Dict, Duration, Enum, Limit, List, Nets, Number, Octal, Range, Source, Text, Throttle
+from pymomentum.options.types import (Address, Boolean, Decimal, Dict, Duration, Enum, Limit, List, Nets, Number, Octal, Range, Routes,
+                                      Server, Source, Text, Throttle)
 
 STANZAS = {
     "global": "%s", "binding_group": "Binding_Group g { %s }", "binding": "Binding b { %s }",
@@ -18,7 +19,7 @@ STANZAS = {
 SAMPLES = {         # as written, and as the types are given it
     Source: ("10.1.2.3", "10.1.2.3"), Boolean: ("on", "on"), Octal: ("0600", "0600"), Duration: ('"2 days"', "2 days"), Text: ("default", "default"),
     Throttle: ("7/60", "7/60"), Nets: ("( 10.0.0.0/8 )", ["10.0.0.0/8"]), Range: ("( 1 9 )", ["1", "9"]),
-    List: ("( a b )", ["a", "b"]), Dict: ("[ k = v ]", {"k": "v"}),
+    List: ("( a b )", ["a", "b"]), Routes: ('( a "smtp://b?pref=1" )', ["a", "smtp://b?pref=1"]), Server: ("127.0.0.1:80", "127.0.0.1:80"), Dict: ("[ k = v ]", {"k": "v"}),
 }
 
 
@@ -27,6 +28,8 @@ def sample(type):
         return type.values[-1].upper(), type.values[-1]
     if isinstance(type, Number):
         return (str(max(type.minimum, 3)),) * 2
+    if isinstance(type, Address):
+        return ("10.1.2.3" if type.version == 4 else "2001:db8::1",) * 2
     return SAMPLES[type.__class__]
 
 

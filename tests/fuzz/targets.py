@@ -31,6 +31,7 @@ from pymomentum.core.smtp.extension import parse_extension
 from pymomentum.core.smtp.path import PathError, parse_address, parse_mail, parse_rcpt
 from pymomentum.core.smtp.reply import parse_reply
 from pymomentum.core.spool.inspect import describe, survey
+from pymomentum.options.types import Routes
 
 MODES = (("pedantic", "literal"), ("space", "literal", "unqualified", "utf8"), ())
 
@@ -381,5 +382,19 @@ def config_commands(data):
     return tuple(shape)
 
 
+def routes(data):
+    """Words of the option `routes`: what is read fits the fields that the engine has for it."""
+    words, type = [word.decode("utf-8", "surrogateescape") for word in data.split(b"\n")], Routes()
+    try:
+        fields = type.encode(type.parse(words))
+    except ValueError as mistake:
+        return re.sub(r'"[^"]*"|[0-9]+', "", str(mistake))[:40]
+    assert len(fields) == 5 * len(words)
+    for host, port, preference, ttl, kind in zip(*[iter(fields)] * 5):
+        assert 0 < len(host) <= 253 and not set(host) & set(" []/?\0") and kind in ("mx", "a")
+        assert int(port) <= 65535 and int(preference) <= 65535 + 100 and int(ttl) < 2 ** 31
+    return tuple(fields[2:12:5]), bucket(len(words))
+
+
 TARGETS = {f.__name__: f for f in (command, reply, extension, path, dotstuff, header, part, address, proxy, dns_answer, overlay, meta,
-                                   spool, session, configuration, config_commands)}
+                                   spool, session, configuration, config_commands, routes)}

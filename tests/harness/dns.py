@@ -60,6 +60,7 @@ class DNSServer:
         self.port = port
         self.queries = collections.Counter()
         self.log = []                   # (name, type, transport) in order
+        self.ports = []                 # that questions by UDP came from
         self._lock = threading.Lock()
         self._zones = {}
         self._stopping = False
@@ -139,6 +140,7 @@ class DNSServer:
             except OSError:
                 return
             if data:
+                self.ports.append(peer[1])
                 self._answer(data, "udp", lambda answer, peer=peer: self._udp.sendto(answer, peer))
 
     def _serve_tcp(self):

@@ -7,7 +7,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memchr, memcpy
 
 from pymomentum.core.base.buf cimport buf_add, buf_clear, buf_slice
-from pymomentum.core.base.list cimport list_node_t
+from pymomentum.core.base.list cimport list_empty, list_node_t
 from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_CLOSED, EC_OK
 from pymomentum.core.config.values cimport *
@@ -16,6 +16,7 @@ from pymomentum.core.net.stream cimport *
 from pymomentum.core.queue.outcome cimport OUTCOME_DELIVERED, OUTCOME_PERMANENT, OUTCOME_RETURN, OUTCOME_TRANSIENT
 from pymomentum.core.smtp.extension cimport EXT_PIPELINING, smtp_extension_parse
 from pymomentum.core.smtp.reply cimport smtp_reply_parse, smtp_reply_t
+from .auth cimport auth_challenged
 from .session cimport *
 from .transaction cimport transfer_body, transfer_data, transfer_over, transfer_rcpt, transfer_reset
 
@@ -135,7 +136,7 @@ cdef void on_reply(client_t *c) noexcept nogil:
     if code == 421 and EXPECT_MAIL <= e.kind <= EXPECT_RSET:
         farewell(c, e.kind)
     elif e.kind == EXPECT_DOT:
-        on_confirmation(c, &c.tx[e.which], code)
+        on_confirmation(c, &c.tx[e.which], e.m, code)
     elif e.kind == EXPECT_MAIL:
         on_mail(c, e.which, code)
     elif e.kind == EXPECT_RCPT:
@@ -144,13 +145,13 @@ cdef void on_reply(client_t *c) noexcept nogil:
         on_data(c, e.which, code)
     elif e.kind == EXPECT_BANNER:
         if code // 100 == 2:
-            client_hello(c, False)
+            client_hello(c, opt_number(c.values, OPT_DELIVERY_METHOD) == DELIVERY_METHOD_SMTP)
         else:
             client_refused(c)
     elif e.kind == EXPECT_EHLO:
         if code // 100 == 2:
             client_greeted(c)
-        elif code >= 500 and not c.secured:
+        elif code >= 500 and not c.secured and not client_lmtp(c):
             client_hello(c, True)
         else:
             client_refused(c)
@@ -167,6 +168,13 @@ cdef void on_reply(client_t *c) noexcept nogil:
             client_greeted(c)
         else:
             client_no_tls(c, b"451 4.7.5 [internal] no tls go-ahead")
+    elif e.kind == EXPECT_AUTH:
+        if code == 235:
+            client_ready(c)
+        elif code == 334:
+            auth_challenged(c)
+        else:
+            client_refused(c)
     elif e.kind == EXPECT_QUIT:
         client_close(c)
     elif e.kind == EXPECT_RSET:
@@ -252,11 +260,18 @@ cdef void on_data(client_t *c, uint32_t which, int code) noexcept nogil:
     transfer_over(c)
 
 
-cdef void on_confirmation(client_t *c, transfer_t *t, int code) noexcept nogil:
+cdef void on_confirmation(client_t *c, transfer_t *t, ec_message_t *m, int code) noexcept nogil:
+    """m: the reply is of this recipient (RFC 2033 4.2); NULL: of all."""
+    cdef int outcome = OUTCOME_DELIVERED if code // 100 == 2 else outcome_of(code) if code >= 400 else OUTCOME_TRANSIENT
     if code // 100 == 2:
-        c.deliveries += t.n
+        c.deliveries += t.n if m == NULL else 1
         c.lease.deliver_us = <uint32_t>(c.loop.now_ms - c.since_ms) * 1000 + 1
-        client_settle_all(c, t, OUTCOME_DELIVERED, slice_make(c.reply, c.reply_len))
+    if m == NULL:
+        client_settle_all(c, t, outcome, slice_make(c.reply, c.reply_len))
     else:
-        client_settle_all(c, t, outcome_of(code) if code >= 400 else OUTCOME_TRANSIENT, slice_make(c.reply, c.reply_len))
+        t.n -= 1
+        client_settle(c, m, outcome, slice_make(c.reply, c.reply_len), t.bytes)
+        if not list_empty(&t.batch):
+            client_stage(c, STAGE_CONFIRMATION, opt_number(c.values, OPT_BODY_TIMEOUT))
+            return
     transfer_over(c)

@@ -7,12 +7,13 @@ from pymomentum.core.base.list cimport list_node_t
 from pymomentum.core.base.slice cimport slice_t
 from pymomentum.core.base.timewheel cimport timer_entry_t
 from pymomentum.core.config.generation cimport config_generation_t
-from pymomentum.core.config.values cimport values_t
+from pymomentum.core.config.values cimport DELIVERY_METHOD_LMTP, OPT_DELIVERY_METHOD, opt_number, values_t
 from pymomentum.core.loop.loop cimport loop_t, loop_timer_set
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport message_id_t
 from pymomentum.core.message.message cimport ec_message_t
 from pymomentum.core.net.address cimport ADDRESS_TEXT
+from pymomentum.core.net.proxy_out cimport PROXY_HEADER
 from pymomentum.core.net.stream cimport stream_read_fn, stream_t
 from pymomentum.core.queue.domain cimport mail_queue_t
 from pymomentum.core.queue.permit cimport permit_t
@@ -45,6 +46,7 @@ cdef enum expect_t:
     EXPECT_EHLO
     EXPECT_HELO
     EXPECT_STARTTLS
+    EXPECT_AUTH
     EXPECT_MAIL
     EXPECT_RCPT
     EXPECT_DATA
@@ -55,7 +57,7 @@ cdef enum expect_t:
 cdef struct expected_t:
     uint8_t kind                # expect_t
     uint8_t which               # transaction: 0 or 1
-    ec_message_t *m             # RCPT's
+    ec_message_t *m             # RCPT's; of the dot of LMTP, which has a reply for each
 
 cdef struct transfer_t:         # one transaction under way
     list_node_t batch           # messages not settled yet
@@ -81,6 +83,9 @@ cdef struct client_t:
     sockaddr_storage peer
     char peer_text[ADDRESS_TEXT]
     char host[256]              # MX host name
+    char proxy[PROXY_HEADER]    # what a proxy is told first
+    uint32_t proxy_bytes
+    bint proxied
     message_id_t conn
     uint64_t since_ms           # of the stage
     uint64_t connect_ns
@@ -107,23 +112,28 @@ cdef struct client_t:
     bint ready                  # greeted: mail may be sent
     bint tls_failed             # this attempt goes in clear (tls_ifavailable_fallback)
     bint secured
+    int login_step              # step_t of auth.pyx
     bint need_rset
     bint quitting
     bint leaving
     uint64_t resting_ms
 
 ctypedef void (*client_fn)(client_t *c) noexcept nogil
+ctypedef bint (*login_fn)(client_t *c) noexcept nogil        # False: no login is needed
 
 cdef void client_start() noexcept nogil             # before loops run, as the next two
+cdef void client_set_login(login_fn login) noexcept nogil                                   # auth.pyx
 cdef void client_set_mail(client_fn ask, lease_fn granted, lease_fn wake) noexcept nogil    # transaction.pyx
 cdef void client_set_input(stream_read_fn read) noexcept nogil                              # response.pyx
 cdef const char *stage_name(int stage) noexcept nogil
 
 cdef void client_hello(client_t *c, bint helo) noexcept nogil                   # says EHLO or HELO
 cdef void client_greeted(client_t *c) noexcept nogil                            # the peer answered it
+cdef void client_ready(client_t *c) noexcept nogil                              # mail may be sent
 cdef void client_start_tls(client_t *c) noexcept nogil
 cdef void client_secured(stream_t *st, int status) noexcept nogil               # the handshake is over
 cdef void client_no_tls(client_t *c, const char *text) noexcept nogil
+cdef void client_unfit(client_t *c, int stage, const char *text) noexcept nogil  # it cannot have mail by us; `text` says why
 cdef void client_refused(client_t *c) noexcept nogil                            # the peer wants no mail here
 cdef void client_settle(client_t *c, ec_message_t *m, int outcome, slice_t text, uint64_t bytes) noexcept nogil
 cdef void client_settle_all(client_t *c, transfer_t *t, int outcome, slice_t text) noexcept nogil
@@ -133,6 +143,10 @@ cdef void client_check(client_t *c) noexcept nogil                              
 cdef void client_quit(client_t *c) noexcept nogil
 cdef void client_close(client_t *c) noexcept nogil
 cdef void client_leave(client_t *c) noexcept nogil                              # once closed and without a question
+
+
+cdef inline bint client_lmtp(client_t *c) noexcept nogil:
+    return opt_number(c.values, OPT_DELIVERY_METHOD) == DELIVERY_METHOD_LMTP
 
 
 cdef inline void client_stage(client_t *c, int which, int64_t seconds) noexcept nogil:

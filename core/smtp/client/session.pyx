@@ -1,6 +1,6 @@
 """One outbound SMTP connection, from connect to its end.
 
-connect, banner, EHLO, STARTTLS; transaction.pyx then takes mail by lease until
+connect, banner, EHLO, STARTTLS, AUTH; transaction.pyx then takes mail by lease until
 there is no more, a limit is met or something breaks.  Every way a peer can
 misbehave ends in `client_broken`, which gives each message in hand its outcome:
 sent without a final reply is a transient failure, not yet sent goes back to the
@@ -9,14 +9,14 @@ queue.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset, strlen, strncpy
+from libc.string cimport memchr, memcpy, memset, strlen, strncpy
 
 from pymomentum.core.base.buf cimport buf_clear, buf_free
 from pymomentum.core.base.cidr cimport sockaddr, sockaddr_storage
 from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.list cimport list_empty, list_init
-from pymomentum.core.base.slice cimport slice_eq, slice_ieq, slice_of, slice_t
-from pymomentum.core.base.status cimport EC_LIMIT, EC_OK, EC_REFUSED
+from pymomentum.core.base.slice cimport slice_eq, slice_ieq, slice_number, slice_of, slice_t
+from pymomentum.core.base.status cimport EC_LIMIT, EC_NOTFOUND, EC_OK, EC_REFUSED
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.c.openssl cimport SSL_CTX, SSL_get_verify_result
 from pymomentum.core.c.uv cimport UV_ECONNRESET
@@ -30,6 +30,7 @@ from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport message_id_new
 from pymomentum.core.message.message cimport ec_message_t
 from pymomentum.core.net.address cimport address_parse, address_set_port, address_text
+from pymomentum.core.net.proxy_out cimport proxy_header, proxy_server, proxy_source
 from pymomentum.core.net.stream cimport *
 from pymomentum.core.queue.domain cimport domain_t, mail_queue_t, queue_pause, refusal_t
 from pymomentum.core.queue.host cimport choice_t, host_answered, host_failed
@@ -37,7 +38,7 @@ from pymomentum.core.queue.lease cimport *
 from pymomentum.core.queue.maintainer cimport maintainer_start
 from pymomentum.core.queue.outcome cimport OUTCOME_RETURN, OUTCOME_TRANSIENT
 from pymomentum.core.queue.permit cimport permit_give, permit_t
-from pymomentum.core.queue.route cimport route_key_t, route_t
+from pymomentum.core.queue.route cimport route_key_t, route_t, split_port
 from pymomentum.core.smtp.extension cimport EXT_STARTTLS
 from pymomentum.core.spool.large cimport large_reader_free
 from pymomentum.core.tls.context cimport tls_client_context
@@ -49,6 +50,7 @@ cdef enum:
     SHORT_MS = 60000            # between two lines about missing sockets
 
 cdef uint64_t short_ms = 0
+cdef login_fn on_login
 cdef client_fn on_ready
 cdef lease_fn on_granted
 cdef lease_fn on_wake
@@ -68,6 +70,11 @@ cdef const char *stage_name(int stage) noexcept nogil:
 
 cdef void client_start() noexcept nogil:
     maintainer_start(client_connect)
+
+
+cdef void client_set_login(login_fn login) noexcept nogil:
+    global on_login
+    on_login = login
 
 
 cdef void client_set_mail(client_fn ask, lease_fn granted, lease_fn wake) noexcept nogil:
@@ -142,6 +149,44 @@ cdef void fill_peer(client_t *c) noexcept nogil:
     address_text(<sockaddr*>&c.peer, c.peer_text)
 
 
+cdef const slice_t *source_of(client_t *c) noexcept nogil:
+    """bind_address, or bind_address_secondary where that is of the peer's family."""
+    cdef const slice_t *first = opt_text(c.values, OPT_BIND_ADDRESS)
+    cdef const slice_t *second = opt_text(c.values, OPT_BIND_ADDRESS_SECONDARY)
+    cdef bint six = c.route.key.family == 6
+    if second == NULL or second.len == 0 or (memchr(second.ptr, c':', second.len) != NULL) != six:
+        return first
+    if first == NULL or first.len == 0 or first.ptr[0] == c'*' or (memchr(first.ptr, c':', first.len) != NULL) != six:
+        return second
+    return first
+
+
+cdef int connect_to_peer(client_t *c) noexcept nogil:
+    """EC_REFUSED: the source address is none of this machine's."""
+    cdef const slice_t *source = source_of(c)
+    cdef sockaddr_storage own
+    cdef int rc
+    if source == NULL or source.len == 0 or slice_eq(source[0], slice_of(b"*")):
+        return stream_connect(&c.stream, <sockaddr*>&c.peer, NULL)
+    rc = address_parse(source[0], 0, &own)
+    return stream_connect(&c.stream, <sockaddr*>&c.peer, <sockaddr*>&own) if rc == EC_OK else rc
+
+
+cdef int connect_to_proxy(client_t *c) noexcept nogil:
+    """EC_NOTFOUND: no source address is named for the peer's family."""
+    cdef sockaddr_storage server, source
+    cdef slice_t host, port
+    cdef const slice_t *own = proxy_source(c.values, c.route.key.family)
+    cdef int rc
+    c.proxied = True
+    if own == NULL or address_parse(own[0], 0, &source) != EC_OK:
+        return EC_NOTFOUND
+    c.proxy_bytes = <uint32_t>proxy_header(<sockaddr*>&source, <sockaddr*>&c.peer, c.proxy)
+    split_port(proxy_server(c.values)[0], &host, &port)
+    rc = address_parse(host, <int>slice_number(port), &server)
+    return stream_connect(&c.stream, <sockaddr*>&server, NULL) if rc == EC_OK else rc
+
+
 cdef void on_start(post_t *p) noexcept nogil:
     cdef client_t *c = NULL
     begin(<client_t*>(<char*>p - (<char*>&c.start - <char*>c)))
@@ -149,7 +194,6 @@ cdef void on_start(post_t *p) noexcept nogil:
 
 cdef void begin(client_t *c) noexcept nogil:
     cdef const slice_t *source
-    cdef sockaddr_storage own
     cdef char why[160]
     cdef int rc
     c.loop.counters[COUNT_OUTBOUND] += 1
@@ -163,19 +207,15 @@ cdef void begin(client_t *c) noexcept nogil:
     c.stream.on_read = on_read
     c.stream.on_secure = client_secured
     c.stream.on_closed = on_closed
-    source = opt_text(c.values, OPT_BIND_ADDRESS)
-    if source == NULL or source.len == 0 or slice_eq(source[0], slice_of(b"*")):
-        rc = stream_connect(&c.stream, <sockaddr*>&c.peer, NULL)
-    else:
-        rc = address_parse(source[0], 0, &own)
-        if rc == EC_OK:
-            rc = stream_connect(&c.stream, <sockaddr*>&c.peer, <sockaddr*>&own)
-        if rc == EC_REFUSED:
-            snprintf(why, sizeof(why), b"451 4.4.1 [internal] bind_address %.*s is not an address of this machine",
-                     <int>source.len, source.ptr)
-            client_broken(c, why)
-            return
-    if rc == EC_LIMIT:
+    rc = connect_to_proxy(c) if proxy_server(c.values) != NULL else connect_to_peer(c)
+    if rc == EC_NOTFOUND:
+        client_broken(c, b"451 4.4.1 [internal] ha_proxy_src_addr is not set")
+    elif rc == EC_REFUSED:
+        source = source_of(c)
+        snprintf(why, sizeof(why), b"451 4.4.1 [internal] bind_address %.*s is not an address of this machine",
+                 <int>source.len, source.ptr)
+        client_broken(c, why)
+    elif rc == EC_LIMIT:
         short_of_sockets(c)
     elif rc != EC_OK:
         failed_connect(c)
@@ -393,6 +433,9 @@ cdef void on_connect(stream_t *st, int status) noexcept nogil:
         client_broken(c, client_broken_text(c))
         return
     client_expect(c, EXPECT_BANNER, 0, NULL)
+    if c.proxied:
+        stream_write(st, c.proxy, c.proxy_bytes)
+        stream_flush(st)
     stream_read_start(st)
 
 
@@ -406,7 +449,8 @@ cdef void client_hello(client_t *c, bint helo) noexcept nogil:
     c.extensions = 0
     c.peer_size = 0
     client_expect(c, EXPECT_HELO if helo else EXPECT_EHLO, 0, NULL)
-    stream_write(&c.stream, line, snprintf(line, sizeof(line), b"%s %.*s\r\n", b"HELO" if helo else b"EHLO",
+    stream_write(&c.stream, line, snprintf(line, sizeof(line), b"%s %.*s\r\n",
+                                           b"HELO" if helo else b"LHLO" if client_lmtp(c) else b"EHLO",
                                            <int>(host.len if host.len < 400 else 400), host.ptr))
     stream_flush(&c.stream)
 
@@ -429,6 +473,11 @@ cdef void client_greeted(client_t *c) noexcept nogil:
         if tls == TLS_REQUIRED:
             client_no_tls(c, b"451 4.7.6 [internal] STARTTLS required but not advertised")
             return
+    if not on_login(c):
+        client_ready(c)
+
+
+cdef void client_ready(client_t *c) noexcept nogil:
     if not c.connected:
         c.connected = True
         report(c, False, NULL)
@@ -437,9 +486,13 @@ cdef void client_greeted(client_t *c) noexcept nogil:
 
 
 cdef void client_no_tls(client_t *c, const char *text) noexcept nogil:
+    client_unfit(c, STAGE_STARTTLS, text)
+
+
+cdef void client_unfit(client_t *c, int stage, const char *text) noexcept nogil:
     strncpy(c.reply, text, REPLY_ROOM - 1)
     c.reply_len = <uint32_t>strlen(c.reply)
-    c.stage = STAGE_STARTTLS
+    c.stage = stage
     client_refused(c)
 
 

@@ -209,7 +209,7 @@ cdef void transfer_body(client_t *c) noexcept nogil:
             fail_here(c, b"451 4.3.0 [internal] out of memory")
             return
         head = buf_slice(&c.head)
-    client_expect(c, EXPECT_DOT, c.now, NULL)
+    expect_dot(c)
     t.body_sent = True
     c.loop.work_seq[0] = m.seq
     t.bytes = head.len + body.len
@@ -247,6 +247,17 @@ cdef void transfer_body(client_t *c) noexcept nogil:
         c.stream.out = held         # its memory serves again
     else:
         buf_free(&held)
+
+
+cdef void expect_dot(client_t *c) noexcept nogil:
+    """One reply; from LMTP one for each recipient it took, in their order."""
+    cdef list_node_t *node = c.tx[c.now].batch.next
+    if not client_lmtp(c):
+        client_expect(c, EXPECT_DOT, c.now, NULL)
+        return
+    while node != &c.tx[c.now].batch:
+        client_expect(c, EXPECT_DOT, c.now, <ec_message_t*>node)
+        node = node.next
 
 
 cdef void send_dot(client_t *c) noexcept nogil:
@@ -318,7 +329,7 @@ cdef void on_chunk(void *owner, int rc) noexcept nogil:
             end_encoded(c)
         t.body_sent = True
         t.bytes = m.env.body_size
-        client_expect(c, EXPECT_DOT, c.now, NULL)
+        expect_dot(c)
         client_stage(c, STAGE_CONFIRMATION, opt_number(c.values, OPT_BODY_TIMEOUT))
         send_dot(c)
         return

@@ -7,11 +7,12 @@ from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_copy, a
 from pymomentum.core.base.buf cimport buf_free, buf_t
 from pymomentum.core.base.cidr cimport cidr_find, cidr_set_t, sockaddr
 from pymomentum.core.base.clock cimport clock_mono_ns
-from pymomentum.core.base.slice cimport (slice_ends_i, slice_ieq, slice_make, slice_of, slice_t)
+from pymomentum.core.base.slice cimport slice_ieq, slice_make, slice_of, slice_t
 from pymomentum.core.base.status cimport EC_IO, EC_LIMIT, EC_OK, EC_REFUSED
 from pymomentum.core.base.throttle cimport throttle_ask
 from pymomentum.core.c.openssl cimport SSL_CIPHER_get_name, SSL_CTX, SSL_get_current_cipher, SSL_get_version
 from pymomentum.core.config.generation cimport config_delivery, config_number
+from pymomentum.core.config.globs cimport globs_hold
 from pymomentum.core.config.values cimport *
 from pymomentum.core.log.level cimport LEVEL_DEBUG, LEVEL_INFO, LEVEL_WARNING, OF_SMTP, OF_SSL, log_says
 from pymomentum.core.log.writer cimport LOG_MAIN, log_at, log_room
@@ -393,22 +394,6 @@ cdef void after_mail(session_t *s) noexcept nogil:
 
 # ---- RCPT --------------------------------------------------------------------------
 
-cdef bint globbed(const opt_list_t *list, slice_t domain) noexcept nogil:
-    """Left-glob list: "*.example.com" holds every name below, not the bare one; "*" holds all."""
-    cdef size_t i
-    cdef slice_t g
-    if list == NULL:
-        return False
-    for i in range(list.n):
-        g = list.items[i]
-        if g.len and g.ptr[0] == c'*':
-            if g.len == 1 or (domain.len >= g.len and slice_ends_i(domain, slice_make(g.ptr + 1, g.len - 1))):
-                return True
-        elif slice_ieq(g, domain):
-            return True
-    return False
-
-
 cdef bint may_relay(session_t *s, slice_t domain) noexcept nogil:
     cdef const cidr_set_t *hosts = opt_nets(s.values, OPT_RELAY_HOSTS)
     if s.can_relay or opt_number(s.values, OPT_OPEN_RELAY) == 1:
@@ -417,9 +402,9 @@ cdef bint may_relay(session_t *s, slice_t domain) noexcept nogil:
         s.can_relay = True
         context_set(&s.context, slice_of(b"can_relay"), slice_of(b"true"))
         return True
-    if s.mailfrom.len and globbed(opt_list(s.values, OPT_RELAY_FOR_SENDING_DOMAINS), address_domain(s.mailfrom)):
+    if s.mailfrom.len and globs_hold(opt_list(s.values, OPT_RELAY_FOR_SENDING_DOMAINS), address_domain(s.mailfrom)):
         return True
-    return globbed(opt_list(s.values, OPT_RELAY_DOMAINS), domain) or globbed(opt_list(s.values, OPT_BOUNCE_DOMAINS), domain)
+    return globs_hold(opt_list(s.values, OPT_RELAY_DOMAINS), domain) or globs_hold(opt_list(s.values, OPT_BOUNCE_DOMAINS), domain)
 
 
 cdef bint blackholed(session_t *s, slice_t domain) noexcept nogil:

@@ -14,8 +14,8 @@ from pymomentum.core.base.buf cimport buf_clear, buf_free, buf_slice, buf_t
 from pymomentum.core.base.slice cimport slice_make, slice_of, slice_t
 from pymomentum.core.base.status cimport EC_AGAIN, EC_LIMIT, EC_NOTFOUND, EC_OK, EC_REFUSED
 from pymomentum.core.config.generation cimport config_binding, config_binding_t, config_delivery
-from pymomentum.core.config.values cimport (OPT_COMMAND_TIMEOUT, OPT_DATA_TIMEOUT, OPT_EXCLUDE_VCTX_CONN, OPT_EXCLUDE_VCTX_MESS,
-                                            OPT_GENERATE_BOUNCES,
+from pymomentum.core.config.values cimport (DEFAULT_BINDING_NONE, OPT_COMMAND_TIMEOUT, OPT_DATA_TIMEOUT, OPT_DEFAULT_BINDING, OPT_EXCLUDE_VCTX_CONN,
+                                            OPT_EXCLUDE_VCTX_MESS, OPT_GENERATE_BOUNCES,
                                             OPT_GENERATE_BOUNCES_FOR_MULTI_RECIPIENT_POLICY_REJECTIONS, OPT_GROWBUF_SIZE,
                                             OPT_LARGE_MESSAGE_THRESHOLD, OPT_MAX_HEADER_BYTES, OPT_MAX_MESSAGE_SIZE, opt_list,
                                             opt_number, values_t)
@@ -461,6 +461,18 @@ cdef inline bint kept(rcpt_t *r) noexcept nogil:
     return r.bounced or (r.code == 0 and not r.discarded)
 
 
+cdef bint unbound(session_t *s) noexcept nogil:
+    """Some message falls to the default binding, which takes none."""
+    cdef rcpt_t *r = s.rcpts
+    if opt_number(s.generation.globals, OPT_DEFAULT_BINDING) != DEFAULT_BINDING_NONE:
+        return False
+    while r != NULL:
+        if r.code == 0 and not r.discarded and r.message.binding == 0:
+            return True
+        r = r.next
+    return False
+
+
 cdef void commit(session_t *s) noexcept nogil:
     """A large body is synced first, then its transaction like any other."""
     cdef rcpt_t *r = s.rcpts
@@ -472,6 +484,9 @@ cdef void commit(session_t *s) noexcept nogil:
     if not any_:                        # discarded, or refused and not to be bounced
         tell_refused(s)
         accepted(s)
+        return
+    if unbound(s):
+        refuse(s, 451, b"4.3.5 no binding is meant for this message")
         return
     if s.at != NULL:
         s.said = s.at.message.id
