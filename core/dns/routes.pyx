@@ -14,7 +14,7 @@ from pymomentum.core.base.status cimport EC_AGAIN, EC_OK
 from pymomentum.core.config.values cimport opt_list_t
 from pymomentum.core.loop.loop cimport loop_t
 from pymomentum.core.net.address cimport address_parse
-from .mx cimport (MX_ADDRESS_ONLY, MX_FAILED, MX_OK, mx_address_of, mx_answer_free, mx_answer_literal, mx_answer_new, mx_answer_t,
+from .mx cimport (MX_ADDRESS_ONLY, MX_EARLY, MX_FAILED, MX_OK, mx_address_of, mx_answer_free, mx_answer_literal, mx_answer_new, mx_answer_t,
                   mx_address_t, mx_cancel, mx_cancel_fn, mx_done_fn, mx_host_t, mx_lookup, mx_query_t)
 
 cdef enum:
@@ -144,7 +144,9 @@ cdef mx_answer_t *compose(journey_t *j) noexcept nogil:
         return NULL
     for i in range(j.legs):
         if j.leg[i].query.answer != NULL:
-            own = j.leg[i].ttl if j.leg[i].ttl else j.leg[i].query.answer.ttl
+            own = j.leg[i].query.answer.ttl
+            if j.leg[i].ttl and j.leg[i].query.answer.status == MX_OK:
+                own = j.leg[i].ttl
             ttl = own if own < ttl else ttl
     out.ttl = ttl if ttl != <uint32_t>-1 else 1
     return out
@@ -192,6 +194,7 @@ cdef int routes_lookup(loop_t *loop, const opt_list_t *routes, slice_t domain, i
     q.opaque = NULL
     if j == NULL:
         return EC_OK
+    flags &= ~MX_EARLY              # a route's own TTL would keep what is not whole
     j.cancel = on_cancel
     j.query = q
     j.legs = n

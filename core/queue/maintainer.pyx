@@ -538,6 +538,9 @@ cdef void schedule(domain_t *d, bint more) noexcept nogil:
             at = now + scan * 1000
         if q.waiting_until_ms and (at == 0 or q.waiting_until_ms < at):
             at = q.waiting_until_ms
+        if q.waiting == WAIT_HOSTS and d.mx_until_ms > now and (at == 0 or d.mx_until_ms < at) \
+                and opt_number(q.values, OPT_FULLY_RESOLVE_BEFORE_SMTP) == 0:
+            at = d.mx_until_ms                  # better hosts may be known by then
         if at and (due == 0 or at < due):
             due = at
         q = q.next

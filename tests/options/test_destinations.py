@@ -1,4 +1,6 @@
 """Options that say where mail goes in place of its domain's MX, two values each."""
+import time
+
 import pytest
 
 from tests.harness.port import free_port
@@ -54,6 +56,19 @@ def test_port_of_a_route(mta):
     mta.config(f'routes = ( "smtp://127.0.0.2?port={other}" )')
     mta.send(rcpts="b@nowhere.test")
     sink.wait(messages=1)
+
+
+@pytest.mark.parametrize("ttl, asked", [(60, 1), (1, 2)])
+def test_time_that_a_route_is_kept(mta, ttl, asked):
+    mta.dns({"mx1.test": {"A": ["127.0.0.1"], "TTL": 1}})
+    mta.sink("127.0.0.1")
+    mta.config(f'routes = ( "smtp://mx1.test?ttl={ttl}" )\nmax_deliveries_per_connection = 1')
+    mta.send(rcpts="b@one.test")
+    mta.wait_log("D")
+    time.sleep(1.2)
+    mta.send(rcpts="b@one.test")
+    mta.wait_log("D", 2)
+    assert mta.server_dns.count("mx1.test", "A") == asked
 
 
 def test_route_that_leads_nowhere(mta):
