@@ -253,6 +253,7 @@ smpp
     smpp_submit_response_message_id_format smpp_submit_response_timer=number smpp_submit_tracking_cache smpp_submit_tracking_schema
     smpp_use_interworking_parse=boolean smpp_use_reverse_address_mappings=boolean smpp_vendor_command_status_table smpp_vendor_tlv_table
 """
+VALUES = {"delivery_method": ("ecstream", "apn", "gcm", "mm7", "xfer", "delay_xfer")}      # of options that are built for others
 PROVIDED_IN = ("global", "binding_group", "binding", "domain")     # scopes that may hold what modules provide
 TYPES = {"text": Text(joins=True), "number": Number(minimum=-1), "decimal": Decimal(), "boolean": Boolean(), "octal": Octal(),
          "list": List(), "dict": Dict(), "range": Range()}

@@ -226,6 +226,13 @@ def test_file_that_cannot_be_read_is_named(conf, capsys):
     assert capsys.readouterr().out == "notice: ecelerity.conf:2: tls_key: none.key cannot be read\nConfiguration valid\n"
 
 
+def test_way_of_delivery_that_is_not_built_is_named(conf, capsys):
+    conf.write("Domain a.test { delivery_method = lmtp }\nDomain b.test { Delivery_Method = ECStream }\n")
+    assert validate_config.main(["-c", "ecelerity.conf"]) == 0
+    assert capsys.readouterr().out == (
+        "notice: ecelerity.conf:2: delivery_method = ECSTREAM is not built yet: mail goes by ESMTP\nConfiguration valid\n")
+
+
 @pytest.mark.parametrize("text, message", [
     ('Logs { file_mode = "0640" Manager east { Node west { Subscriber = () } } logfil = x }', 'unknown option "logfil" of logs'),
     ('ECCluster_Listener { Listen "*:4802" { concurrency = many } }', 'concurrency: takes a number, not "many"'),

@@ -101,16 +101,16 @@ def test_connections_come_from_the_address_of_the_option(mta, address):
 
 @pytest.mark.shows("ehlo_hostname")
 def test_name_in_ehlo(mta):
-    mta.dns({f"{name}.test": {"A": [f"127.0.0.{i}"]} for i, name in enumerate(("one", "two", "own"), 1)})
-    sinks = {name: mta.sink(f"127.0.0.{i}") for i, name in enumerate(("one", "two", "own"), 1)}
+    mta.dns({f"{name}.test": {"A": [f"127.0.0.{i}"]} for i, name in enumerate(("one", "two", "own", "four"), 1)})
+    sinks = {name: mta.sink(f"127.0.0.{i}") for i, name in enumerate(("one", "two", "own", "four"), 1)}
     mta.config("Domain one.test { ehlo_hostname = a.here.test }\nDomain two.test { ehlo_hostname = b.here.test }\n"
-               "Domain own.test { ehlo_hostname = __hostname__ }")
+               "Domain own.test { ehlo_hostname = __hostname__ }\nDomain four.test { ehlo_hostname = __Message__ }")
     said = {}
     for name, sink in sinks.items():
-        mta.send(rcpts=f"b@{name}.test")
+        mta.send(sender="a@sender.example", rcpts=f"b@{name}.test")
         sink.wait(messages=1)
         said[name] = sink.commands[0]
-    assert said == {"one": "EHLO a.here.test", "two": "EHLO b.here.test", "own": "EHLO mta.test"}
+    assert said == {"one": "EHLO a.here.test", "two": "EHLO b.here.test", "own": "EHLO mta.test", "four": "EHLO sender.example"}
 
 
 def test_hostname_of_a_reload_is_said_in_ehlo_and_reports(mta):

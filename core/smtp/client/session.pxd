@@ -83,6 +83,7 @@ cdef struct client_t:
     sockaddr_storage peer
     char peer_text[ADDRESS_TEXT]
     char host[256]              # MX host name
+    char sender[256]            # domain of the sender of the mail it was opened for; empty unless ehlo_hostname is __message__
     char proxy[PROXY_HEADER]    # what a proxy is told first
     uint32_t proxy_bytes
     bint proxied

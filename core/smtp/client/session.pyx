@@ -28,7 +28,7 @@ from pymomentum.core.loop.loop cimport (COUNT_OUTBOUND, loop_at, loop_call, loop
                                         loop_timer_set)
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport message_id_new
-from pymomentum.core.message.message cimport ec_message_t
+from pymomentum.core.message.message cimport address_domain, ec_message_t
 from pymomentum.core.net.address cimport address_parse, address_set_port, address_text
 from pymomentum.core.net.proxy_out cimport proxy_header, proxy_server, proxy_source
 from pymomentum.core.net.stream cimport *
@@ -110,6 +110,7 @@ cdef bint client_connect(mail_queue_t *q, const choice_t *to, const permit_t *pe
     fill_peer(c)
     name = d.mx.host[to.host].name
     memcpy(c.host, name.ptr, name.len if name.len < sizeof(c.host) - 1 else sizeof(c.host) - 1)
+    note_sender(c, q)
     list_init(&c.tx[0].batch)
     list_init(&c.tx[1].batch)
     timer_init(&c.timer, on_timeout)
@@ -123,6 +124,19 @@ cdef bint client_connect(mail_queue_t *q, const choice_t *to, const permit_t *pe
     else:
         loop_call(where, &c.start, on_start)
     return True
+
+
+cdef void note_sender(client_t *c, mail_queue_t *q) noexcept nogil:
+    """For EHLO, of the first mail that waits, if its envelope is in memory."""
+    cdef const slice_t *name = opt_text(c.values, OPT_EHLO_HOSTNAME)
+    cdef ec_message_t *m = NULL
+    cdef slice_t domain
+    if name == NULL or not slice_ieq(name[0], slice_of(b"__message__")) or list_empty(&q.active):
+        return
+    m = <ec_message_t*>(<char*>q.active.next - (<char*>&m.node - <char*>m))
+    if m.env != NULL:
+        domain = address_domain(m.env.mailfrom)
+        memcpy(c.sender, domain.ptr, domain.len if domain.len < sizeof(c.sender) - 1 else sizeof(c.sender) - 1)
 
 
 cdef bint remote_leases() noexcept nogil:
@@ -443,7 +457,9 @@ cdef void client_hello(client_t *c, bint helo) noexcept nogil:
     cdef char line[512]
     cdef const slice_t *name = opt_text(c.values, OPT_EHLO_HOSTNAME)
     cdef slice_t host = opt_text(c.generation.globals, OPT_HOSTNAME)[0]
-    if name != NULL and name.len and not slice_ieq(name[0], slice_of(b"__hostname__")) and name.ptr[0] != c'_':
+    if c.sender[0]:
+        host = slice_of(c.sender)
+    elif name != NULL and name.len and not slice_ieq(name[0], slice_of(b"__hostname__")) and name.ptr[0] != c'_':
         host = name[0]
     client_stage(c, STAGE_EHLO, opt_number(c.values, OPT_EHLO_TIMEOUT))
     c.extensions = 0
