@@ -5,7 +5,9 @@
 Both raise ConfigErrors with everything found, and then the current generation
 goes on serving.
 """
+import gc
 import os
+from contextlib import contextmanager
 
 from pymomentum.config.scopes import LISTENERS, MAX_ERRORS, Reader, listen_address
 from pymomentum.config.tree import Loader
@@ -77,6 +79,19 @@ class Loaded:
         return {row.name: found.value(row.name) if found else row.default for row in rows}
 
 
+@contextmanager
+def uncollected():
+    """Nothing of a tree in the making is garbage: the collector would walk it again and again, half of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@uncollected()
 def load(path, *, env=os.environ, before=None):
     """Read a configuration file and all it includes; raises ConfigErrors with every mistake.
 
@@ -118,6 +133,7 @@ def local_changes(reader, loader):
     return loader.read(path, False, (), None)
 
 
+@uncollected()
 def changed(loaded, changes):
     """Answer a loaded configuration with changes made to it, from what was read then; raises ConfigErrors."""
     changes = (*loaded.changes, *changes)

@@ -132,11 +132,9 @@ class Reader:
     def setting(self, node, scope):
         name = node.name.lower()
         row = registry.find(name, scope.kind)
-        provided = unbuilt.provided(name, scope.kind)
-        if row is None and provided is not None:
-            return self.provided(node, name, *provided)
         if row is None:
-            return self.unknown_option(node, name, scope)
+            provided = unbuilt.provided(name, scope.kind)
+            return self.provided(node, name, *provided) if provided else self.unknown_option(node, name, scope)
         value = self.typed(node, name, row.type)
         if value is None:
             return
@@ -350,7 +348,7 @@ def domain_label(text):
         return text
     if not text or len(text) > 1023 or re.search(r"\s", text):
         raise ValueError("a name has 1 to 1023 characters, none of them a blank")
-    return "".join(c.lower() if c.isascii() else c for c in text)
+    return text.lower() if text.isascii() else "".join(c.lower() if c.isascii() else c for c in text)
 
 
 def listen_label(text):

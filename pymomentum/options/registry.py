@@ -71,7 +71,10 @@ def option(name, type, *, scopes, doc, unit="", dynamic=True, page="", defaults=
 
 def find(name, scope):
     """Answer the row of an option in a scope, or None."""
-    return next((row for row in OPTIONS.get(name, ()) if scope in row.scopes), None)
+    for row in OPTIONS.get(name, ()):
+        if scope in row.scopes:
+            return row
+    return None
 
 
 def names():

@@ -15,7 +15,7 @@ RELOADS = 5
 class Reload(Row):
     domains: int = 10000
     bindings: int = 500
-    sessions: int = 20
+    sessions: int = 4           # they leave a part of the CPUs; with as many as there is room for, whatever else runs is felt
 
     def site(self, options, domains):
         """Every Binding and every Domain says something of its own."""

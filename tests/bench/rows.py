@@ -23,7 +23,7 @@ ROWS = [
             domains=200000, in_a_row=5),
     Domains("d200k-own", "the same to 200,000 domains with an MX and an address each, idle_timeout = 2 as in the rows beside", (Target("beside", ">=", 0.4),), "d50",
             domains=200000, own=True, in_a_row=5),
-    Reload("reload", "10,000 Domain and 500 Binding stanzas reloaded under the load of 20 sessions",
+    Reload("reload", "10,000 Domain and 500 Binding stanzas reloaded under the load of 4 sessions",
            (Target("reload", "<=", 3), Target("rise", "<=", 1))),
     Queued("q50", "a million of 1 KiB queued, bodies on disk, 50 domains whose host is dead",
            (Target("bytes", "<=", 180), Target("killed", "<=", 60), Target("stopped", "<=", 3))),
