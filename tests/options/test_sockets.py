@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -32,8 +33,10 @@ def accepted(mta, what, *more):
 
 @contextmanager
 def stopped(mta):
-    os.kill(mta.start().process.pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{mta.start().process.pid}/task")
+    os.kill(mta.process.pid, signal.SIGSTOP)
     try:
+        until(lambda: all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in tasks.glob("*/stat")))
         yield
     finally:
         os.kill(mta.process.pid, signal.SIGCONT)

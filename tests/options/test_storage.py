@@ -1,5 +1,6 @@
 """Options of the spool, two values each."""
 import errno
+import contextlib
 import os
 import stat
 import time
@@ -12,7 +13,11 @@ from tests.smtp.test_server_replies import talk
 
 
 def segments(mta):
-    return [os.stat(path) for path in (mta.folder / "spool").glob("*.seg")]
+    found = []
+    for path in (mta.folder / "spool").glob("*.seg"):
+        with contextlib.suppress(FileNotFoundError):        # it is recycled meanwhile
+            found.append(path.stat())
+    return found
 
 
 @pytest.mark.shows("spool_mode")
