@@ -38,7 +38,7 @@ def test_failures_of_one_turn(mta, rate, slow):
     mta.wait_log("T")
     begun = time.monotonic()
     mta.wait_log("T", 80)
-    assert (time.monotonic() - begun > 0.7) == slow         # 80 turns of 16 ms
+    assert (time.monotonic() - begun > 1.1) == slow         # 80 turns of 16 ms
 
 
 @pytest.mark.shows("max_resident_transfails")
@@ -169,4 +169,4 @@ def test_timers_of_one_turn(mta, most, slow):
         c.expect("250 2.0.0 OK *")
     mta.wait_log("D", 120)
     at = sorted(m.at for m in sink.messages)
-    assert (at[-1] - at[0] > 0.5) == slow
+    assert (at[-1] - at[0] > 1.25) == slow                  # 120 turns of 16 ms
