@@ -8,6 +8,7 @@ from pymomentum.core.base.cidr cimport cidr_parse, cidr_set_t, cidr_sort, cidr_t
 from pymomentum.core.base.hash cimport hash_get, hash_next, hash_put, hash_t
 from pymomentum.core.base.slice cimport slice_of_bytes, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM
+from pymomentum.core.c.inet cimport AF_INET, AF_INET6, htons, inet_pton, sockaddr_in, sockaddr_in6
 from pymomentum.core.loop.limit cimport limit_t
 from .generation cimport (
     LISTEN_CONTROL, LISTEN_ECSTREAM, LISTEN_ESMTP, LISTEN_HTTP, config_generation_t, config_unref, generation_new, generation_publish,
@@ -18,27 +19,6 @@ from .values cimport (
     LAYER_BINDING, LAYER_DOMAIN, OPT_COUNT, OPT_MATCH_CACHE_LIFE, OPT_MATCH_CACHE_SIZE, limit_ref_t, opt_list_t, opt_number,
     throttle_t, value_t,
 )
-
-cdef extern from "arpa/inet.h" nogil:
-    enum:
-        AF_INET
-        AF_INET6
-    int inet_pton(int family, const char *text, void *out)
-    unsigned short htons(unsigned short)
-
-cdef extern from "netinet/in.h" nogil:
-    cdef struct in_addr:
-        pass
-    cdef struct sockaddr_in:
-        unsigned short sin_family
-        unsigned short sin_port
-        in_addr sin_addr
-    cdef struct in6_addr:
-        pass
-    cdef struct sockaddr_in6:
-        unsigned short sin6_family
-        unsigned short sin6_port
-        in6_addr sin6_addr
 
 KINDS = []          # per option id: "number", "text", "list", "nets", "throttle" or "limit"
 NAMES = []          # per option id

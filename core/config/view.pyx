@@ -6,6 +6,7 @@ from pymomentum.core.base.arena cimport arena_chunk_t
 from pymomentum.core.base.cidr cimport sockaddr
 from pymomentum.core.base.slice cimport slice_bytes, slice_of_bytes, slice_t
 from pymomentum.core.c.posix cimport pthread_mutex_lock, pthread_mutex_unlock
+from pymomentum.core.c.inet cimport AF_INET, AF_INET6, inet_pton, sockaddr_in, sockaddr_in6
 from pymomentum.core.config.builder import KINDS, NAMES
 from .generation cimport (
     config_binding, config_binding_count, config_binding_slot, config_current, config_delivery, config_delivery_kept, config_generation_t,
@@ -14,27 +15,6 @@ from .generation cimport (
 from .match cimport match_cache_t
 from .tables cimport tables, tables_t
 from .values cimport opt_value, value_t, values_free, values_same, values_t
-
-cdef extern from "arpa/inet.h" nogil:
-    enum:
-        AF_INET
-        AF_INET6
-    int inet_pton(int family, const char *text, void *out)
-    unsigned short htons(unsigned short)
-
-cdef extern from "netinet/in.h" nogil:
-    cdef struct in_addr:
-        pass
-    cdef struct sockaddr_in:
-        unsigned short sin_family
-        unsigned short sin_port
-        in_addr sin_addr
-    cdef struct in6_addr:
-        pass
-    cdef struct sockaddr_in6:
-        unsigned short sin6_family
-        unsigned short sin6_port
-        in6_addr sin6_addr
 
 
 cdef class Generation:

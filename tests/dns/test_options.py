@@ -1,13 +1,12 @@
 """Options of the resolver, two values each."""
 import contextlib
-import ctypes
-import os
 import socket
 
 import pytest
 
 from tests.dns.packet import A, CNAME, QUESTION, answer, name, record
 from tests.dns.test_resolver import ADDRESS_ONLY, IP, plain
+from tests.harness.taken import held
 from tests.harness.wait import until
 
 
@@ -78,26 +77,10 @@ def test_name_servers_are_those_of_the_file(engine, hostile, tmp_path):
 
 
 def udp_sockets(process):
-    """The UDP sockets of another process (pidfd_getfd)."""
-    syscall = ctypes.CDLL(None, use_errno=True).syscall
-    pidfd = os.pidfd_open(process.pid)
-    try:
-        for fd in os.listdir(f"/proc/{process.pid}/fd"):
-            got = syscall(438, pidfd, int(fd), 0)
-            if got < 0:
-                if ctypes.get_errno() in (1, 38):
-                    pytest.skip("the system does not let us look at its sockets")
-                continue
-            try:
-                sock = socket.socket(fileno=got)
-            except OSError:
-                os.close(got)
-                continue
-            with sock:
-                if sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_DGRAM:
-                    yield sock
-    finally:
-        os.close(pidfd)
+    for _, sock in held(process.pid):
+        with sock:
+            if sock.type == socket.SOCK_DGRAM:
+                yield sock
 
 
 @pytest.mark.shows("dns_udp_rcvbuf_size", "dns_udp_sndbuf_size")

@@ -9,9 +9,9 @@ from pathlib import Path
 PIDFD_GETFD = 438
 
 
-def sockets(pid):
-    """Its TCP connections by the number of their descriptor: each a descriptor of ours of the same socket."""
-    libc, owner, found = ctypes.CDLL(None, use_errno=True), os.pidfd_open(pid), {}
+def held(pid):
+    """Walk its sockets with the number of their descriptor: each a descriptor of ours of the same socket."""
+    libc, owner = ctypes.CDLL(None, use_errno=True), os.pidfd_open(pid)
     try:
         for entry in Path(f"/proc/{pid}/fd").iterdir():
             try:
@@ -24,13 +24,19 @@ def sockets(pid):
                 continue
             if fd < 0:
                 raise OSError(ctypes.get_errno(), f"descriptor {entry.name} of {pid}")
-            sock = socket.socket(fileno=fd)
-            if sock.family == socket.AF_UNIX or sock.type != socket.SOCK_STREAM or not connected(sock):
-                sock.close()
-            else:
-                found[int(entry.name)] = sock
+            yield int(entry.name), socket.socket(fileno=fd)
     finally:
         os.close(owner)
+
+
+def sockets(pid):
+    """Its TCP connections."""
+    found = {}
+    for fd, sock in held(pid):
+        if sock.family == socket.AF_UNIX or sock.type != socket.SOCK_STREAM or not connected(sock):
+            sock.close()
+        else:
+            found[fd] = sock
     return found
 
 

@@ -28,7 +28,7 @@ from pymomentum.core.config.values cimport (OPT_ALWAYS_ALLOW, OPT_ALWAYS_DENY, O
                                             OPT_IDLE_TIME, OPT_LISTENER_SESSIONS, OPT_MAX_BAD_COMMANDS, OPT_MAX_COMMAND_LENGTH,
                                             OPT_PROXY_ALLOW, OPT_PROXY_PROTOCOL, OPT_PROXY_PROTOCOL_TIMEOUT, OPT_RECEIVED_HOSTNAME,
                                             OPT_RECONFIG_MESSAGE, OPT_SERVICE_SESSIONS, OPT_SMTP_EXTENSIONS,
-                                            OPT_STARTTLS_INJECTION_POLICY, STARTTLS_INJECTION_POLICY_REJECT, limit_ref_t, opt_limit,
+                                            OPT_STARTTLS_INJECTION_POLICY, STARTTLS_INJECTION_POLICY_REJECT, limit_ref_t, limits_give, limits_take, opt_limit,
                                             opt_list, opt_list_t, opt_nets, opt_number, opt_text)
 from pymomentum.core.log.level cimport LEVEL_DEBUG, LEVEL_INFO, LEVEL_NOTICE, LEVEL_WARNING, OF_NET, OF_SMTP, log_says
 from pymomentum.core.log.record cimport log_rejection, rejection_t
@@ -254,20 +254,10 @@ cdef bint session_meet(session_t *s) noexcept nogil:
 cdef bint count_in(session_t *s) noexcept nogil:
     """In service_sessions of the scope that declares it, and of those around it."""
     cdef const limit_ref_t *first = opt_limit(s.values, OPT_SERVICE_SESSIONS)
-    cdef const limit_ref_t *r = first
-    while r != NULL:
-        if not limit_take(r.limit, r.most):
-            count_out(first, r)
-            return False
-        r = r.outer
+    if not limits_take(first):
+        return False
     s.counted_in = first
     return True
-
-
-cdef void count_out(const limit_ref_t *r, const limit_ref_t *end) noexcept nogil:
-    while r != end:
-        limit_give(r.limit)
-        r = r.outer
 
 
 cdef void open_session(session_t *s) noexcept nogil:
@@ -346,7 +336,7 @@ cdef void read_proxy(session_t *s, const char *p, size_t n) noexcept nogil:
     if header.client:
         s.peer = header.source
         s.local = header.destination
-    count_out(s.counted_in, NULL)
+    limits_give(s.counted_in, NULL)
     s.counted_in = NULL
     if not session_meet(s):
         session_reject(s, 421, b"4.3.0 out of memory")
@@ -377,7 +367,7 @@ cdef void session_free(session_t *s) noexcept nogil:
     s.loop.counters[COUNT_INBOUND] -= 1
     if s.counted:
         limit_give(&s.door.sessions)
-    count_out(s.counted_in, NULL)
+    limits_give(s.counted_in, NULL)
     loop_timer_clear(s.loop, &s.timer)
     buf_free(&s.input)
     context_unref(s.context)
