@@ -96,13 +96,14 @@ class Server:
         loops.pace(values["max_timed_events_per_iter"])
         flags = self.loaded.section("debug_flags")
         phases.suspend(flags["suspend"] == "random")
-        smtp.attach(remote_leases=flags["lease"] == "remote")
+        smtp.attach(maintainers=self.listeners.loops_of(values["maintainer_pool"]),
+                    deliverers=self.listeners.loops_of(values["delivery_pool"]), remote_leases=flags["lease"] == "remote")
         for name in flags["extensions"] or ():
             importlib.import_module(name).start()
         spool.open_spool(os.path.abspath(values["spoolbase"]), segment_size=values["spool_segment_size"],
                          mode=values["spool_mode"], **self.spool_pace())
-        swap.start(self.loaded.threadpools["SwapIn"]["concurrency"])
-        large.start(self.loaded.threadpools["SwapOut"]["concurrency"])
+        swap.start(self.loaded.threadpools["SwapIn"]["concurrency"], self.loaded.threadpools["SwapIn"]["stack_size"])
+        large.start(self.loaded.threadpools["SwapOut"]["concurrency"], self.loaded.threadpools["SwapOut"]["stack_size"])
         for i in range(loop_count(self.loaded)):
             thread = threading.Thread(target=loops.run, args=(i,), name=f"loop{i}", daemon=True)
             thread.start()

@@ -15,7 +15,12 @@ cdef extern from "pthread.h" nogil:
     int pthread_cond_signal(pthread_cond_t*)
     int pthread_cond_broadcast(pthread_cond_t*)
     int pthread_cond_destroy(pthread_cond_t*)
-    int pthread_create(pthread_t*, void*, void *(*)(void*) noexcept nogil, void*)
+    ctypedef struct pthread_attr_t:
+        pass
+    int pthread_attr_init(pthread_attr_t*)
+    int pthread_attr_destroy(pthread_attr_t*)
+    int pthread_attr_setstacksize(pthread_attr_t*, size_t)
+    int pthread_create(pthread_t*, const pthread_attr_t*, void *(*)(void*) noexcept nogil, void*)
     int pthread_join(pthread_t, void**)
     int pthread_equal(pthread_t, pthread_t)
     pthread_t pthread_self()

@@ -59,6 +59,10 @@ cdef enum loop_state_t:
 
 ctypedef void (*loop_fn)(loop_t *loop) noexcept nogil
 
+cdef struct loop_range_t:       # loops of one EventLoop
+    int first
+    int n
+
 cdef struct loop_t:
     uv_loop_t uv
     uv_prepare_t prepare

@@ -8,6 +8,7 @@ from pymomentum.core.loop.post cimport post_t
 
 cdef enum:
     POOL_THREADS = 64
+    STACK_MIN = 65536       # a smaller one is made so large
     THREAD_NONE = 0
     THREAD_LIVE = 1
     THREAD_OVER = 2         # to be joined
@@ -31,13 +32,14 @@ cdef struct pool_t:
     uint32_t busy
     uint32_t threads            # at work or waiting for it
     uint32_t wanted
+    size_t stack                # bytes of a thread's; 0: the system's
     bint patient                # its threads leave the CPU to the loops
     bint stopping
     pthread_t ids[POOL_THREADS]
     uint8_t life[POOL_THREADS]  # THREAD_...
 
 
-cdef pool_t *pool_new(const char *name, uint32_t threads, bint patient) noexcept nogil     # NULL: no memory or no threads
+cdef pool_t *pool_new(const char *name, uint32_t threads, size_t stack, bint patient) noexcept nogil   # NULL: no memory or no threads
 cdef void pool_submit(pool_t *p, job_t *j, loop_t *loop, job_fn run, job_fn done) noexcept nogil
 cdef void pool_resize(pool_t *p, uint32_t threads) noexcept nogil           # surplus ones end when they have nothing in hand
 cdef void pool_stop(pool_t *p) noexcept nogil                               # runs what is queued, then joins

@@ -3,7 +3,8 @@ from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc
 from libc.string cimport strncpy
 
-from pymomentum.core.c.posix cimport (cond_init_monotonic, pthread_cond_broadcast, pthread_cond_signal, pthread_cond_wait,
+from pymomentum.core.c.posix cimport (cond_init_monotonic, pthread_attr_destroy, pthread_attr_init, pthread_attr_setstacksize, pthread_attr_t,
+                                      pthread_cond_broadcast, pthread_cond_signal, pthread_cond_wait,
                                       pthread_create, pthread_equal, pthread_join, pthread_mutex_init, pthread_mutex_lock,
                                       pthread_mutex_unlock, pthread_self, pthread_setname_np)
 from pymomentum.core.c.sched cimport thread_patient
@@ -49,12 +50,24 @@ cdef void *worker(void *arg) noexcept nogil:
     return NULL
 
 
-cdef pool_t *pool_new(const char *name, uint32_t threads, bint patient) noexcept nogil:
+cdef int begin_thread(pool_t *p, pthread_t *id) noexcept nogil:
+    cdef pthread_attr_t attr
+    cdef int rc
+    pthread_attr_init(&attr)
+    if p.stack:
+        pthread_attr_setstacksize(&attr, p.stack)
+    rc = pthread_create(id, &attr, worker, p)
+    pthread_attr_destroy(&attr)
+    return rc
+
+
+cdef pool_t *pool_new(const char *name, uint32_t threads, size_t stack, bint patient) noexcept nogil:
     cdef pool_t *p = <pool_t*>calloc(1, sizeof(pool_t))
     if p == NULL:
         return NULL
     strncpy(p.name, name, 15)
     p.patient = patient
+    p.stack = max(stack, <size_t>STACK_MIN) if stack else 0
     pthread_mutex_init(&p.lock, NULL)
     cond_init_monotonic(&p.ready)
     pool_resize(p, threads)
@@ -69,7 +82,7 @@ cdef void pool_resize(pool_t *p, uint32_t threads) noexcept nogil:
         if p.life[i] == THREAD_OVER:        # it waits for nothing any more
             pthread_join(p.ids[i], NULL)
             p.life[i] = THREAD_NONE
-        if p.life[i] == THREAD_NONE and p.threads < p.wanted and pthread_create(&p.ids[i], NULL, worker, p) == 0:
+        if p.life[i] == THREAD_NONE and p.threads < p.wanted and begin_thread(p, &p.ids[i]) == 0:
             p.life[i] = THREAD_LIVE
             p.threads += 1
     pthread_cond_broadcast(&p.ready)

@@ -8,8 +8,11 @@
 from libc.stdint cimport int32_t, uint32_t
 
 from ..base.arena cimport arena_t
-from ..base.slice cimport slice_t
+from ..base.slice cimport slice_ieq, slice_of, slice_t
 
+
+cdef enum:
+    BOUNDARY_MAX = 200      # RFC 2046 5.1.1 says 70
 
 cdef enum mime_state_t:
     MIME_OK
@@ -60,3 +63,18 @@ cdef int mime_open(mime_tree_t *t, slice_t message, const mime_limits_t *limits,
 cdef int mime_walk(mime_tree_t *t) noexcept nogil
 # Content-Type into type, subtype, boundary, charset of *out; EC_SYNTAX leaves what was read.
 cdef int content_type_parse(slice_t value, mime_part_t *out) noexcept nogil
+cdef void mime_part_init(mime_part_t *p, bint in_digest) noexcept nogil
+# Reads the fields about content out of a header block; answers MIME_OK or MIME_INVALID.
+cdef int mime_part_read(mime_part_t *p, slice_t header) noexcept nogil
+cdef bint holds_message(const mime_part_t *p) noexcept nogil
+# Is this line, which begins with `--`, that boundary?
+cdef bint mime_boundary(slice_t boundary, slice_t line, bint *close) noexcept nogil
+
+
+cdef inline bint is_multipart(const mime_part_t *p) noexcept nogil:
+    return p.boundary.len != 0
+
+
+cdef inline bint is_digest(const mime_part_t *p) noexcept nogil:
+    """RFC 2046 5.1.5: what a digest holds are messages unless it says otherwise."""
+    return is_multipart(p) and slice_ieq(p.subtype, slice_of("digest"))

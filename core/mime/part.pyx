@@ -17,9 +17,6 @@ Part = namedtuple("Part", "headers_start preamble_start body_start body_end epil
                           "parent child next depth state")
 Tree = namedtuple("Tree", "state parts")
 
-cdef enum:
-    BOUNDARY_MAX = 200      # RFC 2046 5.1.1 says 70
-
 cdef struct walker_t:
     mime_tree_t *tree
     int32_t part            # the innermost open one
@@ -124,11 +121,7 @@ cdef inline void blame(mime_tree_t *t, mime_part_t *p, int state) noexcept nogil
         t.state = state
 
 
-cdef inline bint is_multipart(mime_part_t *p) noexcept nogil:
-    return p.boundary.len != 0
-
-
-cdef bint holds_message(mime_part_t *p) noexcept nogil:
+cdef bint holds_message(const mime_part_t *p) noexcept nogil:
     """RFC 2046 5.2.1: such a part is never encoded; one that is stays a leaf."""
     return (slice_ieq(p.type, slice_of("message"))
             and (slice_ieq(p.subtype, slice_of("rfc822")) or slice_ieq(p.subtype, slice_of("global")))
@@ -153,18 +146,11 @@ cdef int add_part(mime_tree_t *t, int32_t parent, size_t at, int32_t *index) noe
         t.parts = parts
         t.cap = cap
     p = &t.parts[t.n]
-    memset(p, 0, sizeof(mime_part_t))
+    mime_part_init(p, parent >= 0 and is_digest(&t.parts[parent]))
     p.headers_start = p.preamble_start = p.body_start = p.body_end = p.epilogue_end = at
     p.parent = parent
-    p.child = p.next = p.last = -1
     p.depth = depth
-    p.type = slice_of("text")
-    p.subtype = slice_of("plain")
     if parent >= 0:
-        # RFC 2046 5.1.5: what a digest holds are messages unless it says otherwise.
-        if is_multipart(&t.parts[parent]) and slice_ieq(t.parts[parent].subtype, slice_of("digest")):
-            p.type = slice_of("message")
-            p.subtype = slice_of("rfc822")
         if t.parts[parent].last >= 0:
             t.parts[t.parts[parent].last].next = <int32_t>t.n
         else:
@@ -175,22 +161,28 @@ cdef int add_part(mime_tree_t *t, int32_t parent, size_t at, int32_t *index) noe
     return EC_OK
 
 
-cdef void read_header(mime_tree_t *t, mime_part_t *p, size_t end) noexcept nogil:
-    """Content-Type and -Transfer-Encoding out of [headers_start, end)."""
+cdef void mime_part_init(mime_part_t *p, bint in_digest) noexcept nogil:
+    memset(p, 0, sizeof(mime_part_t))
+    p.parent = p.child = p.next = p.last = -1
+    p.type = slice_of(b"message" if in_digest else b"text")
+    p.subtype = slice_of(b"rfc822" if in_digest else b"plain")
+
+
+cdef int mime_part_read(mime_part_t *p, slice_t header) noexcept nogil:
     cdef header_walk_t w
     cdef header_field_t f
     cdef bint typed = False
-    cdef int rc
-    header_walk_init(&w, slice_make(t.message.ptr + p.headers_start, end - p.headers_start), end - p.headers_start)
+    cdef int rc, state = MIME_OK
+    header_walk_init(&w, header, header.len)
     while True:
         rc = header_next(&w, &f)
         if rc == EC_NOTFOUND:
             break
         if rc != EC_OK:
-            blame(t, p, MIME_INVALID)
+            state = MIME_INVALID
         elif slice_ieq(f.name, slice_of("Content-Type")):
             if typed or content_type_parse(f.value, p) != EC_OK:
-                blame(t, p, MIME_INVALID)
+                state = MIME_INVALID
             typed = True
         elif slice_ieq(f.name, slice_of("Content-Transfer-Encoding")) and p.encoding.len == 0:
             p.encoding = slice_trim(f.value)
@@ -198,8 +190,14 @@ cdef void read_header(mime_tree_t *t, mime_part_t *p, size_t end) noexcept nogil
     if not slice_ieq(p.type, slice_of("multipart")):
         p.boundary.len = 0
     elif p.boundary.len == 0 or p.boundary.len > BOUNDARY_MAX or memchr(p.boundary.ptr, c'\\', p.boundary.len) != NULL:
-        blame(t, p, MIME_INVALID)           # walked as a leaf
+        state = MIME_INVALID                # walked as a leaf
         p.boundary.len = 0
+    return state
+
+
+cdef void read_header(mime_tree_t *t, mime_part_t *p, size_t end) noexcept nogil:
+    """What stands in [headers_start, end)."""
+    blame(t, p, mime_part_read(p, slice_make(t.message.ptr + p.headers_start, end - p.headers_start)))
     p.preamble_start = p.body_start = p.body_end = p.epilogue_end = end
 
 
@@ -229,20 +227,23 @@ cdef void finish_part(walker_t *w, size_t *end) noexcept nogil:
     w.part = p.parent
 
 
+cdef bint mime_boundary(slice_t boundary, slice_t line, bint *close) noexcept nogil:
+    while line.len > 2 and (line.ptr[line.len - 1] == c' ' or line.ptr[line.len - 1] == c'\t'):
+        line.len -= 1
+    line = slice_make(line.ptr + 2, line.len - 2)
+    if line.len < boundary.len or memcmp(line.ptr, boundary.ptr, boundary.len) != 0:
+        return False
+    close[0] = line.len == boundary.len + 2 and line.ptr[boundary.len] == c'-' and line.ptr[boundary.len + 1] == c'-'
+    return close[0] or line.len == boundary.len
+
+
 cdef int32_t match_boundary(walker_t *w, slice_t line, bint *close) noexcept nogil:
     """The open multipart whose boundary this line is, innermost first; -1: none.  `line` begins with `--`."""
     cdef mime_tree_t *t = w.tree
     cdef int32_t i = w.part
-    cdef slice_t b
-    while line.len and (line.ptr[line.len - 1] == c' ' or line.ptr[line.len - 1] == c'\t'):
-        line.len -= 1
-    line = slice_make(line.ptr + 2, line.len - 2)
     while i >= 0:
-        b = t.parts[i].boundary
-        if b.len and not t.parts[i].closed and line.len >= b.len and memcmp(line.ptr, b.ptr, b.len) == 0:
-            close[0] = line.len == b.len + 2 and line.ptr[b.len] == c'-' and line.ptr[b.len + 1] == c'-'
-            if close[0] or line.len == b.len:
-                return i
+        if t.parts[i].boundary.len and not t.parts[i].closed and mime_boundary(t.parts[i].boundary, line, close):
+            return i
         i = t.parts[i].parent
     return -1
 

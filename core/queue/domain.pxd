@@ -11,7 +11,7 @@ from pymomentum.core.config.values cimport (DEFAULT_BINDING_SUSPENDED, OPT_DEFAU
                                             values_t)
 from pymomentum.core.dns.mx cimport mx_address_t, mx_answer_t, mx_query_t
 from pymomentum.core.loop.limit cimport limit_waiter_t
-from pymomentum.core.loop.loop cimport loop_t
+from pymomentum.core.loop.loop cimport loop_range_t, loop_t
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport message_id_t
 from pymomentum.core.message.message cimport BODY_LARGE, ec_message_t
@@ -114,6 +114,7 @@ cdef mail_queue_t *domain_queue(domain_t *d, uint16_t binding) noexcept nogil
 cdef void domain_refresh(domain_t *d) noexcept nogil                        # values of the current generation
 cdef void domain_touch(domain_t *d) noexcept nogil                          # maintain at the end of this iteration
 cdef int domain_owner(slice_t name) noexcept nogil                          # index of the loop
+cdef void domain_set_loops(loop_range_t loops) noexcept nogil               # maintainer_pool, before loops run
 cdef int domain_share_out(const opt_list_t *hot) noexcept nogil             # hot_domains, before loops run; EC_NOMEM
 cdef uint32_t binding_residents(uint16_t binding) noexcept nogil            # the sum of `resident` of all its queues
 cdef void queue_count_resident(mail_queue_t *q, int more) noexcept nogil

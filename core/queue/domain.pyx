@@ -18,11 +18,12 @@ from pymomentum.core.config.generation cimport config_current, config_delivery_k
 from pymomentum.core.config.values cimport opt_list_t, values_free
 from pymomentum.core.dns.mx cimport mx_answer_free, mx_cancel
 from pymomentum.core.loop.limit cimport limit_waiter_t
-from pymomentum.core.loop.loop cimport (COUNT_ACTIVE, COUNT_DELAYED, COUNT_DOMAINS, PLACE_QUEUE, loop_count, loop_t,
+from pymomentum.core.loop.loop cimport (COUNT_ACTIVE, COUNT_DELAYED, COUNT_DOMAINS, PLACE_QUEUE, loop_range_t, loop_t,
                                         loop_timer_clear)
 from pymomentum.core.message.message cimport MSG_PRIORITY, ec_message_t
 
 cdef domain_fn maintainer = NULL
+cdef loop_range_t maintainers       # maintainer_pool
 cdef hash_t hot                     # name -> place in hot_domains, from 1; of all loops, they only read it
 cdef uint32_t residents[65536]      # atomic, by binding: messages of active queues that are in memory
 cdef enum:
@@ -61,9 +62,12 @@ cdef int domain_share_out(const opt_list_t *names) noexcept nogil:
 
 cdef int domain_owner(slice_t name) noexcept nogil:
     cdef size_t place = <size_t>hash_get(&hot, name) if hot.used else 0
-    if place:
-        return <int>((place - 1) % <size_t>loop_count())
-    return <int>(slice_hash(name, OWNER_SEED) % <uint64_t>loop_count())
+    return maintainers.first + <int>(((place - 1) if place else slice_hash(name, OWNER_SEED)) % <uint64_t>maintainers.n)
+
+
+cdef void domain_set_loops(loop_range_t loops) noexcept nogil:
+    global maintainers
+    maintainers = loops
 
 
 cdef domain_t *domain_get(loop_t *loop, slice_t name) noexcept nogil:

@@ -209,7 +209,7 @@ cdef int memory_attach(loop_t *loop) noexcept nogil:
     walks[loop.index].loop = loop
     if loop.index == 0:
         if pool == NULL:
-            pool = pool_new(b"memory", 1, False)
+            pool = pool_new(b"memory", 1, 0, False)
         if pool == NULL:
             return EC_NOMEM
         timer_init(&timer, on_look)

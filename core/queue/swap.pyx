@@ -85,10 +85,10 @@ cdef void swap_in(loop_t *loop, ec_message_t *m, bint with_body, swapped_fn fn, 
     pool_submit(pool, &s.job, loop, on_thread, on_loop)
 
 
-def start(int threads=5):
-    """Start the SwapIn pool."""
+def start(int threads=5, size_t stack=0):
+    """Start the SwapIn pool, threads with a stack of so many bytes; 0: the system's."""
     global pool
-    pool = pool_new(b"SwapIn", threads, False)
+    pool = pool_new(b"SwapIn", threads, stack, False)
     if pool == NULL:
         raise MemoryError("SwapIn pool")
 

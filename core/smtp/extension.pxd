@@ -18,6 +18,11 @@ cdef enum smtp_extension_t:
     EXT_AUTH_PLAIN = 1 << 10        # mechanisms named behind AUTH
     EXT_AUTH_LOGIN = 1 << 11
     EXT_AUTH_XOAUTH2 = 1 << 12
+    EXT_XCLIENT_ADDR = 1 << 13      # attributes named behind XCLIENT
+    EXT_XCLIENT_PORT = 1 << 14
+    EXT_XCLIENT_PROTO = 1 << 15
+    EXT_XCLIENT_NAME = 1 << 16
+    EXT_XCLIENT_HELO = 1 << 17
 
 
 # `text` is one line behind "250-".  Adds to *bits; *size is written where SIZE gives

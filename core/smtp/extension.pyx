@@ -7,12 +7,15 @@ from ..base.status cimport EC_NOTFOUND, EC_OK, EC_SYNTAX
 cdef enum:
     KEYWORDS = 10
     MECHANISMS = 3
+    ATTRIBUTES = 5
 
 cdef const char *KEYWORD_NAMES[KEYWORDS]        # bit n is 1 << n
 KEYWORD_NAMES = ["PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES", "STARTTLS", "CHUNKING", "SMTPUTF8", "DSN",
                  "AUTH", "XCLIENT"]
 cdef const char *MECHANISM_NAMES[MECHANISMS]    # bit n is EXT_AUTH_PLAIN << n
 MECHANISM_NAMES = ["PLAIN", "LOGIN", "XOAUTH2"]
+cdef const char *ATTRIBUTE_NAMES[ATTRIBUTES]    # bit n is EXT_XCLIENT_ADDR << n
+ATTRIBUTE_NAMES = ["ADDR", "PORT", "PROTO", "NAME", "HELO"]
 
 
 cdef slice_t next_word(slice_t *rest) noexcept nogil:
@@ -48,14 +51,23 @@ cdef int smtp_extension_parse(slice_t text, uint32_t *bits, uint64_t *size) noex
         number = slice_number(next_word(&rest))
         if number >= 0:
             size[0] = <uint64_t>number
-    while bit == EXT_AUTH:
+    while bit == EXT_AUTH or bit == EXT_XCLIENT:
         word = next_word(&rest)
         if word.len == 0:
             break
-        for i in range(MECHANISMS):
-            if slice_ieq(word, slice_of(MECHANISM_NAMES[i])):
-                bits[0] |= <uint32_t>EXT_AUTH_PLAIN << i
+        if bit == EXT_AUTH:
+            bits[0] |= named(word, MECHANISM_NAMES, MECHANISMS, EXT_AUTH_PLAIN)
+        else:
+            bits[0] |= named(word, ATTRIBUTE_NAMES, ATTRIBUTES, EXT_XCLIENT_ADDR)
     return EC_OK
+
+
+cdef uint32_t named(slice_t word, const char **names, int n, uint32_t first) noexcept nogil:
+    cdef int i
+    for i in range(n):
+        if slice_ieq(word, slice_of(names[i])):
+            return first << i
+    return 0
 
 
 def parse_extension(bytes text not None):
@@ -70,4 +82,5 @@ def parse_extension(bytes text not None):
         raise ValueError(f"not an EHLO keyword: {text!r}")
     names = {KEYWORD_NAMES[i].decode() for i in range(KEYWORDS) if bits >> i & 1}
     names.update("AUTH " + MECHANISM_NAMES[i].decode() for i in range(MECHANISMS) if bits & EXT_AUTH_PLAIN << i)
+    names.update("XCLIENT " + ATTRIBUTE_NAMES[i].decode() for i in range(ATTRIBUTES) if bits & EXT_XCLIENT_ADDR << i)
     return names, size

@@ -2,8 +2,8 @@
 from pymomentum.core.base.status cimport EC_OK
 from pymomentum.core.config.generation cimport config_current, config_generation_t, config_unref
 from pymomentum.core.config.values cimport OPT_HOT_DOMAINS, opt_list
-from pymomentum.core.loop.loop cimport loop_at, loop_count
-from pymomentum.core.queue.domain cimport domain_share_out
+from pymomentum.core.loop.loop cimport loop_at, loop_count, loop_range_t
+from pymomentum.core.queue.domain cimport domain_set_loops, domain_share_out
 from pymomentum.core.queue.lease cimport lease_set_remote
 from pymomentum.core.queue.maintainer cimport maintainer_attach
 from pymomentum.core.queue.memory cimport memory_attach
@@ -14,12 +14,22 @@ from pymomentum.core.smtp.client.transaction cimport transfer_start
 from pymomentum.core.smtp.server.command cimport commands_start
 
 
-def attach(*, remote_leases=False):
-    """Connect server, client and queues to the loops; once, before they run."""
+cdef loop_range_t range_of(pair):
+    cdef loop_range_t loops
+    loops.first, loops.n = pair or (0, loop_count())
+    return loops
+
+
+def attach(*, maintainers=None, deliverers=None, remote_leases=False):
+    """Connect server, client and queues to the loops; once, before they run.
+
+    Each of the first two is the first loop and the number of them; None: all.
+    """
     cdef int i
     cdef config_generation_t *g = config_current()
     commands_start()
-    client_start()
+    client_start(range_of(deliverers))
+    domain_set_loops(range_of(maintainers))
     auth_start()
     transfer_start()
     response_start()

@@ -247,10 +247,10 @@ cdef void large_reader_free(large_reader_t *r) noexcept nogil:
     free(r)
 
 
-def start(int threads=5):
-    """Start the SwapOut pool."""
+def start(int threads=5, size_t stack=0):
+    """Start the SwapOut pool, threads with a stack of so many bytes; 0: the system's."""
     global pool
-    pool = pool_new(b"SwapOut", threads, True)
+    pool = pool_new(b"SwapOut", threads, stack, True)
     if pool == NULL:
         raise MemoryError("SwapOut pool")
 

@@ -42,13 +42,11 @@ adaptive_rset_timeout
 adaptive_scope
 adaptive_sweep_rule_enabled
 alias_schemes
-async_bounce_rendering
 authcrammd5parameters
 authdigestmd5parameters
 authloginparameters
 authorizationparameters
 authplainparameters
-backlog
 binding_auto_replumb
 binding_auto_replumb_interval
 bounce_behavior
@@ -64,10 +62,8 @@ cluster_server_max_outbound_connections
 default_charset
 delay_dsn_max_retry_interval
 delay_dsn_retry_interval
-delivery_pool
 delivery_response_timeout
 disable_chunked
-disk_queue_drain_rate
 domainkeys
 duravip_follow
 duravip_preference
@@ -90,10 +86,7 @@ http_version
 keep_message_dicts_in_memory
 legacy_message_threshold
 log_requests_to_paniclog
-maintainer_pool
 masterdb_file
-max_mime_depth
-max_mime_parts
 max_request_size
 mcmt_reception
 mime_parse_large_messages_during_reception
@@ -114,20 +107,15 @@ response_transcode_pattern
 response_transcode_replace
 signing_stats
 siv_throttle_cache_size
-soft_bounce_drain_rate
-stack_size
 teleport_enabled
-tls_fallback_always_new_connection
 tls_verified_peer_is_authorized
 tlsa_expire_interval
 trace_smtp_mode
 tracking_domain
 tracking_link_expiry
-transform_8bitmime_content
 use_dane
 use_iflist_cache
 use_mta_sts
-xclient
 xmpp_dialback_secret
 xmpp_role
 bounce_logger.debug_level
@@ -144,7 +132,7 @@ PYTHON_USE = re.compile(r"""\b(?:values\[|values\.get\(|globals\[|flags\[|settin
 OF_A_MODULE = re.compile(r'\("([a-z_]+)", "([a-z_]+)"(?:, "([a-z_]+)")?\)')      # module, option, option
 OF_EVERY_MODULE = re.compile(r'\["([a-z_]+)"\]')
 UNCALLED = {            # functions of core that nobody calls yet -> what they read
-    "content_limits": {"legacy_message_threshold", "max_mime_depth", "max_mime_parts"},
+    "content_limits": {"legacy_message_threshold"},
 }
 
 

@@ -72,9 +72,9 @@ option("max_header_bytes", Number(1048576, minimum=1024), unit="bytes", scopes=S
 option("max_message_size", Number(0), unit="bytes", scopes=SESSION, page="4/config-options-summary",
        doc="Largest message accepted and announced by SIZE; 0 is unlimited.")
 option("max_mime_depth", Number(50, minimum=1, maximum=1000), scopes=SESSION_GLOBAL,
-       doc="Deepest nesting of parts that is parsed.")
+       doc="Deepest nesting of parts that is parsed; for mail on its way out the global value counts.")
 option("max_mime_parts", Number(1000, minimum=1), unit="parts", scopes=SESSION_GLOBAL,
-       doc="Most parts of one message that are parsed.")
+       doc="Most parts of one message that are parsed; for mail on its way out the global value counts.")
 option("max_receptions_per_connection", Number(0), unit="messages", scopes=SESSION_GLOBAL,
        page="4/config-options-summary",
        doc="Messages taken from one connection before it is closed; 0 is unlimited.")

@@ -15,9 +15,9 @@ option("body_timeout", Number(600, minimum=1), unit="seconds", scopes=DELIVERY, 
 option("bounce_behavior", Enum("pass blackhole", "pass"), scopes=ROUTING, page="4/config/ref-bounce-behavior",
        doc="Whether bounces to this domain are delivered or discarded.")
 option("bounce_pattern", Text(), scopes=ROUTING, page="4/config/ref-bounce-pattern",
-       doc="Regular expression: replies that match fail at once.")
+       doc="Regular expression for recipients whose mail counts as bounces; unset, those of all bounce_domains.")
 option("bounce_suppress_list", Text(joins=True), scopes=GLOBAL, page="4/config/ref-bounce-suppress-list",
-       doc="Recipients that never get a bounce, separated by commas.")
+       doc="Addresses, or @domains, that a bounce received is never about, separated by commas.")
 option("bounces_inline_original", Enum("headers none all", "headers"), scopes=DELIVERY,
        page="4/config/ref-bounces-inline-original",
        doc="How much of the original a bounce quotes; of a large message never more than its header.")

@@ -94,7 +94,7 @@ option("server_max_file_descriptors", Number(3000000, minimum=1), scopes=GLOBAL,
        page="4/config/ref-server-max-file-descriptors",
        doc="Open files the server asks the system for.")
 option("stack_size", Number(0), unit="bytes", scopes={"threadpool"}, dynamic=False, page="4/config/ref-threadpool",
-       doc="Stack of a pool thread; 0 is the system's.")
+       doc="Stack of a pool thread, at least 65536; 0 is the system's.")
 option("supplemental_groups", List(), scopes={"security"}, dynamic=False, page="4/config/ref-supplemental-groups",
        doc="Further groups the server runs in.")
 option("suspend", Enum("never random", "never"), scopes={"debug_flags"}, dynamic=False,

@@ -3,6 +3,7 @@ import pytest
 
 from tests.harness.cert import certificate
 from tests.harness.sink import Sink
+from tests.harness.wait import until
 
 
 @pytest.mark.variants
@@ -48,6 +49,18 @@ def test_starttls_refused(mta, how):
     else:
         sink.wait(messages=1)
         assert not sink.messages[0].tls
+
+
+@pytest.mark.shows("tls_fallback_always_new_connection")
+@pytest.mark.parametrize("anew, connections", [("true", 2), ("false", 1)])
+def test_refused_starttls_is_followed_by_a_new_connection(mta, anew, connections):
+    mta.config(f"tls = ifavailable\ntls_fallback_always_new_connection = {anew}")
+    sink = mta.route(tls=True, starttls="454 4.7.0 not now")
+    mta.send()
+    sink.wait(messages=1)
+    assert len(sink.connections) == connections and len(sink.seen("STARTTLS")) == 1
+    mta.wait_log("D")
+    until(lambda: mta.counters()["OutboundConcurrency"] <= 1)
 
 
 @pytest.mark.shows("tls_ifavailable_fallback")

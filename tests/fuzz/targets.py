@@ -3,6 +3,8 @@
 A target raises AssertionError where a promise is broken.  It answers the shape of the
 result: an input with a new shape is worth mutating further.
 """
+import base64
+import quopri
 import random
 import re
 import shutil
@@ -24,9 +26,11 @@ from pymomentum.core.mime.overlay import Overlay
 from pymomentum.core.mime.overlay import decode as decode_edits
 from pymomentum.core.mime.overlay import render
 from pymomentum.core.mime.part import walk
+from pymomentum.core.mime.sevenbit import convert
 from pymomentum.core.net.proxy import parse_header
 from pymomentum.core.smtp.command import parse_command
 from pymomentum.core.smtp.dotstuff import decode, encode, scan
+from pymomentum.core.smtp.downconvert import downconvert
 from pymomentum.core.smtp.extension import parse_extension
 from pymomentum.core.smtp.path import PathError, parse_address, parse_mail, parse_rcpt
 from pymomentum.core.smtp.reply import parse_reply
@@ -142,6 +146,32 @@ def sound_tree(data, **limits):
 def part(data):
     trees = sound_tree(data), sound_tree(data, parts=3, depth=2, header=60)
     return tuple((tree.state, tuple((p.parent, p.state) for p in tree.parts[:8])) for tree in trees)
+
+
+def decoded(message, p):
+    """What a leaf holds."""
+    text = message[p.body_start:p.body_end]
+    coding = p.encoding.lower()
+    return quopri.decodestring(text) if coding == b"quoted-printable" else base64.b64decode(text) if coding == b"base64" else text
+
+
+def sevenbit(data):
+    """A peer of 7 bits gets the parts that were sent, and nothing that ends early."""
+    content = decode([encode([data])])
+    made, whole = convert(pieces(content))
+    assert convert([content]) == (made, whole) and convert([made])[0] == made
+    assert not whole or made.isascii()
+    assert not content.isascii() or whole and (made == content or re.search(b"(?i)8bit|binary", content))
+    before, after = walk(content), walk(made)
+    assert [(p.type, p.parent, p.state) for p in before.parts] == [(p.type, p.parent, p.state) for p in after.parts]
+    for a, b in zip(before.parts, after.parts):
+        if a.child < 0 and a.encoding.lower() != b.encoding.lower() and b.encoding.lower() != b"7bit":
+            assert decoded(made, b) == content[a.body_start:a.body_end]
+    for strip in False, True:
+        sent, left = downconvert(pieces(data), strip)
+        assert scan([sent + b".\r\n"]).used == len(sent) + 3 and (not left or sent.isascii())
+        assert strip or decode([sent]) == made
+    return whole, before.state, tuple((p.encoding, p.parent) for p in after.parts[:6])
 
 
 def address(data):
@@ -396,5 +426,5 @@ def routes(data):
     return tuple(fields[2:12:5]), bucket(len(words))
 
 
-TARGETS = {f.__name__: f for f in (command, reply, extension, path, dotstuff, header, part, address, proxy, dns_answer, overlay, meta,
+TARGETS = {f.__name__: f for f in (command, reply, extension, path, dotstuff, header, part, sevenbit, address, proxy, dns_answer, overlay, meta,
                                    spool, session, configuration, config_commands, routes)}

@@ -200,6 +200,34 @@ def test_8bit_bodies_are_announced(mta, how, said):
     assert ("BODY=8BITMIME" in sink.messages[0].mail_args) == said
 
 
+NO_8BITMIME = ("PIPELINING", "SIZE 100000000")
+
+
+@pytest.mark.shows("transform_8bitmime_content")
+@pytest.mark.parametrize("how, offered, body", [
+    ("no", False, b"\xe4 = a\r\n"), ("ifneeded", False, b"=E4 =3D a\r\n"), ("ifneeded", True, b"\xe4 = a\r\n"),
+    ("strict", False, b"=E4 =3D a\r\n"), ("strict", True, b"\xe4 = a\r\n"), ("strip", False, b"d = a\r\n"), ("strip", True, b"d = a\r\n")])
+def test_8bit_bodies_reach_a_peer_of_7_bits_as_the_option_says(mta, how, offered, body):
+    mta.config(f"transform_8bitmime_content = {how}")
+    sink = mta.route(**({} if offered else {"extensions": NO_8BITMIME}))
+    mta.send(data=b"Subject: x\r\n\r\n\xe4 = a\r\n")
+    sink.wait(messages=1)
+    [m] = sink.messages
+    assert m.data.endswith(b"\r\n\r\n" + body) and b"Subject: x\r\n" in m.data
+    assert ("SIZE=" in m.mail_args) == (b"\xe4" in body)
+
+
+@pytest.mark.shows("max_mime_depth", "max_mime_parts")
+@pytest.mark.parametrize("limit, encoded", [("", True), ("max_mime_depth = 1", False), ("max_mime_parts = 2", False)])
+def test_parts_are_told_apart_up_to_the_limits(mta, limit, encoded):
+    mta.config(limit)
+    sink = mta.route(extensions=NO_8BITMIME)
+    mta.send(data=b"Subject: x\r\nContent-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n"
+                  b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n\xe4\r\n--b--\r\n--a--\r\n")
+    sink.wait(messages=1)
+    assert (b"=E4" in sink.messages[0].data) == encoded and (b"\xe4" in sink.messages[0].data) != encoded
+
+
 @pytest.mark.shows("max_reply_length")
 @pytest.mark.parametrize("most, kept", [(512, 512), (700, 700)])
 def test_as_much_of_a_reply_line_as_the_option_says(mta, most, kept):

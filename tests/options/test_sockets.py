@@ -122,6 +122,55 @@ def test_sessions_run_in_the_pool_of_their_listener(mta, option, pools):
         assert len([poll for poll in polls(mta.process.pid) if poll & fds]) == pools
 
 
+@pytest.mark.parametrize("options, loops", [
+    pytest.param("", (3, 3), id="neither"),
+    pytest.param("delivery_pool = some", (2, 2), id="delivery"),
+    pytest.param("maintainer_pool = one", (1, 1), id="maintainer"),
+    pytest.param("maintainer_pool = one\ndelivery_pool = some", (2, 2), id="both")])
+@pytest.mark.shows("delivery_pool", "maintainer_pool")
+def test_mail_goes_out_by_the_loops_that_the_options_name(mta, options, loops):
+    """Which poll has the connections: without delivery_pool, that of the loop which has the domain."""
+    names = [f"d{i}.test" for i in range(24)]
+    mta.dns({name: {"A": ["127.0.0.2"]} for name in names})
+    sink = mta.sink("127.0.0.2")
+    mta.config(f"""
+        EventLoop "one" {{ concurrency = 1 }}
+        EventLoop "some" {{ concurrency = 2 }}
+        ESMTP_Listener {{ event_loop = one Listen "127.0.0.1:$port" {{ }} }}
+        idle_timeout = 60
+        migrate_connections_between_sibling_domains = false
+        {options}
+    """)
+    for name in names:
+        mta.send(rcpts=f"b@{name}")
+    sink.wait(messages=len(names))
+    until(lambda: len(opened(mta.process.pid, mta.sink_port)) == len(names))
+    with mta.smtp():
+        fds, [client] = set(opened(mta.process.pid, mta.sink_port)), taken(mta.process.pid, mta.port)
+        with_mail = [poll for poll in polls(mta.process.pid) if poll & fds]
+        assert loops[0] <= len(with_mail) <= loops[1]
+        assert any(client in poll for poll in with_mail) == ("some" not in options)      # the first loop is that of `one`
+
+
+@pytest.mark.shows("stack_size")
+@pytest.mark.parametrize("asked, made", [(0, None), (344064, 344064), (5000, 65536)])
+def test_stack_of_pool_threads(mta, asked, made):
+    mta.config(f'ThreadPool "SwapIn" {{ concurrency = 7 stack_size = {asked} }}')
+    pid = mta.start().process.pid
+    sizes = [stack_of(pid, task) for task in Path(f"/proc/{pid}/task").iterdir() if (task / "comm").read_text().strip() == "SwapIn"]
+    assert len(sizes) == 7
+    assert all(size == made if made else size > 1048576 for size in sizes)
+
+
+def stack_of(pid, task):
+    """Bytes of the mapping in which a thread's stack pointer lies."""
+    pointer = int((task / "syscall").read_text().split()[-2], 16)
+    for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+        start, end = (int(word, 16) for word in line.split()[0].split("-"))
+        if start <= pointer < end:
+            return end - start
+
+
 @pytest.mark.shows("enable")
 def test_address_that_is_not_enabled_is_closed(mta):
     other = free_port()

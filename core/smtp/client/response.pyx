@@ -17,8 +17,10 @@ from pymomentum.core.queue.outcome cimport OUTCOME_DELIVERED, OUTCOME_PERMANENT,
 from pymomentum.core.smtp.extension cimport EXT_PIPELINING, smtp_extension_parse
 from pymomentum.core.smtp.reply cimport smtp_reply_parse, smtp_reply_t
 from .auth cimport auth_challenged
+from .body cimport body_send
 from .session cimport *
-from .transaction cimport transfer_body, transfer_data, transfer_over, transfer_rcpt, transfer_reset
+from .transaction cimport transfer_data, transfer_give_back, transfer_mail, transfer_over, transfer_rcpt, transfer_reset
+from .xclient cimport xclient_accepted
 
 
 cdef void response_start() noexcept nogil:
@@ -64,8 +66,8 @@ cdef void on_read(stream_t *st, const char *p, size_t n) noexcept nogil:
 cdef void on_eof(client_t *c) noexcept nogil:
     if c.quitting or (c.stage == STAGE_IDLE and not c.tx[0].active and not c.tx[1].active):
         client_close(c)
-    elif c.deliveries and (c.stage == STAGE_MAILFROM or c.stage == STAGE_RSET):
-        give_back(c)
+    elif c.deliveries and (c.stage == STAGE_MAILFROM or c.stage == STAGE_RSET or c.stage == STAGE_XCLIENT):
+        transfer_give_back(c)
     elif c.stage == STAGE_TLS:
         client_secured(&c.stream, EC_CLOSED)
     elif STAGE_MAILFROM <= c.stage <= STAGE_CONFIRMATION:
@@ -133,7 +135,7 @@ cdef void on_reply(client_t *c) noexcept nogil:
     cdef expected_t e = c.expect[c.expect_head % EXPECT_SIZE]
     cdef int code = c.reply_code
     c.expect_head += 1
-    if code == 421 and EXPECT_MAIL <= e.kind <= EXPECT_RSET:
+    if code == 421 and EXPECT_XCLIENT <= e.kind <= EXPECT_RSET:
         farewell(c, e.kind)
     elif e.kind == EXPECT_DOT:
         on_confirmation(c, &c.tx[e.which], e.m, code)
@@ -164,8 +166,7 @@ cdef void on_reply(client_t *c) noexcept nogil:
         if code // 100 == 2:
             client_start_tls(c)
         elif opt_number(c.values, OPT_TLS) == TLS_IFAVAILABLE:
-            c.tls_failed = True
-            client_greeted(c)
+            client_in_clear(c)
         else:
             client_no_tls(c, b"451 4.7.5 [internal] no tls go-ahead")
     elif e.kind == EXPECT_AUTH:
@@ -175,6 +176,8 @@ cdef void on_reply(client_t *c) noexcept nogil:
             auth_challenged(c)
         else:
             client_refused(c)
+    elif e.kind == EXPECT_XCLIENT:
+        on_xclient(c, e.which, code)
     elif e.kind == EXPECT_QUIT:
         client_close(c)
     elif e.kind == EXPECT_RSET:
@@ -186,21 +189,25 @@ cdef void on_reply(client_t *c) noexcept nogil:
 
 cdef void farewell(client_t *c, int kind) noexcept nogil:
     """421: the peer is about to close (RFC 5321 3.8).  To MAIL after some deliveries it means no message."""
-    c.stage = (STAGE_MAILFROM if kind == EXPECT_MAIL else STAGE_RCPTTO if kind == EXPECT_RCPT else
+    c.stage = (STAGE_XCLIENT if kind == EXPECT_XCLIENT else STAGE_MAILFROM if kind == EXPECT_MAIL else STAGE_RCPTTO if kind == EXPECT_RCPT else
                STAGE_DATA if kind == EXPECT_DATA else STAGE_CONFIRMATION if kind == EXPECT_DOT else STAGE_RSET)
-    if c.deliveries and (kind == EXPECT_MAIL or kind == EXPECT_RSET):
-        give_back(c)
+    if c.deliveries and (kind == EXPECT_XCLIENT or kind == EXPECT_MAIL or kind == EXPECT_RSET):
+        transfer_give_back(c)
     else:
         client_broken(c, c.reply)
 
 
-cdef void give_back(client_t *c) noexcept nogil:
-    """The connection served and ends between two messages: those it holds are as if never taken."""
-    client_settle_all(c, &c.tx[1 - c.now], OUTCOME_RETURN, slice_make(NULL, 0))
-    client_settle_all(c, &c.tx[c.now], OUTCOME_RETURN, slice_make(NULL, 0))
-    c.tx[0].active = False
-    c.tx[1].active = False
-    client_close(c)
+cdef void on_xclient(client_t *c, uint32_t which, int code) noexcept nogil:
+    """Refused: it matters where it is required, or where the peer would take the mail for another client's."""
+    if code // 100 == 2:
+        xclient_accepted(c)
+    elif opt_number(c.values, OPT_XCLIENT) == XCLIENT_REQUIRED:
+        client_settle_all(c, &c.tx[which], OUTCOME_TRANSIENT, slice_make(c.reply, c.reply_len))
+        transfer_over(c)
+    elif c.said[0]:
+        transfer_give_back(c)
+    else:
+        transfer_mail(c, which)
 
 
 cdef void on_mail(client_t *c, uint32_t which, int code) noexcept nogil:
@@ -246,7 +253,7 @@ cdef void on_rcpt(client_t *c, uint32_t which, ec_message_t *m, int code) noexce
 cdef void on_data(client_t *c, uint32_t which, int code) noexcept nogil:
     cdef transfer_t *t = &c.tx[which]
     if t.mail_code // 100 == 2 and t.accepted and code // 100 == 3:
-        transfer_body(c)
+        body_send(c)
         return
     if code // 100 == 3:                # RFC 2920 3.1: no recipient, but the peer waits for a body
         client_expect(c, EXPECT_DOT, which, NULL)

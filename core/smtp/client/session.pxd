@@ -8,7 +8,7 @@ from pymomentum.core.base.slice cimport slice_t
 from pymomentum.core.base.timewheel cimport timer_entry_t
 from pymomentum.core.config.generation cimport config_generation_t
 from pymomentum.core.config.values cimport DELIVERY_METHOD_LMTP, OPT_DELIVERY_METHOD, opt_number, values_t
-from pymomentum.core.loop.loop cimport loop_t, loop_timer_set
+from pymomentum.core.loop.loop cimport loop_range_t, loop_t, loop_timer_set
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport message_id_t
 from pymomentum.core.message.message cimport ec_message_t
@@ -20,6 +20,7 @@ from pymomentum.core.queue.permit cimport permit_t
 from pymomentum.core.queue.lease cimport lease_fn, lease_t
 from pymomentum.core.queue.route cimport route_t
 from pymomentum.core.smtp.dotstuff cimport dot_encode_t
+from pymomentum.core.smtp.downconvert cimport downconvert_t
 from pymomentum.core.spool.large cimport large_reader_t
 
 cdef enum stage_t:              # connection_stages, outbound; a field of the logs
@@ -35,11 +36,13 @@ cdef enum stage_t:              # connection_stages, outbound; a field of the lo
     STAGE_RSET = 14
     STAGE_STARTTLS = 16
     STAGE_TLS = 17
+    STAGE_XCLIENT = 20
 
 cdef enum:
     EXPECT_SIZE = 256           # replies that may be outstanding
     BATCH_MAX = 100             # recipients of one transaction, so that two fit
     REPLY_ROOM = 1024           # of a reply's text kept
+    XCLIENT_ROOM = 512          # of an XCLIENT line
 
 cdef enum expect_t:
     EXPECT_BANNER
@@ -47,6 +50,7 @@ cdef enum expect_t:
     EXPECT_HELO
     EXPECT_STARTTLS
     EXPECT_AUTH
+    EXPECT_XCLIENT
     EXPECT_MAIL
     EXPECT_RCPT
     EXPECT_DATA
@@ -100,6 +104,10 @@ cdef struct client_t:
     dot_encode_t encoder        # where that body is unclean
     buf_t head                  # of an edited large body, until all of its header is there
     bint edited                 # the edited header is on its way
+    downconvert_t *down         # while a body is made 7-bit
+    char said[XCLIENT_ROOM]     # by XCLIENT, and accepted; empty: the peer takes mail for ours
+    char saying[XCLIENT_ROOM]   # likewise, and not answered yet
+    uint32_t asked              # EXT_XCLIENT_...: attributes the peer takes
     buf_t line                  # part of a reply line
     char reply[REPLY_ROOM]      # text of the reply so far, lines joined by blanks
     uint32_t reply_len
@@ -122,7 +130,7 @@ cdef struct client_t:
 ctypedef void (*client_fn)(client_t *c) noexcept nogil
 ctypedef bint (*login_fn)(client_t *c) noexcept nogil        # False: no login is needed
 
-cdef void client_start() noexcept nogil             # before loops run, as the next two
+cdef void client_start(loop_range_t loops) noexcept nogil   # those that deliver; before loops run, as the next two
 cdef void client_set_login(login_fn login) noexcept nogil                                   # auth.pyx
 cdef void client_set_mail(client_fn ask, lease_fn granted, lease_fn wake) noexcept nogil    # transaction.pyx
 cdef void client_set_input(stream_read_fn read) noexcept nogil                              # response.pyx
@@ -132,6 +140,7 @@ cdef void client_hello(client_t *c, bint helo) noexcept nogil                   
 cdef void client_greeted(client_t *c) noexcept nogil                            # the peer answered it
 cdef void client_ready(client_t *c) noexcept nogil                              # mail may be sent
 cdef void client_start_tls(client_t *c) noexcept nogil
+cdef void client_in_clear(client_t *c) noexcept nogil                           # STARTTLS was refused, and need not be had
 cdef void client_secured(stream_t *st, int status) noexcept nogil               # the handshake is over
 cdef void client_no_tls(client_t *c, const char *text) noexcept nogil
 cdef void client_unfit(client_t *c, int stage, const char *text) noexcept nogil  # it cannot have mail by us; `text` says why

@@ -11,6 +11,7 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memchr, memcpy, memset, strlen, strncpy
 
+from pymomentum.core.base.atomic cimport atomic_add64
 from pymomentum.core.base.buf cimport buf_clear, buf_free
 from pymomentum.core.base.cidr cimport sockaddr, sockaddr_storage
 from pymomentum.core.base.clock cimport clock_mono_ns
@@ -24,7 +25,7 @@ from pymomentum.core.config.generation cimport config_binding, config_binding_t,
 from pymomentum.core.config.values cimport *
 from pymomentum.core.log.record cimport attempt_t
 from pymomentum.core.log.writer cimport log_panic
-from pymomentum.core.loop.loop cimport (COUNT_OUTBOUND, loop_at, loop_call, loop_count, loop_t, loop_timer_clear,
+from pymomentum.core.loop.loop cimport (COUNT_OUTBOUND, loop_at, loop_call, loop_range_t, loop_t, loop_timer_clear,
                                         loop_timer_set)
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport message_id_new
@@ -39,7 +40,8 @@ from pymomentum.core.queue.maintainer cimport maintainer_start
 from pymomentum.core.queue.outcome cimport OUTCOME_RETURN, OUTCOME_TRANSIENT
 from pymomentum.core.queue.permit cimport permit_give, permit_t
 from pymomentum.core.queue.route cimport route_key_t, route_t, split_port
-from pymomentum.core.smtp.extension cimport EXT_STARTTLS
+from pymomentum.core.smtp.downconvert cimport downconvert_free
+from pymomentum.core.smtp.extension cimport EXT_STARTTLS, EXT_XCLIENT
 from pymomentum.core.spool.large cimport large_reader_free
 from pymomentum.core.tls.context cimport tls_client_context
 
@@ -50,6 +52,8 @@ cdef enum:
     SHORT_MS = 60000            # between two lines about missing sockets
 
 cdef uint64_t short_ms = 0
+cdef uint64_t turn = 0              # atomic: of the loops that deliver
+cdef loop_range_t deliverers        # delivery_pool
 cdef login_fn on_login
 cdef client_fn on_ready
 cdef lease_fn on_granted
@@ -68,7 +72,9 @@ cdef const char *stage_name(int stage) noexcept nogil:
     return STAGES[stage if 0 <= stage < 23 else 22]
 
 
-cdef void client_start() noexcept nogil:
+cdef void client_start(loop_range_t loops) noexcept nogil:
+    global deliverers
+    deliverers = loops
     maintainer_start(client_connect)
 
 
@@ -95,13 +101,12 @@ cdef bint client_connect(mail_queue_t *q, const choice_t *to, const permit_t *pe
     """On the domain's loop; the connection may live on another."""
     cdef domain_t *d = q.domain
     cdef client_t *c
-    cdef loop_t *where = d.loop
+    cdef loop_t *where
     cdef slice_t name
     c = <client_t*>calloc(1, sizeof(client_t))
     if c == NULL:
         return False
-    if loop_count() > 1 and (remote_leases() or q.connections >= SPREAD):
-        where = loop_at(<int>((d.loop.index + q.connections + 1) % <uint32_t>loop_count()))
+    where = place_for(q)
     c.permit = permit[0]
     c.loop = where
     c.route = to.route
@@ -124,6 +129,15 @@ cdef bint client_connect(mail_queue_t *q, const choice_t *to, const permit_t *pe
     else:
         loop_call(where, &c.start, on_start)
     return True
+
+
+cdef loop_t *place_for(mail_queue_t *q) noexcept nogil:
+    """Its domain's loop, if that delivers, for the first connections of a queue; others in turn."""
+    cdef loop_t *own = q.domain.loop
+    cdef bint delivers = deliverers.first <= <int>own.index < deliverers.first + deliverers.n
+    if delivers and (deliverers.n == 1 or not remote_leases() and q.connections < SPREAD):
+        return own
+    return loop_at(deliverers.first + <int>(atomic_add64(&turn, 1) % <uint64_t>deliverers.n))
 
 
 cdef void note_sender(client_t *c, mail_queue_t *q) noexcept nogil:
@@ -323,6 +337,7 @@ cdef void on_gone(lease_t *l) noexcept nogil:
     permit_give(&c.permit)
     buf_free(&c.line)
     buf_free(&c.head)
+    downconvert_free(c.down)
     config_unref(c.generation)
     free(c)
 
@@ -404,6 +419,8 @@ cdef const char *client_broken_text(client_t *c) noexcept nogil:
         return b"451 4.4.2 [internal] no RSET response"
     if c.stage == STAGE_STARTTLS:
         return b"451 4.7.5 [internal] no tls go-ahead"
+    if c.stage == STAGE_XCLIENT:
+        return b"451 4.4.2 [internal] no XCLIENT response"
     if c.stage == STAGE_TLS:
         return b"451 4.7.5 [internal] TLS negotiation failed"
     return b"451 4.4.2 [internal] connection closed by remote host"
@@ -473,13 +490,16 @@ cdef void client_hello(client_t *c, bint helo) noexcept nogil:
 
 cdef void client_refused(client_t *c) noexcept nogil:
     """The peer wants no mail on this connection: the host rests, mail goes to the next one or hears why."""
+    if c.tx[c.now].active:              # greeted anew behind XCLIENT
+        client_broken(c, c.reply)
+        return
     report(c, True, c.reply)
     client_quit(c)
 
 
 cdef void client_greeted(client_t *c) noexcept nogil:
     cdef int64_t tls = opt_number(c.values, OPT_TLS)
-    if not c.secured and tls > TLS_NO and not (c.tls_failed and tls == TLS_IFAVAILABLE):
+    if not c.secured and not c.said[0] and tls > TLS_NO and not (c.tls_failed and tls == TLS_IFAVAILABLE):
         if c.extensions & EXT_STARTTLS:
             client_stage(c, STAGE_STARTTLS, opt_number(c.values, OPT_EHLO_TIMEOUT))
             client_expect(c, EXPECT_STARTTLS, 0, NULL)
@@ -489,7 +509,9 @@ cdef void client_greeted(client_t *c) noexcept nogil:
         if tls == TLS_REQUIRED:
             client_no_tls(c, b"451 4.7.6 [internal] STARTTLS required but not advertised")
             return
-    if not on_login(c):
+    if not c.said[0] and opt_number(c.values, OPT_XCLIENT) == XCLIENT_REQUIRED and not c.extensions & EXT_XCLIENT:
+        client_unfit(c, STAGE_XCLIENT, b"451 4.7.6 [internal] XCLIENT required but not advertised")
+    elif not on_login(c):
         client_ready(c)
 
 
@@ -556,8 +578,17 @@ cdef void client_secured(stream_t *st, int status) noexcept nogil:
         client_broken(c, b"451 4.7.5 [internal] TLS negotiation failed")
 
 
+cdef void client_in_clear(client_t *c) noexcept nogil:
+    """STARTTLS was refused: mail goes in clear."""
+    c.tls_failed = True
+    if opt_number(c.generation.globals, OPT_TLS_FALLBACK_ALWAYS_NEW_CONNECTION) == 1:
+        again_in_clear(c)
+    else:
+        client_greeted(c)
+
+
 cdef void again_in_clear(client_t *c) noexcept nogil:
-    """tls_ifavailable_fallback: the same host anew, without STARTTLS."""
+    """The same host anew, without STARTTLS."""
     c.stream.on_closed = on_closed_for_clear
     loop_timer_clear(c.loop, &c.timer)
     stream_close(&c.stream)

@@ -8,5 +8,6 @@ cdef void transfer_start() noexcept nogil                                       
 cdef void transfer_rcpt(client_t *c, uint32_t which, ec_message_t *m) noexcept nogil
 cdef void transfer_data(client_t *c, uint32_t which) noexcept nogil
 cdef void transfer_reset(client_t *c, uint32_t which) noexcept nogil                # RSET was answered
-cdef void transfer_body(client_t *c) noexcept nogil
+cdef void transfer_mail(client_t *c, uint32_t which) noexcept nogil                 # no XCLIENT goes ahead
+cdef void transfer_give_back(client_t *c) noexcept nogil                            # the connection ends, its mail is as if never taken
 cdef void transfer_over(client_t *c) noexcept nogil                                 # the one in hand: its successor comes up
