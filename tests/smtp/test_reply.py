@@ -29,6 +29,7 @@ EXTENSIONS = [
     (b"8bitmime ", {"8BITMIME"}, 0),
     (b"AUTH PLAIN\tLOGIN CRAM-MD5", {"AUTH", "AUTH PLAIN", "AUTH LOGIN"}, 0),
     (b"AUTH=LOGIN xoauth2", {"AUTH", "AUTH LOGIN", "AUTH XOAUTH2"}, 0),
+    (b"XCLIENT addr PROTO Login", {"XCLIENT", "XCLIENT ADDR", "XCLIENT PROTO"}, 0),
     (b"AUTH=", {"AUTH"}, 0),
     (b"AUTHX", set(), 0),
     (b"XFORWARD NAME", set(), 0),

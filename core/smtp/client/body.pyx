@@ -173,6 +173,7 @@ cdef int judged(client_t *c) noexcept nogil:
 cdef int convert(client_t *c, slice_t part) noexcept nogil:
     cdef buf_t made
     cdef int rc
+    c.loop.work_seq[0] = (<ec_message_t*>c.tx[c.now].batch.next).seq
     memset(&made, 0, sizeof(made))
     rc = downconvert_feed(c.down, part, &made)
     if rc == EC_OK:
