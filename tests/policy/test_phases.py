@@ -3,6 +3,8 @@ import email
 import email.policy
 import random
 import re
+import socket
+import struct
 import threading
 import time
 
@@ -339,6 +341,21 @@ class Load:
             self.maybe.update(names)
             self.vanished += 1
         return False
+
+
+def test_session_whose_replies_fail_leaves_nothing_parked(policy):
+    """The client closes its side behind the next MAIL, which nobody resumes, and is gone when 250 goes out."""
+    for number in range(40):
+        with policy.smtp() as c:
+            for line in "MAIL FROM:<a@test>", "RCPT TO:<b@example.com>", "DATA":
+                c.command(line)
+                c.read_reply()
+            c.send(b"Subject: x\r\n\r\nx\r\n.\r\nMAIL FROM:<validate_mailfrom=park@test>\r\n")
+            c.sock.shutdown(socket.SHUT_WR)
+            time.sleep(number % 10 * 0.001)
+            c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    policy.wait_empty(30)
+    until(lambda: policy.counters()["InboundConcurrency"] == policy.provided.tokens() == 0, what="end of the sessions")
 
 
 @pytest.mark.parametrize("mta", [{"loops": 1}, {"loops": 3}], ids=["1-loop", "3-loops"], indirect=True)

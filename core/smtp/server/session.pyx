@@ -351,10 +351,19 @@ cdef void read_proxy(session_t *s, const char *p, size_t n) noexcept nogil:
 
 cdef void on_closed(stream_t *st, int status) noexcept nogil:
     cdef session_t *s = <session_t*>st
+    if not s.ending:                    # a reply could not be written
+        s.ending = True
+        lost(s)
     if not s.committing:
         session_free(s)
     else:
         s.gone = True               # the commit's answer frees it
+
+
+cdef void lost(session_t *s) noexcept nogil:
+    """The client is gone in the middle."""
+    phase_abandon(&s.phase)
+    phase_tell(&s.phase, HOOK_CORE_SERVER_ESMTP_SESSION_ABORT)
 
 
 cdef void session_free(session_t *s) noexcept nogil:
@@ -476,8 +485,7 @@ cdef void on_read(stream_t *st, const char *p, size_t n) noexcept nogil:
         else:
             s.gone = True
             if not s.ending:
-                phase_abandon(&s.phase)
-                phase_tell(&s.phase, HOOK_CORE_SERVER_ESMTP_SESSION_ABORT)
+                lost(s)
             session_abort(s)
         return
     if s.ending:
@@ -589,8 +597,14 @@ cdef void session_resume(session_t *s) noexcept nogil:
     if not s.parked and not s.ending and not s.half:
         stream_read_start(&s.stream)
     stream_flush(&s.stream)
-    if s.half and not s.parked and not s.ending:
+    if not s.half or s.ending or s.committing:
+        return
+    if not s.parked:
         session_end(s)                  # that was all it sent
+    elif s.state != AT_BODY_ASYNC:
+        s.gone = True                   # it sent no body that could still be accepted
+        lost(s)
+        session_abort(s)
 
 
 # ---- phases ------------------------------------------------------------------------
