@@ -25,7 +25,7 @@ class Listeners:
         wanted = {listen.name: listen for listen in listens}
         leaving = {door.port for name, door in self.doors.items() if name not in wanted}
         made = {}
-        for name in wanted.keys() - self.doors.keys():
+        for name in [name for name in wanted if name not in self.doors]:
             try:
                 made[name] = Door(wanted[name])
             except MomentumError:

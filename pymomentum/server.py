@@ -14,10 +14,11 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from pymomentum import __version__, config, listeners, loggers, security, watch
+from pymomentum import __version__, config, listeners, loggers, security, trust, watch
 from pymomentum.console.listener import Listener
 from pymomentum.console.registry import Registry
 from pymomentum.core.config.generation import reap
@@ -31,6 +32,7 @@ from pymomentum.core.queue import maintainer, memory, restore, swap
 from pymomentum.core.smtp import start as smtp
 from pymomentum.core.smtp.server import session
 from pymomentum.core.spool import large, recover, spool
+from pymomentum.core.tls import context
 from pymomentum.errors import ConfigError, ConfigErrors, MomentumError
 from pymomentum.listeners import Listeners, loop_count
 from pymomentum.quarantine import Quarantine
@@ -85,8 +87,8 @@ class Server:
         logs.microseconds(values["log_hires_timestamp"])
         loggers.serve(self.loaded, loggers.prepare(self.loaded))
         self.set_levels()
-        for notice in self.loaded.notices:
-            logs.panic("CONFIG", str(notice))
+        for notice in (*self.loaded.notices, *trust.mistakes(self.loaded)):
+            logs.panic("CONFIG", str(notice).split("\n")[0])
         if told:
             logs.panic("START", told)
         version = f"{__version__} r(PyMomentum:{__version__})"
@@ -127,7 +129,7 @@ class Server:
             identity = security.Identity(self.loaded)
             self.path = identity.inside(self.path)
             identity.enter_root()
-        self.open_console()
+        self.console.listen(self.listens("control_listener"))
         if identity:
             identity.assume([os.path.abspath(self.loaded.globals["spoolbase"])], [file[0] for file in loggers.files(self.loaded) if file],
                             [listen.path for listen in (*listens, *self.listens("control_listener")) if listen.path])
@@ -210,9 +212,6 @@ class Server:
 
     # ---- listeners ------------------------------------------------------------
 
-    def open_console(self):
-        self.console.listen(self.listens("control_listener"))
-
     def listens(self, kind, loaded=None):
         """Addresses of a kind of listener; none where its service is left out."""
         if kind.removesuffix("_listener") in self.without:
@@ -244,14 +243,17 @@ class Server:
         return [place for place in {**self.fixed, **now} if self.fixed.get(place) != now.get(place)]
 
     def adopt(self, loaded):
+        self.try_trust(loaded)
         opened = loggers.prepare(loaded, self.loaded)
-        doors = {}
+        doors, endpoints = {}, {}
         try:
             doors = self.listeners.prepare(self.listens("esmtp_listener", loaded))
+            endpoints = self.console.prepare(self.listens("control_listener", loaded))
             number = config.publish(loaded)
         except MomentumError as e:
             loggers.drop(opened)
             listeners.drop(doors)
+            self.console.drop(endpoints)
             raise e if isinstance(e, ConfigErrors) else ConfigErrors([ConfigError(str(e))]) from None
         loggers.serve(loaded, opened)
         self.loaded = loaded
@@ -263,9 +265,19 @@ class Server:
         large.resize(loaded.threadpools["SwapOut"]["concurrency"])
         maintainer.refresh()
         self.limit_streams()
+        context.refresh()
         self.listeners.serve(self.listens("esmtp_listener"), doors)
-        self.open_console()
+        self.console.adopt(self.listens("control_listener"), endpoints)
         return number
+
+    def try_trust(self, loaded):
+        """What TLS could use until now and cannot any more goes on as it was; what is new must be usable."""
+        known = {mistake.message for mistake in trust.mistakes(self.loaded)}
+        mistakes = trust.mistakes(loaded)
+        if any(mistake.message not in known for mistake in mistakes):
+            raise ConfigErrors(mistakes)
+        for mistake in mistakes:
+            logs.panic("CONFIG", str(mistake).split("\n")[0])
 
     def try_reload(self):
         """SIGHUP: errors go to the paniclog."""
@@ -273,9 +285,12 @@ class Server:
             self.reload()
             for place in self.restart_needed():
                 logs.panic("CONFIG", f"{place} has changed: it counts after a restart only")
-        except (ConfigErrors, MomentumError) as e:
+        except MomentumError as e:
             for line in str(e).splitlines():
                 logs.panic("CONFIG", f"reload refused: {line}")
+        except Exception:               # of ours: mail goes on by the old one
+            for line in traceback.format_exc().splitlines():
+                logs.panic("CONFIG", f"reload refused, internal error: {line}")
 
     def reopen_logs(self):
         logs.reopen_logs()
@@ -316,7 +331,9 @@ def patiently(work, *args):
 
 
 def step_back():
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)        # of this thread alone
+    thread = threading.get_native_id()
+    if os.getpriority(os.PRIO_PROCESS, thread) < NICE:
+        os.setpriority(os.PRIO_PROCESS, thread, NICE)       # of this thread alone
 
 
 def hold_back(scope):

@@ -23,6 +23,7 @@ cdef extern from "openssl/ssl.h" nogil:
     const SSL_METHOD *TLS_client_method()
     SSL_CTX *SSL_CTX_new(const SSL_METHOD*)
     void SSL_CTX_free(SSL_CTX*)
+    int SSL_CTX_up_ref(SSL_CTX*)
     int SSL_CTX_use_certificate_chain_file(SSL_CTX*, const char*)
     int SSL_CTX_use_PrivateKey_file(SSL_CTX*, const char*, int)
     int SSL_CTX_check_private_key(const SSL_CTX*)

@@ -340,9 +340,10 @@ cdef void stream_feed(stream_t *s, const char *p, size_t n) noexcept nogil:
 
 
 cdef int stream_secure(stream_t *s, SSL_CTX *ctx, bint server, const char *host) noexcept nogil:
-    """Start TLS; what is written from here on is encrypted once the handshake is over."""
+    """Start TLS; what is written from here on is encrypted once the handshake is over.  Takes the reference."""
     stream_flush(s)
     s.ssl = SSL_new(ctx)
+    SSL_CTX_free(ctx)
     if s.ssl == NULL:
         return EC_NOMEM
     s.rbio = BIO_new(BIO_s_mem())

@@ -1,9 +1,12 @@
 """TLS contexts, keyed by the options that make them.
 
-Any loop may ask.  Certificates are read when a context is first wanted; one
-that cannot be used is named in paniclog, and asked for again a minute later.
+Any loop may ask.  Certificates are read when a context is first wanted, and
+again behind a reload; one that cannot be used is named in paniclog, the one
+before it serves on, and where there is none it is asked for again a minute later.
 """
-from libc.stdint cimport int64_t, uint64_t
+import os
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcpy, memset
@@ -31,7 +34,9 @@ cdef struct entry_t:
     slice_t key
     SSL_CTX *ctx
     uint64_t tried_ms
+    uint32_t epoch              # of its files
 
+cdef uint32_t epoch = 0         # under the lock
 cdef hash_t table
 cdef pthread_mutex_t lock
 memset(&table, 0, sizeof(table))
@@ -193,6 +198,7 @@ cdef SSL_CTX *context(const values_t *v, bint server) noexcept nogil:
     cdef entry_t *e
     cdef SSL_CTX *ctx = NULL
     cdef char *name
+    cdef uint64_t now = clock_mono_ms()
     memset(&b, 0, sizeof(b))
     buf_add(&b, b"S" if server else b"C", 1)
     key_part(&b, v, OPT_TLS_CERTIFICATE)
@@ -217,10 +223,16 @@ cdef SSL_CTX *context(const values_t *v, bint server) noexcept nogil:
             e.key = slice_make(name, b.len)
             hash_put(&table, e.key, e)
     if e != NULL:
-        if e.ctx == NULL and (e.tried_ms == 0 or clock_mono_ms() - e.tried_ms > AGAIN_MS):
-            e.tried_ms = clock_mono_ms()
-            e.ctx = make(v, server)
+        if e.epoch != epoch or e.ctx == NULL and (e.tried_ms == 0 or now - e.tried_ms > AGAIN_MS):
+            e.epoch = epoch
+            e.tried_ms = now
+            ctx = make(v, server)
+            if ctx != NULL:
+                SSL_CTX_free(e.ctx)
+                e.ctx = ctx
         ctx = e.ctx
+        if ctx != NULL:
+            SSL_CTX_up_ref(ctx)
     pthread_mutex_unlock(&lock)
     buf_free(&b)
     return ctx
@@ -233,5 +245,51 @@ cdef SSL_CTX *tls_server_context(const values_t *v) noexcept nogil:
     return context(v, True)
 
 
+cdef bint tls_server_ready(const values_t *v) noexcept nogil:
+    cdef SSL_CTX *ctx = tls_server_context(v)
+    SSL_CTX_free(ctx)
+    return ctx != NULL
+
+
 cdef SSL_CTX *tls_client_context(const values_t *v) noexcept nogil:
     return context(v, False)
+
+
+def refresh():
+    """Have contexts made anew from their files, each when it is next asked for."""
+    global epoch
+    pthread_mutex_lock(&lock)
+    epoch += 1
+    pthread_mutex_unlock(&lock)
+
+
+def attempt(str option not None, str value not None, str certificate=""):
+    """Have OpenSSL take what one of the tls_ options says, a key with its certificate; raises ValueError with what it says."""
+    cdef bytes text = os.fsencode(value), certificate_text = os.fsencode(certificate)
+    cdef const char *path = text
+    cdef const char *certificate_path = certificate_text
+    cdef char why[256]
+    cdef bint fine
+    cdef SSL_CTX *ctx = SSL_CTX_new(TLS_server_method())
+    if ctx == NULL:
+        raise MemoryError
+    ERR_clear_error()
+    if option == "tls_certificate":
+        fine = SSL_CTX_use_certificate_chain_file(ctx, path) == 1
+    elif option == "tls_key":
+        fine = SSL_CTX_use_certificate_chain_file(ctx, certificate_path) == 1 \
+            and SSL_CTX_use_PrivateKey_file(ctx, path, SSL_FILETYPE_PEM) == 1 and SSL_CTX_check_private_key(ctx) == 1
+    elif option == "tls_ciphers":
+        fine = SSL_CTX_set_cipher_list(ctx, path) == 1
+    elif option == "tlsv13_ciphersuites":
+        fine = SSL_CTX_set_ciphersuites(ctx, path) == 1
+    elif option == "tls_ec_curve_names":
+        fine = SSL_CTX_set1_groups_list(ctx, path) == 1
+    elif option == "tls_dhparams_file":
+        fine = read_parameters(ctx, path)
+    else:
+        fine = SSL_CTX_load_verify_locations(ctx, path, NULL) == 1
+    SSL_CTX_free(ctx)
+    if not fine:
+        ERR_error_string_n(ERR_get_error(), why, sizeof(why))
+        raise ValueError(why.decode("utf-8", "replace"))

@@ -43,23 +43,51 @@ class Listener:
         self.thread.start()
 
     def listen(self, listens):
-        """Have exactly these addresses open, from now on; sockets that stay go on."""
+        """Have exactly these addresses open, from now on."""
+        self.adopt(listens, self.prepare(listens))
+
+    def prepare(self, listens):
+        """Open what is new; answers {name: Endpoint}, raises ConsoleError with the first that cannot be had.
+
+        What is taken by one of ours that is to be closed waits for that.
+        """
         wanted = {listen.name: listen for listen in listens}
-        for name in self.endpoints.keys() - wanted.keys():
-            endpoint = self.endpoints.pop(name)
+        leaving = {endpoint.port for name, endpoint in self.endpoints.items() if name not in wanted}
+        made = {}
+        for name in [name for name in wanted if name not in self.endpoints]:
+            try:
+                made[name] = self.open(wanted[name])
+            except ConsoleError:
+                if wanted[name].port not in leaving:
+                    self.drop(made)
+                    raise
+        return made
+
+    def open(self, listen):
+        endpoint = Endpoint(listen)
+        try:
+            endpoint.number = self.console.open(endpoint.socket.fileno(), listen.setting("timeout"))
+        except ValueError as e:
+            endpoint.close()
+            raise ConsoleError(f"cannot listen on {listen.name}: {e}") from None
+        return endpoint
+
+    def drop(self, made):
+        """Close what was opened in vain."""
+        for endpoint in made.values():
             self.console.close(endpoint.number)
             endpoint.close()
+
+    def adopt(self, listens, made):
+        """Have exactly these addresses open, some of which are made; sockets that stay go on."""
+        wanted = {listen.name: listen for listen in listens}
+        self.drop({name: self.endpoints.pop(name) for name in self.endpoints.keys() - wanted.keys()})
         for name, listen in wanted.items():
             if name in self.endpoints:
                 self.endpoints[name].tune(listen)
                 self.console.change(self.endpoints[name].number, listen.setting("timeout"))
             else:
-                endpoint = self.endpoints[name] = Endpoint(listen)
-                try:
-                    endpoint.number = self.console.open(endpoint.socket.fileno(), listen.setting("timeout"))
-                except ValueError as e:
-                    self.endpoints.pop(name).close()
-                    raise ConsoleError(f"cannot listen on {name}: {e}") from None
+                self.endpoints[name] = made.get(name) or self.open(listen)
 
     def stop(self):
         """Close all sockets, those of clients too."""
@@ -130,7 +158,7 @@ class Endpoint:
 
     def __init__(self, listen):
         self.name = listen.name
-        self.path = listen.path
+        self.port = listen.path or listen.port
         self.number = None              # in the core's listener
         try:
             self.bound = Bound(listen, listen.setting("file_mode"))

@@ -155,8 +155,9 @@ def test_module_options_and_sections(conf):
         ec_logger { mainlog = a.log }  EC_Logger { heartbeat = 5 }
         Security { user = nobody }
         EventLoop pool1 { concurrency = 3 }
-        ThreadPool IO { backlog = 7 }  ThreadPool mine { concurrency = 2 }
+        ThreadPool IO { stack_size = 7 }  ThreadPool mine { concurrency = 2 }
         scriptlet "s" { script "x" { source = "y" } }
+        pcre_cache_size = 5
     """)
     assert loaded.module("ec_logger")["mainlog"] == "a.log"
     assert loaded.module("ec_logger")["heartbeat"] == 5
@@ -166,9 +167,9 @@ def test_module_options_and_sections(conf):
     assert loaded.section("security")["group"] == "ecuser"
     assert loaded.section("debug_flags")["error"] == ["ALL"]
     assert loaded.eventloops == {"pool1": 3}
-    assert loaded.threadpools["IO"] == {"concurrency": 50, "backlog": 7, "stack_size": 0}
+    assert loaded.threadpools["IO"] == {"concurrency": 50, "backlog": 0, "stack_size": 7}
     assert loaded.threadpools["mine"]["concurrency"] == 2
-    assert loaded.notices == ["ecelerity.conf:5: backlog is not read yet", "ecelerity.conf:6: module scriptlet is not built yet"]
+    assert loaded.notices == ["ecelerity.conf:6: module scriptlet is not built yet", "ecelerity.conf:7: pcre_cache_size is not read yet"]
 
 
 def test_listens_know_their_address(conf):

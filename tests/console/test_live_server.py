@@ -3,6 +3,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -232,6 +233,22 @@ def test_reload_keeps_the_old_configuration_on_an_error(mta):
     until(lambda: any("reload refused" in line for line in mta.paniclog()))
     mta.route()
     mta.send()
+
+
+@pytest.mark.parametrize("address", ["/proc/nope/x", "127.0.0.1:{}"])
+def test_reload_whose_console_cannot_be_had_changes_nothing(mta, address):
+    mta.config("max_retries = 3")
+    mta.start()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = address.format(taken.getsockname()[1])
+        mta.text = f'max_retries = 4\nControl_Listener {{ file_mode = 0600 Listen "{mta.folder}/console" {{ }} Listen "{address}" {{ }} }}'
+        mta.write_config()
+        for _ in range(2):
+            with pytest.raises(AssertionError, match="Reconfigure failed\ncannot listen on"):
+                mta.console("config reload")
+            assert mta.console("config eval max_retries") == "max_retries = 3\n"
+    mta.console("config set max_retries 5")
+    assert mta.console("config eval max_retries") == "Max_Retries = 5\n"
 
 
 def test_reload_opens_and_closes_listeners(mta):

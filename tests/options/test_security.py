@@ -89,6 +89,16 @@ def listens(port):
     return f'ESMTP_Listener {{ Listen "127.0.0.1:$port" {{ }} Listen "127.0.0.1:{port}" {{ }} }}\n'
 
 
+def test_server_with_a_high_nice_number_reloads(mta):
+    """Who is not root may not go below it."""
+    mta.config(SECURITY % "" + "max_retries = 3")
+    mta.start()
+    for task in os.listdir(f"/proc/{mta.process.pid}/task"):
+        os.setpriority(os.PRIO_PROCESS, int(task), 19)
+    mta.config(SECURITY % "" + "max_retries = 4")
+    assert mta.console("config eval max_retries") == "max_retries = 4\n"
+
+
 @pytest.mark.shows("capabilities")
 @pytest.mark.parametrize("text, bits, binds", [("", BIND, True), ("capabilities = cap_net_raw+ep", RAW, False),
                                                ('capabilities = "cap_net_raw+ep cap_net_bind_service+ep"', RAW | BIND, True)])

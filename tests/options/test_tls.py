@@ -3,6 +3,7 @@ import ssl
 
 import pytest
 
+from pymomentum.console.client import Client
 from tests.harness.cert import certificate, client_context
 from tests.smtp.test_server_replies import talk
 
@@ -30,15 +31,43 @@ def test_client_is_shown_the_certificate_of_the_option(mta):
 
 
 @pytest.mark.shows("tls_key")
-def test_key_is_that_of_the_option(mta):
+@pytest.mark.parametrize("which, reply", [(0, "220 *"), (1, "502 *")])
+def test_key_is_that_of_the_option(mta, which, reply):
     mta.expect_panic("TLS cannot use key *")
+    (cert, key), (_, other) = certificate("one.test"), certificate("two.test")
+    mta.config(f'tls_certificate = "{cert}"\ntls_key = "{(key, other)[which]}"')
+    with mta.smtp() as c:
+        c.command("STARTTLS")
+        c.expect(reply)
+
+
+@pytest.mark.parametrize("option, place", [
+    ("tls_certificate = $folder/paniclog", "tls_certificate"), ("tls_key = /nowhere/key", "tls_key"),
+    ("tls_ciphers = GARBAGE", "tls_ciphers"), ("tlsv13_ciphersuites = GARBAGE", "tlsv13_ciphersuites"),
+    ("tls_ec_curve_names = GARBAGE", "tls_ec_curve_names"), ("tls_client_ca = /nowhere/ca", "tls_client_ca"),
+    ("tls_dhparams_file = /nowhere/dh", "tls_dhparams_file"),
+    ('ESMTP_Listener { Listen "127.0.0.1:$port" { Peer 127.0.0.2 { tls_key = /nowhere/key } } }', "tls_key")])
+def test_reload_that_would_break_tls_leaves_the_old_one_serving(mta, option, place):
     cert, key = certificate("one.test")
-    _, other = certificate("two.test")
-    for path, reply in ((key, "220 *"), (other, "502 *")):
-        mta.config(f'tls_certificate = "{cert}"\ntls_key = "{path}"')
-        with mta.smtp() as c:
-            c.command("STARTTLS")
-            c.expect(reply)
+    works = f"tls_certificate = {cert}\ntls_key = {key}\n"
+    mta.config(works)
+    mta.start()
+    mta.text = works + option
+    mta.write_config()
+    with Client(str(mta.folder / "console")) as client:
+        answer, status = client.ask("config reload")
+    assert status == 1 and f"{place}: " in answer and " cannot be used: " in answer and "ecelerity.conf:" in answer
+    assert secured(mta)[0] == ssl.PEM_cert_to_DER_cert(cert.read_text())
+
+
+def test_certificate_is_read_again_behind_a_reload(mta, tmp_path):
+    mta.expect_panic("CONFIG *tls_certificate: * cannot be used: *")
+    mta.expect_panic("TLS cannot use certificate *")
+    for name, seen in (("one.test", "one.test"), ("two.test", "two.test"), (None, "two.test")):
+        text = "".join(path.read_text() for path in certificate(name)) if name else "half a file"
+        (tmp_path / "pem").write_text(text)
+        mta.config(f"tls_certificate = {tmp_path}/pem")
+        assert secured(mta)[0] == ssl.PEM_cert_to_DER_cert(certificate(seen)[0].read_text())
 
 
 @pytest.mark.shows("tls_protocols")

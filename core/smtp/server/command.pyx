@@ -26,7 +26,7 @@ from pymomentum.core.smtp.path cimport *
 from pymomentum.core.queue.insert cimport lower
 from pymomentum.core.queue.memory cimport memory_full
 from pymomentum.core.spool.spool cimport spool_main, spool_ready
-from pymomentum.core.tls.context cimport tls_server_context, tls_verified
+from pymomentum.core.tls.context cimport tls_server_context, tls_server_ready, tls_verified
 from .session cimport *
 from .transaction cimport transaction_data, transaction_feed
 from .xclient cimport xclient_announce, xclient_take
@@ -185,7 +185,7 @@ cdef void after_ehlo(session_t *s) noexcept nogil:
         return
     snprintf(line, sizeof(line), b"250-%.*s says EHLO to %s", <int>host.len, host.ptr, s.peer_text)
     session_reply(s, line)
-    if s.stream.ssl == NULL and offered(s, b"STARTTLS") and tls_server_context(s.values) != NULL:
+    if s.stream.ssl == NULL and offered(s, b"STARTTLS") and tls_server_ready(s.values):
         session_reply(s, b"250-STARTTLS")
     if offered(s, b"ENHANCEDSTATUSCODES"):
         session_reply(s, b"250-ENHANCEDSTATUSCODES")
@@ -201,13 +201,14 @@ cdef void after_ehlo(session_t *s) noexcept nogil:
 
 
 cdef void do_starttls(session_t *s, slice_t args) noexcept nogil:
-    cdef SSL_CTX *ctx
+    cdef SSL_CTX *ctx = NULL
     if args.len:
         session_bad(s, 501, b"5.5.4 Syntax error (no parameters allowed)")
         return
-    ctx = tls_server_context(s.values) if offered(s, b"STARTTLS") else NULL
-    if ctx == NULL or s.stream.ssl != NULL:
-        session_bad(s, 502 if ctx == NULL else 503, b"5.5.1 STARTTLS not available")
+    if s.stream.ssl == NULL and offered(s, b"STARTTLS"):
+        ctx = tls_server_context(s.values)
+    if ctx == NULL:
+        session_bad(s, 502 if s.stream.ssl == NULL else 503, b"5.5.1 STARTTLS not available")
         return
     session_reset(s)
     session_reply(s, b"220 2.0.0 continue")

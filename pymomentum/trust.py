@@ -1,0 +1,43 @@
+"""Certificates, keys and parameters of TLS that a configuration names: OpenSSL tries them before they serve."""
+from pymomentum.config.scopes import walk
+from pymomentum.core.tls import context
+
+ALONE = ("tls_certificate", "tls_ciphers", "tlsv13_ciphersuites", "tls_ca", "tls_client_ca", "tls_ec_curve_names", "tls_dhparams_file")
+
+
+def mistakes(loaded):
+    """Answer a ConfigError for each that OpenSSL does not take."""
+    found, tried = [], {}
+    for scope in (loaded.root, *walk(loaded.root)):
+        for option, asked in wanted(scope):
+            if asked not in tried and not (asked[0] == "tls_key" and tried.get(("tls_certificate", asked[2]))):
+                tried[asked] = refusal(*asked)
+                if tried[asked]:
+                    found.append(scope.settings[option].value.error(f"{asked[0]}: {asked[1]} cannot be used: {tried[asked]}"))
+    return found
+
+
+def wanted(scope):
+    """Walk what a scope itself says: the option that says it, and what is to be tried."""
+    for option in ALONE:
+        if scope.values.get(option):
+            yield option, (option, scope.values[option])
+    certificate = inherited(scope, "tls_certificate")
+    for option in ("tls_key", "tls_certificate"):
+        if certificate and scope.values.get(option):
+            yield option, ("tls_key", inherited(scope, "tls_key") or certificate, certificate)
+            break
+
+
+def inherited(scope, option):
+    while scope is not None and not scope.values.get(option):
+        scope = scope.parent
+    return scope.values[option] if scope is not None else ""
+
+
+def refusal(*asked):
+    try:
+        context.attempt(*asked)
+    except ValueError as e:
+        return str(e)
+    return ""
