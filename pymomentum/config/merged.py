@@ -7,7 +7,6 @@ import re
 from pymomentum.config.changes import quoted
 from pymomentum.config.scopes import INSIDE, LABELS, UNLABELLED, similar, where
 from pymomentum.config.tree import Dictionary, Include, Sequence, Setting
-from pymomentum.core.config.scope import regex_matches
 from pymomentum.errors import ConsoleError
 from pymomentum.options import modules, registry, unbuilt
 from pymomentum.options.types import shown
@@ -176,65 +175,6 @@ def row_of(branch, name):
         near = similar(name, names)
         raise ConsoleError(f"unknown option {shown(name)} in {where(branch)}" + (f"; {near}" if near else ""))
     return rows[name] if rows is not None else None
-
-
-def fallback(root, branch):
-    """Walk the branches that are asked in turn for an option of one."""
-    kinds = {}
-    at = branch
-    while at is not None:
-        kinds[at.kind] = at
-        at = at.parent
-    if {"binding_group", "binding", "domain", "host"} & set(kinds):
-        return delivery(root, kinds)
-    return listening(root, branch)
-
-
-def delivery(root, kinds):
-    binding = kinds["binding"].label if "binding" in kinds else None
-    group = kinds["binding_group"].label if "binding_group" in kinds else None
-    if group is None and binding is not None:
-        group = next((g.label for g in root.inside("binding_group") if ("binding", binding) in g.children), None)
-    group_branch = root.children.get(("binding_group", group))
-    own = root.children.get(("binding", binding))
-    grouped = group_branch.children.get(("binding", binding)) if group_branch else None
-    chain = []
-    for kind in ("host", "domain"):
-        if kind in kinds:
-            places = (grouped, own, group_branch) if binding else (group_branch,)
-            chain += [found for place in places if place is not None for found in named(place, kind, kinds[kind].label)]
-    chain += [place for place in ((grouped, own, group_branch) if binding else (group_branch,)) if place is not None]
-    for kind in ("host", "domain"):
-        if kind in kinds:
-            chain += named(root, kind, kinds[kind].label)
-    return [*chain, root]
-
-
-def named(branch, kind, name):
-    """The stanza of a name, else the first whose regular expression matches it; none or one."""
-    exact = branch.children.get((kind, name))
-    found = [exact] if exact is not None else []
-    for other in branch.inside(kind):
-        label = other.label
-        if len(label) > 2 and label[0] == label[-1] == "/" and other is not exact and regex_matches(label, name):
-            found.append(other)
-    return found[:1]
-
-
-def listening(root, branch):
-    chain = []
-    while branch is not None:
-        chain.append(branch)
-        branch = branch.parent
-    return chain
-
-
-def evaluate(root, branch, name):
-    """Answer (Setting, Branch) of what holds for an option; (None, None): its built-in default."""
-    for place in fallback(root, branch):
-        if name in place.settings:
-            return place.settings[name], place
-    return None, None
 
 
 # ---- text --------------------------------------------------------------------------

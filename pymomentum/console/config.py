@@ -8,11 +8,12 @@ from pathlib import Path
 from pymomentum import config
 from pymomentum.config import writeback
 from pymomentum.config.changes import Change, value_text
-from pymomentum.config.merged import as_data, evaluate, find, locate, merge, row_of, setting_lines, show_lines
+from pymomentum.config.fallback import evaluate
+from pymomentum.config.merged import as_data, find, locate, merge, row_of, setting_lines, show_lines
 from pymomentum.console.registry import Answer, command
 from pymomentum.core.config.generation import generations
 from pymomentum.errors import ConsoleError, MomentumError
-from pymomentum.options.types import one_line, shown
+from pymomentum.options.types import Number, one_line, shown
 
 INDENT = " " * 8        # before what is set in a stanza
 
@@ -69,7 +70,9 @@ def written(name):
 
 
 def default_text(row, kind):
-    """The built-in value of an option as a file would have it."""
+    """The built-in value of an option as a file would have it; Hosts are unlimited."""
+    if kind == "host" and row is not None and isinstance(row.type, Number):
+        return "-1"
     value = None if row is None else getattr(row, "defaults", {}).get(kind, getattr(row, "default", row.type.default))
     if value is None:
         return '""'

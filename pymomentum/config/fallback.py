@@ -1,0 +1,107 @@
+"""Which stanzas are asked for an option, in which order: as core/config/generation answers mail and sessions."""
+from ipaddress import ip_network
+
+from pymomentum.core.config.scope import regex_matches
+
+DEFAULT = "default"     # the binding of mail without one, and the group of bindings without one
+
+
+def evaluate(root, branch, name):
+    """Answer (Setting, Branch) of what holds for an option; (None, None): its built-in default."""
+    for place in fallback(root, branch):
+        if name in place.settings:
+            return place.settings[name], place
+    return None, None
+
+
+def fallback(root, branch):
+    """List the branches that are asked in turn for an option of one."""
+    kinds = {place.kind: place for place in outward(branch)}
+    if "host" in kinds:
+        return bound(root, kinds, "host")
+    if {"binding_group", "binding", "domain"} & set(kinds):
+        return [*bound(root, kinds, "domain"), root]
+    if {"pathway", "pathway_group"} & set(kinds):
+        return [*pathway(root, branch.label if branch.kind == "pathway" else "", kinds.get("pathway_group")), root]
+    if {"listen", "peer"} & set(kinds) or branch.kind.endswith("_listener"):
+        return listening(root, branch)
+    return outward(branch)
+
+
+def outward(branch):
+    chain = []
+    while branch is not None:
+        chain.append(branch)
+        branch = branch.parent
+    return chain
+
+
+# ---- the way out -------------------------------------------------------------------
+
+def bound(root, kinds, inner):
+    """A Domain or Host by name, in the binding that is named and in its group, and outside.
+
+    Between those within and the one outside a Domain has the binding itself; a Host has nothing but Hosts.
+    """
+    within = [place for place in bindings(root, kinds) if place is not None]
+    own = [found for place in within for found in named(place, inner, kinds)]
+    outside = named(root, inner, kinds)
+    return own + outside if inner == "host" else own + within + outside
+
+
+def bindings(root, kinds):
+    """The stanza of a binding in its group, that outside of groups, and the group; None for each that is not there."""
+    binding = kinds["binding"].label if "binding" in kinds else None
+    group = kinds["binding_group"].label if "binding_group" in kinds else None
+    if binding is None:
+        return [root.children.get(("binding_group", group))]
+    if group is None:
+        group = next((g.label for g in root.inside("binding_group") if ("binding", binding) in g.children), DEFAULT)
+    grouped = root.children.get(("binding_group", group))
+    return [grouped.children.get(("binding", binding)) if grouped else None, root.children.get(("binding", binding)), grouped]
+
+
+def named(branch, kind, kinds):
+    """The stanza of a name, else the first whose regular expression matches it; none or one."""
+    if kind not in kinds:
+        return []
+    name = kinds[kind].label
+    if (kind, name) in branch.children:
+        return [branch.children[kind, name]]
+    return [other for other in branch.inside(kind)
+            if len(other.label) > 2 and other.label[0] == other.label[-1] == "/" and regex_matches(other.label, name)][:1]
+
+
+# ---- the way in --------------------------------------------------------------------
+
+def listening(root, branch):
+    """For a session: Peers of the Listen that hold the address, the Listen, those of the listener, the listener, the pathway."""
+    places = {place.kind: place for place in outward(branch)}
+    client = places.get("peer")
+    chain = []
+    for place in outward(branch)[1 if client else 0:-1]:
+        if client:
+            chain += around(place, client.label)
+        chain.append(place)
+    name = next((place.settings["pathway"].value.text for place in chain if "pathway" in place.settings), "")
+    return [*chain, *pathway(root, name), root]
+
+
+def around(place, network):
+    """Its Peers that hold a network, the closest first."""
+    try:
+        wanted = ip_network(network, strict=False)
+    except ValueError:
+        return []
+    nets = [(ip_network(peer.label, strict=False), peer) for peer in place.inside("peer")]
+    held = [(net, peer) for net, peer in nets if net.version == wanted.version and wanted.subnet_of(net)]
+    return [peer for _, peer in sorted(held, key=lambda pair: -pair[0].prefixlen)]
+
+
+def pathway(root, name, group=None):
+    """A pathway in its group, that outside of groups, and the group."""
+    if group is None:
+        group = next((g for g in root.inside("pathway_group") if ("pathway", name) in g.children), None)
+    grouped = root.children.get(("pathway_group", group.label)) if group else None
+    found = [grouped.children.get(("pathway", name)) if grouped else None, root.children.get(("pathway", name)), grouped]
+    return [place for place in found if place is not None]
