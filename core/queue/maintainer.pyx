@@ -220,6 +220,7 @@ cdef bint resolve(domain_t *d) noexcept nogil:
     cdef const values_t *g = d.generation.globals
     cdef const opt_list_t *routes = routes_of(d.queues)
     cdef slice_t name, port
+    cdef int64_t most
     cdef int flags = 0, rc
     if d.resolving:
         return False
@@ -232,8 +233,8 @@ cdef bint resolve(domain_t *d) noexcept nogil:
         flags |= MX_IPV6
     if opt_number(g, OPT_PREFER_IPV6_MXS) == 1:
         flags |= MX_PREFER_IPV6
-    if opt_number(d.queues.values, OPT_MX_FAILURES_FALLBACK_TO_A) >= 0 \
-            and d.dns_failures >= opt_number(d.queues.values, OPT_MX_FAILURES_FALLBACK_TO_A):
+    most = opt_number(d.queues.values, OPT_MX_FAILURES_FALLBACK_TO_A)
+    if d.dns_failures >= (1 if most < 0 else most):
         flags |= MX_FALLBACK_A
     if opt_number(d.queues.values, OPT_FULLY_RESOLVE_BEFORE_SMTP) == 0 and not relayed(d):
         flags |= MX_EARLY

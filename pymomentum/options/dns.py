@@ -50,7 +50,7 @@ option("min_dns_ttl", Number(0, maximum=4294967295), unit="seconds", scopes=GLOB
        doc="Shortest time an answer is kept, whatever it says.")
 option("mx_failures_fallback_to_a", Number(3, minimum=-1), scopes=ROUTING,
        page="4/config/ref-mx-failures-fallback-to-a",
-       doc="Failed MX lookups before the domain's own address is tried; -1 never.")
+       doc="Failed MX lookups before the domain's own address is tried; -1 is one.")
 option("mx_failures_to_delay", Number(50), scopes=ROUTING, page="4/config/ref-mx-failures-to-delay",
        doc="Connection failures in a row after which a queue is put off.")
 option("only_use_best_mx_for_relay_domains", Boolean(True), scopes=GLOBAL,
