@@ -77,7 +77,7 @@ def test_lookups_that_fail(mta, most, kind):
 
 @pytest.mark.shows("mx_failures_fallback_to_a")
 @pytest.mark.parametrize("most, at_once", [(0, True), (1, False), (-1, False)])
-def test_address_in_place_of_an_mx_that_cannot_be_found(mta, most, failures):
+def test_address_in_place_of_an_mx_that_cannot_be_found(mta, most, at_once):
     mta.dns({"example.com": {"misbehave": {"MX": "servfail"}, "A": ["127.0.0.2"]}})
     mta.config(f"mx_failures_fallback_to_a = {most}\nretry_interval = 1\nmax_dns_ttl = 1")
     mta.sink("127.0.0.2")
