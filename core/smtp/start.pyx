@@ -12,6 +12,7 @@ from pymomentum.core.smtp.client.response cimport response_start
 from pymomentum.core.smtp.client.session cimport client_start
 from pymomentum.core.smtp.client.transaction cimport transfer_start
 from pymomentum.core.smtp.server.command cimport commands_start
+from pymomentum.core.smtp.server.proxied cimport proxied_start
 
 
 cdef loop_range_t range_of(pair):
@@ -28,6 +29,7 @@ def attach(*, maintainers=None, deliverers=None, remote_leases=False):
     cdef int i
     cdef config_generation_t *g = config_current()
     commands_start()
+    proxied_start()
     client_start(range_of(deliverers))
     domain_set_loops(range_of(maintainers))
     auth_start()

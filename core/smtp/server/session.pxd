@@ -128,6 +128,8 @@ cdef struct session_t:
 cdef void session_set_handlers(void (*line)(session_t*, slice_t) noexcept nogil,
                                size_t (*data)(session_t*, const char*, size_t) noexcept nogil,
                                session_fn opened) noexcept nogil
+# proxied.pyx: before SMTP begins, and what a client sends until then; n = 0: it is gone.
+cdef void session_set_proxy(session_fn proxied, void (*bytes_)(session_t*, const char*, size_t) noexcept nogil) noexcept nogil
 # The server stops: idle sessions are told, no mail is taken or leased any more.  From any thread, more than once.
 cdef void sessions_drain() noexcept nogil
 cdef void session_accept(loop_t *loop, int fd, listener_t *door, bint counted) noexcept nogil      # for the listener
@@ -149,6 +151,10 @@ cdef void session_wait(session_t *s, uint64_t seconds) noexcept nogil
 cdef void session_sleep(session_t *s, uint64_t ms, session_fn after) noexcept nogil
 # Take `peer` and `local` for who is there: their texts, options and context; False: no memory.
 cdef bint session_meet(session_t *s) noexcept nogil
+cdef bint session_count_in(session_t *s) noexcept nogil            # in service_sessions; False: there are too many
+cdef void session_too_many(session_t *s) noexcept nogil            # 421, and the end
+cdef void session_unproxied(session_t *s, const char *why) noexcept nogil          # likewise, without a word
+cdef void session_begin(session_t *s) noexcept nogil               # SMTP
 # How SMTP_Extensions names an extension, with its arguments; NULL: the option is unset, or does not.
 cdef const slice_t *session_extension(session_t *s, const char *name) noexcept nogil
 # Edits, from MAIL FROM on: of the recipient in phases behind the body that run for each, of the whole message in all others.

@@ -13,7 +13,7 @@ from libc.time cimport time_t
 from pymomentum.core.base.atomic cimport atomic_cas32
 from pymomentum.core.base.arena cimport arena_free, arena_reset
 from pymomentum.core.base.buf cimport buf_add, buf_consume, buf_free, buf_t
-from pymomentum.core.base.cidr cimport cidr_find, cidr_set_t, sockaddr
+from pymomentum.core.base.cidr cimport sockaddr
 from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_node_t, list_remove
 from pymomentum.core.base.slice cimport slice_ieq, slice_make, slice_of, slice_t
 from pymomentum.core.base.status cimport EC_AGAIN, EC_OK
@@ -23,13 +23,13 @@ from pymomentum.core.c.posix cimport posix_close, posix_write
 from pymomentum.core.c.uv cimport uv_tcp_getpeername, uv_tcp_getsockname
 from pymomentum.core.config.generation cimport (config_current, config_generation_t, config_listen_t, config_number,
                                                 config_reception, config_unref)
-from pymomentum.core.config.values cimport (OPT_ALWAYS_ALLOW, OPT_ALWAYS_DENY, OPT_BANNER_HOSTNAME, OPT_COMMAND_TIMEOUT, OPT_CONTEXT,
-                                            OPT_GENERATION_MAX_AGE, OPT_HOSTNAME,
-                                            OPT_IDLE_TIME, OPT_LISTENER_SESSIONS, OPT_MAX_BAD_COMMANDS, OPT_MAX_COMMAND_LENGTH,
-                                            OPT_PROXY_ALLOW, OPT_PROXY_PROTOCOL, OPT_PROXY_PROTOCOL_TIMEOUT, OPT_RECEIVED_HOSTNAME,
-                                            OPT_RECONFIG_MESSAGE, OPT_SERVICE_SESSIONS, OPT_SMTP_EXTENSIONS,
-                                            OPT_STARTTLS_INJECTION_POLICY, STARTTLS_INJECTION_POLICY_REJECT, limit_ref_t, limits_give, limits_take, opt_limit,
-                                            opt_list, opt_list_t, opt_nets, opt_number, opt_text)
+from pymomentum.core.config.values cimport (OPT_ALWAYS_ALLOW, OPT_ALWAYS_DENY, OPT_BANNER_HOSTNAME, OPT_COMMAND_TIMEOUT,
+                                            OPT_CONTEXT, OPT_GENERATION_MAX_AGE, OPT_HOSTNAME, OPT_IDLE_TIME,
+                                            OPT_LISTENER_SESSIONS, OPT_MAX_BAD_COMMANDS, OPT_MAX_COMMAND_LENGTH,
+                                            OPT_PROXY_PROTOCOL, OPT_RECEIVED_HOSTNAME, OPT_RECONFIG_MESSAGE,
+                                            OPT_SERVICE_SESSIONS, OPT_SMTP_EXTENSIONS, OPT_STARTTLS_INJECTION_POLICY,
+                                            STARTTLS_INJECTION_POLICY_REJECT, limit_ref_t, limits_give, limits_take, opt_limit,
+                                            opt_list, opt_list_t, opt_number, opt_text)
 from pymomentum.core.log.level cimport LEVEL_DEBUG, LEVEL_INFO, LEVEL_NOTICE, LEVEL_WARNING, OF_NET, OF_SMTP, log_says
 from pymomentum.core.log.record cimport log_rejection, rejection_t
 from pymomentum.core.log.writer cimport log_at
@@ -43,7 +43,6 @@ from pymomentum.core.mime.overlay cimport overlay_t, overlay_unref
 from pymomentum.core.net.address cimport address_parse, address_port_text, address_text
 from pymomentum.core.net.budget cimport budget_sockets
 from pymomentum.core.net.listener cimport listener_accepted, listener_conf, listener_start, listener_t
-from pymomentum.core.net.proxy cimport proxy_header_t, proxy_parse
 from pymomentum.core.net.stream cimport (stream_close, stream_finish, stream_flush, stream_init, stream_open, stream_pending,
                                          stream_read_start, stream_read_stop, stream_t, stream_write)
 from pymomentum.core.spool.large cimport large_abandon
@@ -78,6 +77,8 @@ cdef struct server_loop_t:      # a loop's PLACE_SERVER
 cdef void (*on_line)(session_t*, slice_t) noexcept nogil
 cdef size_t (*on_data)(session_t*, const char*, size_t) noexcept nogil
 cdef session_fn on_opened
+cdef session_fn on_proxied
+cdef void (*on_proxy_bytes)(session_t*, const char*, size_t) noexcept nogil
 cdef char host_name[256]
 cdef char version[128]
 cdef const char *STATE_NAMES[22]
@@ -97,6 +98,12 @@ cdef void session_set_handlers(void (*line)(session_t*, slice_t) noexcept nogil,
     on_data = data
     on_opened = opened
     listener_start(session_accept)
+
+
+cdef void session_set_proxy(session_fn proxied, void (*bytes_)(session_t*, const char*, size_t) noexcept nogil) noexcept nogil:
+    global on_proxied, on_proxy_bytes
+    on_proxied = proxied
+    on_proxy_bytes = bytes_
 
 
 def identity(str hostname not None, str version_ not None):
@@ -251,7 +258,7 @@ cdef bint session_meet(session_t *s) noexcept nogil:
     return configured_context(s)
 
 
-cdef bint count_in(session_t *s) noexcept nogil:
+cdef bint session_count_in(session_t *s) noexcept nogil:
     """In service_sessions of the scope that declares it, and of those around it."""
     cdef const limit_ref_t *first = opt_limit(s.values, OPT_SERVICE_SESSIONS)
     if not limits_take(first):
@@ -276,77 +283,37 @@ cdef void open_session(session_t *s) noexcept nogil:
     session_wait(s, opt_number(s.values, OPT_COMMAND_TIMEOUT))
     most = opt_number(s.values, OPT_LISTENER_SESSIONS)
     s.counted = limit_take(&s.door.sessions, most if most > 0 else -1)
-    if s.counted and not count_in(s):
+    if s.counted and not session_count_in(s):
         limit_give(&s.door.sessions)
         s.counted = False
     if not s.counted:
-        too_many(s)
+        session_too_many(s)
         return
     if opt_number(s.values, OPT_PROXY_PROTOCOL) == 1:
-        await_proxy(s)
+        on_proxied(s)
         return
     stream_read_start(&s.stream)
+    session_begin(s)
+
+
+cdef void session_begin(session_t *s) noexcept nogil:
     on_opened(s)
     session_resume(s)
 
 
-cdef void too_many(session_t *s) noexcept nogil:
+cdef void session_too_many(session_t *s) noexcept nogil:
     s.state = AT_CONCURRENCY
     session_reject(s, 421, b"4.4.5 Service unavailable, concurrency limit reached.")
     session_end(s)
 
 
-# ---- behind a proxy ----------------------------------------------------------------
-
-cdef void await_proxy(session_t *s) noexcept nogil:
-    """Whoever may connect to a proxied address says whom it speaks for, unless proxy_allow names others."""
-    cdef const cidr_set_t *allowed = opt_nets(s.values, OPT_PROXY_ALLOW)
-    s.state = AT_SETUP
-    if allowed != NULL and cidr_find(allowed, <sockaddr*>&s.peer) == NULL:
-        no_proxy(s, b"5.7.1 not a proxy that proxy_allow names")
-        return
-    s.proxied = True
-    loop_timer_set(s.loop, &s.timer, opt_number(s.values, OPT_PROXY_PROTOCOL_TIMEOUT) * 1000)
-    stream_read_start(&s.stream)
-
-
-cdef void no_proxy(session_t *s, const char *why) noexcept nogil:
+cdef void session_unproxied(session_t *s, const char *why) noexcept nogil:
     """No word to the client: it does not wait for SMTP yet."""
     s.loop.counters[COUNT_REJECTED] += 1
     if log_says(LEVEL_WARNING, OF_NET):
         log_at(s.loop, LEVEL_WARNING, b"NET", b"%s on %s: %s", s.peer_text, s.local_text, why)
     session_log_rejection(s, 550, slice_of(why))
     session_abort(s)
-
-
-cdef void read_proxy(session_t *s, const char *p, size_t n) noexcept nogil:
-    cdef proxy_header_t header
-    cdef int rc
-    if n == 0 or buf_add(&s.input, p, n) != EC_OK:
-        session_abort(s)
-        return
-    rc = proxy_parse(slice_make(s.input.ptr, s.input.len), &header)
-    if rc == EC_AGAIN:
-        return
-    if rc != EC_OK:
-        no_proxy(s, b"5.5.2 no PROXY header")
-        return
-    s.proxied = False
-    buf_consume(&s.input, header.used)
-    if header.client:
-        s.peer = header.source
-        s.local = header.destination
-    limits_give(s.counted_in, NULL)
-    s.counted_in = NULL
-    if not session_meet(s):
-        session_reject(s, 421, b"4.3.0 out of memory")
-        session_end(s)
-    elif not count_in(s):
-        too_many(s)
-    else:
-        session_wait(s, opt_number(s.values, OPT_COMMAND_TIMEOUT))
-        on_opened(s)
-        session_resume(s)
 
 
 cdef void on_closed(stream_t *st, int status) noexcept nogil:
@@ -452,7 +419,7 @@ cdef void on_timeout(timer_entry_t *t) noexcept nogil:
     if s.ending:
         stream_close(&s.stream)
     elif s.proxied:
-        no_proxy(s, b"4.4.2 no PROXY header in time")
+        session_unproxied(s, b"4.4.2 no PROXY header in time")
     elif s.stream.handshaking:
         session_abort(s)                # there is no way to say it
     elif s.sleeping:
@@ -477,7 +444,7 @@ cdef void on_read(stream_t *st, const char *p, size_t n) noexcept nogil:
     cdef session_t *s = <session_t*>st
     cdef size_t used
     if s.proxied:
-        read_proxy(s, p, n)
+        on_proxy_bytes(s, p, n)
         return
     if n == 0:
         if s.committing or (not st.reset and s.parked and s.state == AT_BODY_ASYNC):
