@@ -7,13 +7,13 @@ from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_copy, a
 from pymomentum.core.base.cidr cimport cidr_parse, cidr_set_t, cidr_sort, cidr_t
 from pymomentum.core.base.hash cimport hash_get, hash_next, hash_put, hash_t
 from pymomentum.core.base.slice cimport slice_of_bytes, slice_t
-from pymomentum.core.base.status cimport EC_NOMEM
+from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.c.inet cimport AF_INET, AF_INET6, htons, inet_pton, sockaddr_in, sockaddr_in6
 from pymomentum.core.loop.limit cimport limit_t
 from .generation cimport (
     LISTEN_CONTROL, LISTEN_ECSTREAM, LISTEN_ESMTP, LISTEN_HTTP, config_generation_t, config_unref, generation_new, generation_publish,
 )
-from .scope cimport chain_add, chain_apply, chain_t, instance_t, names_add, names_t, regex_t, scope_add_peer, scope_set
+from .scope cimport chain_add, chain_apply, chain_t, instance_t, names_add, names_complete, names_t, regex_t, scope_add_peer, scope_set
 from .tables cimport binding_t, compiled_t, listen_t, pathway_t, tables, tables_t
 from .values cimport (
     LAYER_BINDING, LAYER_DOMAIN, OPT_COUNT, OPT_MATCH_CACHE_LIFE, OPT_MATCH_CACHE_SIZE, limit_ref_t, opt_list_t, opt_number,
@@ -337,8 +337,14 @@ cdef class Builder:
         """Make this the current generation; answers its number.  The builder is empty afterwards."""
         cdef config_generation_t *g = self.g
         cdef tables_t *t = self.tables()
+        cdef names_t *names = t.names
         cdef chain_t c
-        cdef int option
+        cdef int option, rc = EC_OK
+        with nogil:
+            while names != NULL and rc == EC_OK:
+                rc = names_complete(&t.arena, names)
+                names = names.next
+        check(rc)
         if hash_get(&t.binding_names, slice_of_bytes(b"default")) == NULL:
             self.add_binding("default", "default")
         t.slots = min(t.slots, slot_count)

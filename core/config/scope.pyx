@@ -8,7 +8,7 @@ from libc.string cimport memcpy
 
 from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_copy, arena_t
 from pymomentum.core.base.cidr cimport cidr_find, cidr_next, cidr_parse, cidr_t, sockaddr
-from pymomentum.core.base.hash cimport hash_free, hash_get, hash_put
+from pymomentum.core.base.hash cimport hash_free, hash_get, hash_put, hash_slot_t
 from pymomentum.core.base.slice cimport slice_make, slice_of_bytes, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK, EC_SYNTAX
 from .match cimport match_cache_t, match_get, match_put
@@ -139,6 +139,37 @@ cdef instance_t *names_match(const names_t *names, slice_t low) noexcept nogil:
         r = r.next
     pcre2_match_data_free(m)
     return r.instance if r != NULL else NULL
+
+
+cdef int complete(arena_t *a, instance_t *s, const instance_t *more) noexcept nogil:
+    cdef uint32_t own = s.pairs.n, i, k
+    cdef int rc = EC_OK
+    for i in range(more.pairs.n):
+        for k in range(own):
+            if s.pairs.at[k].option == more.pairs.at[i].option:
+                break
+        else:
+            rc = scope_set(a, s, more.pairs.at[i].option, more.pairs.at[i].value)
+            if rc != EC_OK:
+                break
+    return rc
+
+
+cdef int names_complete(arena_t *a, names_t *names) noexcept nogil:
+    cdef hash_slot_t *slot
+    cdef instance_t *found
+    cdef size_t i
+    cdef int rc
+    if names.regexes == NULL:
+        return EC_OK
+    for i in range(names.exact.size):
+        slot = &names.exact.slots[i]
+        if slot.key != NULL:
+            found = names_match(names, slice_make(slot.key, slot.len))
+            rc = complete(a, <instance_t*>slot.value, found) if found != NULL else EC_OK
+            if rc != EC_OK:
+                return rc
+    return EC_OK
 
 
 cdef instance_t *names_find(match_cache_t *cache, names_t *names, slice_t name) noexcept nogil:

@@ -62,14 +62,14 @@ def bindings(root, kinds):
 
 
 def named(branch, kind, kinds):
-    """The stanza of a name, else the first whose regular expression matches it; none or one."""
+    """The stanza of a name, and the first whose regular expression matches it, which says what that one does not."""
     if kind not in kinds:
         return []
     name = kinds[kind].label
-    if (kind, name) in branch.children:
-        return [branch.children[kind, name]]
-    return [other for other in branch.inside(kind)
-            if len(other.label) > 2 and other.label[0] == other.label[-1] == "/" and regex_matches(other.label, name)][:1]
+    own = branch.children.get((kind, name))
+    matching = (other for other in branch.inside(kind)
+                if other is not own and len(other.label) > 2 and other.label[0] == other.label[-1] == "/" and regex_matches(other.label, name))
+    return [found for found in (own, next(matching, None)) if found is not None]
 
 
 # ---- the way in --------------------------------------------------------------------

@@ -92,6 +92,26 @@ def test_exact_names_before_expressions_in_their_order(conf):
     assert [v["idle_timeout"] for v in asked] == [5, 5, 5, 5, 9, 9, 5]
 
 
+def test_an_expression_says_what_the_stanza_of_the_name_does_not(conf):
+    """The manual's example of regex domains, and the same of Hosts and in a binding."""
+    inner = r"""
+        Domain "shop.test" { max_outbound_connections = 20 }
+        Domain "/(?:^|[.])shop[.](?:test|co[.]test)$/" { max_outbound_connections = 15 max_deliveries_per_connection = 5
+                                                         outbound_throttle_messages = 10/1 }
+        Host "mx.test" { max_outbound_connections = 3 }
+        Host "/test$/" { max_outbound_connections = 4 outbound_throttle_connections = 7/1 }
+    """
+    generation = conf.publish(inner + "Binding b { max_deliveries_per_connection = 9 " + inner + "}")
+    for binding in ("default", "b"):
+        values = [generation.lookup_delivery(binding, name) for name in ("shop.test", "shop.co.test", "www.shop.test")]
+        assert [v["max_outbound_connections"] for v in values] == [20, 15, 15]
+        assert [v["max_deliveries_per_connection"] for v in values] == [5, 5, 5]
+        assert len({v["outbound_throttle_messages"] for v in values}) == 1      # one bucket for all that match
+        hosts = [generation.lookup_host(binding, name) for name in ("mx.test", "mx2.test")]
+        assert [v["max_outbound_connections"] for v in hosts] == [3, 4]
+        assert hosts[0]["outbound_throttle_connections"] == hosts[1]["outbound_throttle_connections"]
+
+
 def test_expression_that_exhausts_its_limits_does_not_match(conf):
     generation = conf.publish(r'Domain "/^(a+)+$/" { retry_interval = 1 }')
     assert generation.lookup_delivery("default", "a" * 30)["retry_interval"] == 1
