@@ -9,6 +9,7 @@ import gc
 import os
 from contextlib import contextmanager
 
+from pymomentum.config.changes import settled
 from pymomentum.config.scopes import LISTENERS, MAX_ERRORS, Reader, listen_address
 from pymomentum.config.tree import Loader
 from pymomentum.core.config.builder import Builder, declare_options
@@ -104,8 +105,6 @@ def load(path, *, env=os.environ, before=None):
     if file is not None:
         reader.read(file)
         local = local_changes(reader, loader)
-        if local is not None:
-            reader.read(local)
         if not loader.errors and not reader.errors:
             reader.check_references()
     if loader.errors or reader.errors:
@@ -122,33 +121,46 @@ def in_order(loader, reader):
     return errors[:MAX_ERRORS]
 
 
-def local_changes(reader, loader):
-    """Answer the file that local_changes_file names, or None where it is not set or not there yet."""
+def local_changes(reader, loader, known=None):
+    """Read the file that local_changes_file names, and answer it; None where it is not set or not there yet."""
     path = reader.root.values.get("local_changes_file")
-    if not path or not os.path.exists(path):
+    if known is not None and path == known.path:
+        local = loader.files[os.path.realpath(path)] = known
+    elif not path or not os.path.exists(path):
         return None
-    if os.path.realpath(path) in loader.files:
+    elif os.path.realpath(path) in loader.files:
         reader.fail(reader.root.settings["local_changes_file"], f"local_changes_file: {path} is included already")
         return None
-    return loader.read(path, False, (), None)
+    else:
+        local = loader.read(path, False, (), None)
+    if local is not None:
+        reader.read(local)
+    return local
 
 
 @uncollected()
-def changed(loaded, changes):
-    """Answer a loaded configuration with changes made to it, from what was read then; raises ConfigErrors."""
-    changes = (*loaded.changes, *changes)
+def changed(loaded, changes, env=os.environ):
+    """Answer a loaded configuration with changes made to it, from what was read then; raises ConfigErrors.
+
+    A local changes file that they name is read.
+    """
+    changes = settled((*loaded.changes, *changes))
     reader = Reader()
+    loader = Loader(env)
+    loader.files = {os.path.realpath(file.path): file for file in loaded.files if file is not loaded.local}
     if loaded.files:
         reader.read(loaded.files[0])
-    if loaded.local is not None:
-        reader.read(loaded.local)
+    for change in changes:
+        if change.names_local_file:
+            change.apply(reader)
+    local = local_changes(reader, loader, loaded.local)
     for change in changes:
         change.apply(reader)
     if not reader.errors:
         reader.check_references()
-    if reader.errors:
-        raise ConfigErrors(reader.errors)
-    return Loaded(loaded.files, reader, loaded.local, changes)
+    if loader.errors or reader.errors:
+        raise ConfigErrors(loader.errors + reader.errors)
+    return Loaded(list(loader.files.values()), reader, local, changes)
 
 
 def empty():

@@ -2,7 +2,9 @@
 import re
 
 from pymomentum.config.grammar import parse
+from pymomentum.config.scopes import LABELS
 from pymomentum.errors import ConfigError, ConsoleError
+from pymomentum.options import modules
 
 PLAIN = re.compile(r"""[^\s#"'={}\[\]()/,]+""")
 
@@ -14,11 +16,24 @@ class Change:
         self.path = path                # ((kind, label), ...) from the outermost stanza in, as written
         self.name = name                # as shown; "": the stanza itself
         self.value = value              # text as in a file; None: taken back
+        self.keys = keys(path)
         heads = "".join(f"{kind} {quoted(label)} {{ " if label else f"{kind} {{ " for kind, label in path)
         try:
             self.file = parse("console", f"{heads}{name} = {value} {'}' * len(path)}\n".encode(errors="surrogateescape")) if value is not None else None
         except ConfigError as e:
             raise ConsoleError(f"{name}: {e.message}") from None
+
+    @property
+    def setting(self):
+        """The one setting inside stanzas of one statement each."""
+        body = self.file.body
+        while hasattr(body[0], "body"):
+            body = body[0].body
+        return body[0]
+
+    @property
+    def names_local_file(self):
+        return not self.path and self.name.lower() == "local_changes_file"
 
     @property
     def command(self):
@@ -39,8 +54,42 @@ class Change:
         if self.file is not None:
             root.add(self.file.body)
         else:
-            root.forget(self.path, self.name.lower())
+            root.forget(self.keys, self.name.lower())
 
+
+def settled(changes):
+    """What changes come to, in their order: of several to one option the last, of those in a stanza none from before it was unset."""
+    kept = {}
+    for change in changes:
+        if not change.name:
+            kept = {other: kept[other] for other in kept if other[0][:len(change.keys)] != change.keys}
+        kept[change.keys, change.name.lower()] = change
+    return tuple(kept.values())
+
+
+# ---- names of stanzas --------------------------------------------------------------
+
+def key(kind, label, outermost):
+    """The name of a stanza, equal for all that are merged: without case, and as the checks write it."""
+    kind = kind.lower()
+    plain = kind.replace("-", "_")
+    kind = plain if outermost and plain in modules.NAMES else kind
+    return kind, normal(kind, label)
+
+
+def keys(path):
+    return tuple(key(kind, label, number == 0) for number, (kind, label) in enumerate(path))
+
+
+def normal(kind, label):
+    """A name as the checks write it; as it is where no check knows it."""
+    try:
+        return LABELS.get(kind, str)(label)
+    except ValueError:
+        return label
+
+
+# ---- values ------------------------------------------------------------------------
 
 def quoted(text):
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

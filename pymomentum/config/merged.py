@@ -4,8 +4,8 @@ A branch is named as on the console: kinds and names in turn, `binding b1 domain
 """
 import re
 
-from pymomentum.config.changes import quoted
-from pymomentum.config.scopes import INSIDE, LABELS, UNLABELLED, similar, where
+from pymomentum.config.changes import key, normal, quoted, settled
+from pymomentum.config.scopes import INSIDE, UNLABELLED, similar, where
 from pymomentum.config.tree import Dictionary, Include, Sequence, Setting
 from pymomentum.errors import ConsoleError
 from pymomentum.options import modules, registry, unbuilt
@@ -35,18 +35,16 @@ class Branch:
                 for file in node.files:
                     self.add(file.body)
             else:
-                kind, label = node.name.lower(), node.label.text if node.label else ""
-                kind = kind.replace("-", "_") if self.parent is None and kind.replace("-", "_") in modules.NAMES else kind
-                label = normal(kind, label)
+                kind, label = key(node.name, node.label.text if node.label else "", self.parent is None)
                 if (kind, label) not in self.children:
                     self.children[kind, label] = Branch(kind, node.name, label, self)
                 self.children[kind, label].add(node.body)
 
     def forget(self, path, name):
-        """Take back an option in the stanza that a path of kinds and names leads to, or that stanza where no option is named."""
+        """Take back an option in the stanza that a path of keys leads to, or that stanza where no option is named."""
         branch = self
-        for kind, label in path:
-            branch = branch.children.get((kind.lower(), normal(kind.lower(), label)))
+        for step in path:
+            branch = branch.children.get(step)
             if branch is None:
                 return
         if name:
@@ -87,17 +85,9 @@ def merge(loaded, more=()):
         root.add(loaded.files[0].body)
     if loaded.local is not None:
         root.add(loaded.local.body)
-    for change in (*loaded.changes, *more):
+    for change in settled((*loaded.changes, *more)):
         change.apply_to(root)
     return root
-
-
-def normal(kind, label):
-    """A name as the checks write it; as it is where no check knows it."""
-    try:
-        return LABELS.get(kind, str)(label)
-    except ValueError:
-        return label
 
 
 # ---- finding -----------------------------------------------------------------------

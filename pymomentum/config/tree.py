@@ -233,8 +233,7 @@ class Loader:
             except OSError as e:
                 self.errors.append(include.target.error(f"cannot read {found}: {e.strerror}"))
                 return []
-        readonly = include.readonly or include.file.readonly
-        files = (self.read(p, readonly, chain, include.target) for p in paths)
+        files = (self.read(p, include.readonly, chain, include.target) for p in paths)
         return [file for file in files if file is not None]
 
 

@@ -1,34 +1,39 @@
 """Changes written back into the files that the configuration came from: one place each, all else stays as it is.
 
-A value goes where it was set last; a new one into the first file, in the order of the
-includes, where its stanza stands; else to the local changes file, or the end of the
-main file.  Files that may not be written - read only, or included twice - are passed by.
+A value goes where it was set last, as the files are read; a new one into the first file where its stanza
+stands; else to the local changes file, or the end of the main file.  Files that may not
+be written - read only, or included twice - are passed by.
 """
 import os
 from pathlib import Path
 
-from pymomentum.config.changes import quoted
+from pymomentum.config.changes import key, quoted
+from pymomentum.config.edits import STEP, edits
 from pymomentum.config.grammar import parse
-from pymomentum.config.merged import normal
 from pymomentum.config.tree import File, Include, Setting, Stanza
 from pymomentum.errors import ConsoleError
 from pymomentum.files import put_in_place, written_beside
 
-STEP = "  "
+NO_FILE = "no file that may be written takes this; set local_changes_file"
+FIXED = "a file that may not be written says this; set another value"
 
 
 class Place:
     """A file, and the stanzas around what it holds."""
 
-    def __init__(self, file, path):
+    def __init__(self, file, path=()):
         self.file = file
-        self.path = path                # ((kind, label), ...) that its text stands in
+        self.path = path                # keys of the stanzas that its text stands in
         self.text = file.text
         self.parsed = file.text, file.body      # a text and what it says
+        self.included = {}              # (keys of stanzas, what the include says) -> places of its files
+        for stanzas, node in includes(file.body, path):
+            self.included[stanzas, node.target.text] = [Place(inner, stanzas) for inner in node.files]
 
     @property
     def writable(self):
-        return not self.file.readonly and os.access(self.file.path, os.W_OK)
+        path = str(self.file.path)
+        return not self.file.readonly and os.access(path if os.path.exists(path) else os.path.dirname(path) or ".", os.W_OK)
 
     @property
     def eol(self):
@@ -42,107 +47,136 @@ class Place:
     def splice(self, start, end, new):
         self.text = self.text[:start] + new + self.text[end:]
 
+    def walk(self):
+        """Walk this place and those of all that it includes."""
+        yield self
+        for some in self.included.values():
+            for place in some:
+                yield from place.walk()
 
-def places(file, path=()):
-    """Walk the files of a configuration, each behind the one that includes it."""
-    yield Place(file, path)
-    yield from inside(file.body, path)
 
-
-def inside(body, path):
+def includes(body, path):
+    """Walk the includes of a body, each with the keys of the stanzas around it."""
     for node in body:
         if isinstance(node, Include):
-            for file in node.files:
-                yield from places(file, path)
+            yield path, node
         elif isinstance(node, Stanza):
-            yield from inside(node.body, (*path, key(node.name, node.label.text if node.label else "")))
+            yield from includes(node.body, (*path, stanza_key(node, path)))
 
 
-def key(kind, label):
-    return kind.lower(), normal(kind.lower(), label)
+def stanza_key(node, path):
+    return key(node.name, node.label.text if node.label else "", not path)
 
 
-def keys(path):
-    return tuple(key(kind, label) for kind, label in path)
+def said(places, path):
+    """Walk what stands directly in the stanzas of a path, as it is read: (place, Setting).
+
+    A stanza comes where it begins and again where it ends; (place, None) is a file that stands in one, or in none.
+    """
+    for place in places:
+        if place.path == path:
+            yield place, None
+        yield from inside(place, place.body(), place.path, path)
+        if place.path == path:
+            yield place, None
 
 
-def stanzas(body, path):
-    """Walk what stands directly inside the stanzas that a path leads to: (node, its body); node None is the file itself."""
-    if not path:
-        yield None, body
+def inside(place, body, here, path):
     for node in body:
-        if isinstance(node, Stanza) and path and key(node.name, node.label.text if node.label else "") == path[0]:
-            if len(path) == 1:
-                yield node, node.body
-            else:
-                yield from stanzas(node.body, path[1:])
+        if isinstance(node, Include):
+            yield from said(place.included.get((here, node.target.text), ()), path)
+        elif isinstance(node, Stanza):
+            inner = (*here, stanza_key(node, here))
+            if inner == path:
+                yield place, node
+            if path[:len(inner)] == inner:
+                yield from inside(place, node.body, inner, path)
+            if inner == path:
+                yield place, node
+        elif here == path:
+            yield place, node
 
 
-def held(place, path):
-    """The same in one file, whose text may stand in stanzas itself."""
-    depth = len(place.path)
-    if path[:depth] == place.path:
-        yield from stanzas(place.body(), path[depth:])
+class Writeback:
+    """Carries changes out on the texts of a loaded configuration; `left` holds those for which there is no place, and why."""
 
+    def __init__(self, loaded):
+        self.main = Place(loaded.files[0])
+        self.local = local_place(loaded)
+        self.only = self.local is not None and loaded.globals["local_changes_only"]
+        self.roots = [place for place in (self.main, self.local) if place is not None]
+        self.left = {}          # Change -> why
+        for change in loaded.changes:
+            self.carry_out(change)
 
-def write_in(changes, all_places, local=None, local_only=False):
-    """Carry changes out on the texts of places; answers those for which there is no place."""
-    left = []
-    for change in changes:
-        if change.value is None:
-            forget(change, all_places)
-            left += [change] if last_set(change, all_places) else []
-        elif local_only:
-            left += [] if insert(change, [local], True) else [change]
+    @property
+    def places(self):
+        return [place for root in self.roots for place in root.walk()]
+
+    def carry_out(self, change):
+        outer = [other for other in self.left if not other.name and change.keys[:len(other.keys)] == other.keys]
+        if outer:               # in a stanza that is to be unset first
+            self.left[change] = self.left[outer[0]]
+        elif change.value is None:
+            self.forget(change)
+        elif change.names_local_file:
+            self.put(change, [self.main], self.main, f"it must stand in {self.main.file.path}, which cannot be written")
         else:
-            at = last_set(change, all_places)
-            later = all_places if at is None else all_places[at[0]:]        # an earlier place would not win
-            if not (replace(change, all_places, at) or insert(change, later, False) or insert(change, [local or all_places[0]], True)):
-                left.append(change)
-    return left
+            why = f"{self.local.file.path} cannot be written" if self.local is not None else NO_FILE
+            self.put(change, [self.local] if self.only else self.roots, self.local or self.main, why)
+
+    def put(self, change, roots, end, why):
+        """Set the option where it was set last, in a stanza that ends behind that, or in a new one at the end of a file."""
+        last, stanzas = survey(change, roots)
+        if last is not None and last[0].writable:
+            place, node = last
+            for stretch in reversed(edits(place.text, node, change.setting.value)):
+                place.splice(*stretch)
+            return
+        line = f"{change.name} = {change.value}"
+        place, node = next((found for found in stanzas if found[0].writable), (end, None))
+        if not place.writable:
+            self.left[change] = why
+        elif node is not None:
+            into_stanza(place, node, line)
+        else:
+            at_end(place, change.path[len(place.path):], line)
+
+    def forget(self, change):
+        """Take the option or stanza out of every file, if that is possible in all of them."""
+        found = list(dict.fromkeys(stated(change, self.roots)))
+        files = set(self.local.walk()) if self.only else ()
+        for place, node in found:
+            if self.only and place not in files:
+                self.left[change] = (f"{node.place} says this, and all changes go to {self.local.file.path}: set another value, "
+                                     "or take it out of that file by hand")
+            elif not place.writable:
+                self.left[change] = FIXED
+        if change not in self.left:
+            for place, node in sorted(found, key=lambda pair: -pair[1].start):
+                cut(place, node)
 
 
-def settings(change, place):
-    """Walk where the option of a change is set in a place; where it names none, the stanzas themselves."""
-    for stanza, body in held(place, keys(change.path)):
-        if not change.name and stanza is not None:
-            yield stanza
-        for node in body if change.name else ():
-            if isinstance(node, Setting) and node.name.lower() == change.name.lower():
-                yield node
+def stated(change, roots):
+    """Walk where the option of a change is set; where it names none, the stanzas themselves."""
+    for place, node in said(roots, change.keys):
+        if isinstance(node, Setting):
+            if node.name.lower() == change.name.lower():
+                yield place, node
+        elif node is not None and not change.name:
+            yield place, node
 
 
-def last_set(change, all_places):
-    """Answer (number of the place, Setting) where the option was set last, or None."""
-    last = None
-    for number, place in enumerate(all_places):
-        for node in settings(change, place):
-            last = number, node
-    return last
-
-
-def replace(change, all_places, at):
-    """Put the value where the option was set last, if that may be written."""
-    if at is None or not all_places[at[0]].writable:
-        return False
-    all_places[at[0]].splice(at[1].value.start, at[1].value.end, change.value)
-    return True
-
-
-def insert(change, some_places, make):
-    """Add the option to the first stanza of its name, or with `make` a stanza of its own at the end of a file."""
-    for place in some_places:
-        if place is None or not place.writable:
-            continue
-        found = list(held(place, keys(change.path)))
-        if found and found[0][0] is not None:
-            into_stanza(place, found[0][0], f"{change.name} = {change.value}")
-            return True
-        if make or found:
-            depth = len(place.path)
-            at_end(place, change.path[depth:], f"{change.name} = {change.value}")
-            return True
-    return False
+def survey(change, roots):
+    """Answer (place, Setting) where the option was set last, or None, and the stanzas that end behind it, as they begin."""
+    last, stanzas, ended = None, [], []
+    for found in said(roots, change.keys):
+        if not isinstance(found[1], Setting):
+            (ended if found in stanzas else stanzas).append(found)
+        elif found[1].name.lower() == change.name.lower():
+            last = found
+            stanzas = [stanza for stanza in stanzas if stanza not in ended]
+    return last, stanzas
 
 
 def into_stanza(place, node, line):
@@ -153,13 +187,8 @@ def into_stanza(place, node, line):
         gap = "" if place.text[brace - 1].isspace() else " "
         place.splice(brace, brace, f"{gap}{line} ")
     else:
-        first = node.body[0] if node.body else None
-        margin = place.text[begin:brace]
-        if first is not None and first.line != node.line:
-            head = place.text.rfind("\n", 0, first.start) + 1
-            step = place.text[head:first.start]
-        else:
-            step = margin + STEP
+        heads = (place.text[place.text.rfind("\n", 0, inner.start) + 1:inner.start] for inner in node.body)
+        step = next((head for head in heads if not head.strip()), place.text[begin:brace] + STEP)
         place.splice(begin, begin, f"{step}{line}{place.eol}")
 
 
@@ -177,23 +206,21 @@ def at_end(place, path, line):
     place.text += gap + "".join(text + eol for text in lines)
 
 
-def forget(change, all_places):
-    """Take the option or stanza out of every file that may be written, with its line where nothing else stands on it."""
-    for place in all_places:
-        while place.writable and (node := next(settings(change, place), None)) is not None:
-            begin = place.text.rfind("\n", 0, node.start) + 1
-            end = place.text.find("\n", node.end)
-            end = len(place.text) if end < 0 else end + 1
-            if place.text[begin:node.start].strip() or place.text[node.end:end].strip():
-                begin, end = node.start, node.end
-                while place.text[end:end + 1] in (" ", "\t") and place.text[begin - 1:begin] in (" ", "\t"):
-                    end += 1
-            place.splice(begin, end, "")
+def cut(place, node):
+    """Take a statement out, with its line where nothing else stands on it."""
+    begin = place.text.rfind("\n", 0, node.start) + 1
+    end = place.text.find("\n", node.end)
+    end = len(place.text) if end < 0 else end + 1
+    if place.text[begin:node.start].strip() or place.text[node.end:end].strip():
+        begin, end = node.start, node.end
+        while place.text[end:end + 1] in (" ", "\t") and place.text[begin - 1:begin] in (" ", "\t"):
+            end += 1
+    place.splice(begin, end, "")
 
 
-def save(all_places):
+def save(places):
     """Write the files whose text has changed, all or none; answers their paths."""
-    changed = [place for place in all_places if place.text != place.file.text]
+    changed = [place for place in places if place.text != place.file.text]
     for place in changed:
         path = Path(place.file.path)
         if path.exists() and path.read_bytes() != place.file.text.encode():
@@ -212,10 +239,13 @@ def save(all_places):
     return [str(place.file.path) for place in changed]
 
 
-def local_place(path):
-    """The local changes file, new where there is none yet."""
-    try:
-        return Place(parse(path, Path(path).read_bytes()), ())
-    except FileNotFoundError:
-        Path(path).touch(0o640)
-        return Place(File(path, ""), ())
+def local_place(loaded):
+    """The local changes file, new where there is none yet; None where none is named."""
+    if loaded.local is not None:
+        return Place(loaded.local)
+    if "local_changes_file" not in loaded.root.settings:
+        return None
+    path = loaded.root.values["local_changes_file"]
+    if not os.path.isdir(os.path.dirname(path) or "."):
+        raise ConsoleError(f"local_changes_file: there is no folder {os.path.dirname(path)}")
+    return Place(File(path, ""))

@@ -174,17 +174,10 @@ def config_set(call):
     words = left[2:] if left[1] == "=" and len(left) > 2 else left[1:]
     change = Change(branch.path, written(left[0].lower()), value_text(words))
     make(call, change)
-    text = lines(branch, setting_lines(innermost(change.file.body)))
+    text = lines(branch, setting_lines(change.setting))
     if not begun(call):
         text += after_restart(call)
     return Answer(text, {"option": left[0].lower(), "value": change.value}, "Config")
-
-
-def innermost(body):
-    """The one setting inside stanzas of one statement each."""
-    while hasattr(body[0], "body"):
-        body = body[0].body
-    return body[0]
 
 
 @command("config unset", "[SCOPE...] [OPTION]")
@@ -292,19 +285,15 @@ def config_writeback(call):
         return Answer(f"written: {call.args[0]}\n", {"File": [call.args[0]], "left": []}, "Config")
     if not loaded.files:
         raise ConsoleError("this configuration was begun from scratch: config writeback FILE writes all of it")
-    local = writeback.local_place(loaded.root.values["local_changes_file"]) if "local_changes_file" in loaded.root.settings else None
-    places = [*writeback.places(loaded.files[0]), *([local] if local else [])]
-    left = writeback.write_in(loaded.changes, places, local, loaded.globals["local_changes_only"])
-    files = writeback.save(places)
+    work = writeback.Writeback(loaded)
+    files = writeback.save(work.places)
     if files:
-        call.server.reload()
-        if left:
-            commit(call, call.server.loaded, left)
-    text = "".join(f"written: {name}\n" for name in files) or ("" if left else "nothing has changed.\n")
-    if left:
-        text += "not all could be saved, for want of a file that may be written; set local_changes_file:\n"
-        text += "".join(f"{change.command}\n" for change in left)
-    return Answer(text, {"File": files, "left": [change.command for change in left]}, "Config")
+        commit(call, loaded, list(work.left), call.server.load(loaded.files[0].path))
+    text = "".join(f"written: {name}\n" for name in files) or ("" if work.left else "nothing has changed.\n")
+    for why in dict.fromkeys(work.left.values()):
+        text += f"not all could be saved: {why}. It counts until the next reload or restart:\n"
+        text += "".join(f"{change.command}\n" for change in work.left if work.left[change] == why)
+    return Answer(text, {"File": files, "left": [change.command for change in work.left]}, "Config")
 
 
 @command("write config", "[FILE]")
@@ -324,7 +313,7 @@ def whole(loaded):
 
 def write_all(loaded, path):
     """The whole configuration in one file, without comments."""
-    place = writeback.Place(writeback.File(path, ""), ())
+    place = writeback.Place(writeback.File(path, ""))
     place.text = whole(loaded)
     if Path(path).exists():
         raise ConsoleError(f"{path} is there already")

@@ -44,10 +44,9 @@ def site(tmp_path, monkeypatch):
             branch, left = find(root, words)
             loaded = changed(loaded, [Change(branch.path, left[0], value_text(left[1:]) if verb == "set" else None)])
         before = {name: setting.value.raw() for name, setting in merge(loaded).settings.items()}
-        local = writeback.local_place("local.conf") if "local_changes_file" in loaded.root.settings else None
-        places = [*writeback.places(loaded.files[0]), *([local] if local else [])]
-        left = writeback.write_in(loaded.changes, places, local, loaded.globals["local_changes_only"])
-        writeback.save(places)
+        work = writeback.Writeback(loaded)
+        writeback.save(work.places)
+        left = list(work.left)
         if not left:
             after = merge(load("ecelerity.conf"))
             assert {name: setting.value.raw() for name, setting in after.settings.items()} == before
@@ -84,6 +83,28 @@ def test_new_option_of_a_stanza_on_one_line(site):
     assert files["ecelerity.conf"] == MAIN.replace("= 60 }", "= 60 Max_Retries = 9 }")
 
 
+@pytest.mark.parametrize("old, new", [
+    ("Domain a.example\n{ retry_interval = 5\n}\n", "Domain a.example\n{ retry_interval = 5\n  Max_Retries = 3\n}\n"),
+    ("Domain a.example {\n  /* five */ retry_interval = 5\n}\n", "Domain a.example {\n  /* five */ retry_interval = 5\n  Max_Retries = 3\n}\n"),
+    ("Domain a.example { retry_interval = 5 # five\n\ttls = no\n}\n",
+     "Domain a.example { retry_interval = 5 # five\n\ttls = no\n\tMax_Retries = 3\n}\n"),
+    ("Domain a.example { retry_interval = 5}", "Domain a.example { retry_interval = 5 Max_Retries = 3 }"),
+])
+def test_only_blanks_of_a_neighbour_are_copied(site, old, new):
+    files, _ = site(("set", "domain", "a.example", "Max_Retries", "3"), main=old)
+    assert files["ecelerity.conf"] == new
+
+
+@pytest.mark.parametrize("old, words, new", [
+    ('hostname="a"tls = no\n', ("hostname", "b"), "hostname=b tls = no\n"),
+    ("relay_domains(a)tls = no\n", ("relay_domains", "b.example"), "relay_domains = b.example tls = no\n"),
+    ("relay_domains /* = */ ( a )\n", ("relay_domains", "b.example"), "relay_domains /* = */ = b.example\n"),
+])
+def test_new_value_does_not_grow_together_with_its_neighbours(site, old, words, new):
+    files, _ = site(("set", *words), main=old)
+    assert files["ecelerity.conf"] == new
+
+
 def test_new_stanza_and_global_option_go_to_the_end(site):
     files, _ = site(("set", "domain", "new.example", "Max_Retries", "9"), ("set", "Max_Retries", "7"))
     assert files["ecelerity.conf"] == MAIN + 'domain "new.example" {\n  Max_Retries = 9\n}\nMax_Retries = 7\n'
@@ -114,6 +135,28 @@ def test_read_only_files_are_passed_by(site):
     assert files["ecelerity.conf"] == main.replace("{ }", "{ Max_Retries = 9 }")
 
 
+def test_value_changes_where_it_was_read_last(site):
+    main = 'include "inc.conf"\nmax_retries = 2\n'
+    files, _ = site(("set", "max_retries", "9"), main=main, inc_conf="max_retries = 1\n")
+    assert (files["ecelerity.conf"], files["inc.conf"]) == (main.replace("2", "9"), "max_retries = 1\n")
+
+
+def test_value_goes_to_a_stanza_behind_the_one_that_cannot_be_written(site):
+    main = 'Domain a.example { }\nreadonly_include "fixed.conf"\nDomain a.example { tls = no }\n'
+    files, _ = site(("set", "domain", "a.example", "max_retries", "9"), main=main, fixed_conf="Domain a.example { max_retries = 1 }\n")
+    assert files["ecelerity.conf"] == main.replace("tls = no }", "tls = no max_retries = 9 }")
+
+
+def test_file_included_by_one_that_may_not_be_written_may_be(site):
+    """The example of conf-overview in the manual."""
+    main = 'readonly_include "foo.conf"\ninclude "baz.conf"\n'
+    foo = 'Domain yahoo.example {\n  Gateway = "server.yahoo.example"\n  include "bar.conf"\n}\n'
+    files, _ = site(("set", "domain", "yahoo.example", "Gateway", "server2.yahoo.example"), ("set", "domain", "yahoo.example", "Max_Retries", "9"),
+                    main=main, foo_conf=foo, bar_conf="# bar\n", baz_conf="Domain yahoo.example { }\n")
+    assert (files["ecelerity.conf"], files["foo.conf"], files["baz.conf"]) == (main, foo, "Domain yahoo.example { }\n")
+    assert files["bar.conf"] == "# bar\nGateway = server2.yahoo.example\nMax_Retries = 9\n"
+
+
 def test_what_a_read_only_file_says_cannot_be_unset(site):
     files, left = site(("unset", "domain", "fixed.example", "max_retries"), main='readonly_include "fixed.conf"\n',
                        fixed_conf="Domain fixed.example { Max_Retries = 1 }\n")
@@ -121,11 +164,11 @@ def test_what_a_read_only_file_says_cannot_be_unset(site):
     assert [change.command for change in left] == ["config unset Domain fixed.example max_retries"]
 
 
-@pytest.mark.parametrize("only, expected", [("true", "Max_Retries = 7\n"), ("false", "")])
+@pytest.mark.parametrize("only, expected", [("true", "Max_Retries = 7\n"), ("false", None)])
 def test_local_changes_file(site, only, expected):
     main = f'local_changes_file = "local.conf"\nlocal_changes_only = {only}\nMax_Retries = 3\n'
     files, _ = site(("set", "Max_Retries", "7"), main=main)
-    assert files["local.conf"] == expected
+    assert files.get("local.conf") == expected
     assert files["ecelerity.conf"] == (main if only == "true" else main.replace("= 3", "= 7"))
 
 
@@ -134,10 +177,8 @@ def test_file_that_was_edited_meanwhile_is_not_overwritten(site, tmp_path):
     loaded = load("ecelerity.conf")
     loaded = changed(loaded, [Change((), "Max_Retries", "7")])
     (tmp_path / "ecelerity.conf").write_text(MAIN + "# by hand\n")
-    places = list(writeback.places(loaded.files[0]))
-    writeback.write_in(loaded.changes, places)
     with pytest.raises(ConsoleError, match="has changed since it was read"):
-        writeback.save(places)
+        writeback.save(writeback.Writeback(loaded).places)
     assert (tmp_path / "ecelerity.conf").read_text() == MAIN + "# by hand\n"
 
 
@@ -145,9 +186,8 @@ def test_permissions_stay(site, tmp_path):
     site()
     (tmp_path / "ecelerity.conf").chmod(0o604)
     loaded = changed(load("ecelerity.conf"), [Change((), "Message_Expiration", "7")])
-    places = list(writeback.places(loaded.files[0]))
-    assert writeback.write_in(loaded.changes, places) == []
-    assert writeback.save(places) == ["ecelerity.conf"]
+    work = writeback.Writeback(loaded)
+    assert not work.left and writeback.save(work.places) == ["ecelerity.conf"]
     assert (tmp_path / "ecelerity.conf").stat().st_mode & 0o777 == 0o604
 
 
@@ -156,14 +196,14 @@ def test_disk_that_is_full_changes_no_file(site, tmp_path):
     site()
     loaded = changed(load("ecelerity.conf"), [Change((), "Message_Expiration", "7"),
                                               Change((("Binding_Group", "pool"), ("Binding", "one")), "EHLO_Hostname", "uno.example")])
-    places = list(writeback.places(loaded.files[0]))
-    assert writeback.write_in(loaded.changes, places) == []
+    work = writeback.Writeback(loaded)
+    assert not work.left
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(MAIN) - 50, old[1]))      # room for the one, not for the other
     try:
         with pytest.raises(ConsoleError, match="cannot write .*File too large"):
-            writeback.save(places)
+            writeback.save(work.places)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
         signal.signal(signal.SIGXFSZ, ignored)
