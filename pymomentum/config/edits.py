@@ -9,6 +9,7 @@ from pymomentum.config.lexer import END
 from pymomentum.config.tree import Dictionary, Sequence
 
 STEP = "  "
+BLANKS = re.compile(r"[ \t]*")
 REST_OF_LINE = re.compile(r"(?:[ \t]|/\*(?:(?!\*/)[^\n])*\*/)*(?:#[^\r\n]*)?(?=\r?\n|\Z)")      # nothing but comments
 OPEN, CLOSE = re.compile(r"[\s(\[{=,/]"), re.compile(r"[\s)\]},#/]")      # what a word may stand behind, and in front of
 
@@ -93,6 +94,8 @@ class Items:
                 start, end = self.line_start(start), line_end + 1
         elif not self.text[before:start].strip():
             start = before
+        elif self.text[start - 1] in " \t":
+            end = BLANKS.match(self.text, end).end()
         return start, end, "" if OPEN.match(self.text[start - 1]) or CLOSE.match(self.text[end]) else " "
 
     def added(self, n, texts):
@@ -115,8 +118,7 @@ class Items:
         for item in [*self.items[:n][::-1], *self.items[n:]]:
             if not (head := self.line_head(item.start)).strip():
                 return head
-        end = self.line_head(self.value.end - 1)
-        return re.match(r"[ \t]*", end)[0] + STEP
+        return BLANKS.match(self.line_head(self.value.end - 1))[0] + STEP
 
     def line_start(self, at):
         return self.text.rfind("\n", 0, at) + 1

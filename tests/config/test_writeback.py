@@ -71,6 +71,58 @@ def test_list_over_two_lines_is_replaced_whole(site):
     assert files["ecelerity.conf"] == MAIN.replace("( 10.0.0.0/8\n                192.168.0.0/16 )", "( 127.0.0.1 )")
 
 
+LIST = """Relay_Hosts = (
+    # the office
+    10.0.0.0/8        # its net
+    192.168.0.0/16
+    /* the shop */ 172.16.0.0/12
+)
+"""
+
+
+@pytest.mark.parametrize("words, old, new", [
+    ("10.0.0.0/8 192.168.0.0/16 172.16.0.0/12", "", ""),
+    ("10.0.0.0/8 192.168.0.0/16 ::1 172.16.0.0/12", "192.168.0.0/16\n", '192.168.0.0/16\n    ::1\n'),
+    ("10.0.0.0/8 ::1 ::2 192.168.0.0/16 172.16.0.0/12", "# its net\n", '# its net\n    ::1\n    ::2\n'),
+    ("10.0.0.0/8 192.168.0.0/16 172.16.0.0/12 ::1", "172.16.0.0/12\n", '172.16.0.0/12\n    ::1\n'),
+    ("::1 10.0.0.0/8 192.168.0.0/16 172.16.0.0/12", "(\n", '(\n    ::1\n'),
+    ("10.0.0.0/8 172.16.0.0/12", "    192.168.0.0/16\n", ""),
+    ("192.168.0.0/16 172.16.0.0/12", "10.0.0.0/8        ", "        "),
+    ("10.0.0.0/8 ::1 172.16.0.0/12", "192.168.0.0/16", '::1'),
+    ("10.0.0.0/8 192.168.0.0/16", "172.16.0.0/12", ""),
+    ("", "10.0.0.0/8        # its net\n    192.168.0.0/16\n    /* the shop */ 172.16.0.0/12", "        # its net\n    /* the shop */ "),
+])
+def test_of_a_list_over_several_lines_only_what_differs_changes(site, words, old, new):
+    files, _ = site(("set", "relay_hosts", "(", *words.split(), ")"), main=LIST)
+    assert files["ecelerity.conf"].replace(" \n", "\n") == LIST.replace(old, new).replace(" \n", "\n")
+
+
+@pytest.mark.parametrize("old, words, new", [
+    ("(\n  a,\n  b\n)", "a b c", "(\n  a,\n  b,\n  c\n)"),
+    ("(\n  a,\n  b\n)", "c a b", "(\n  c,\n  a,\n  b\n)"),
+    ("(\n  a, # x\n  b,\n)", "a c b d", "(\n  a, # x\n  c,\n  b,\n  d\n)"),
+    ("(\n  a,\n  b\n)", "b", "(\n  b\n)"),
+    ("( a /* x */ b )", "a c d", "( a /* x */ c d )"),
+    ("( a /* x */ b c )", "a c", "( a /* x */ c )"),
+    ("( a\n  b )", "b", "(\n  b )"),
+    ("( a\n  b )", "c a b", "( c a\n  b )"),
+    ("( a\n  b )", "a b c", "( a\n  b\n  c )"),
+    ("(\r\n\ta\r\n)", "a b", "(\r\n\ta\r\n\tb\r\n)"),
+    ("(\n  # none yet\n)", "a b", "(\n  a\n  b\n  # none yet\n)"),
+    ("(a /* x\n*/\"b\"c\n)", "a d c", "(a /* x\n*/d c\n)"),
+    ("( a b )", "a c", "( a c )"),
+])
+def test_lists_keep_their_style(site, old, words, new):
+    files, _ = site(("set", "relay_domains", "(", *words.split(), ")"), main=f"Relay_Domains {old}")
+    assert files["ecelerity.conf"] == f"Relay_Domains {new}"
+
+
+def test_dictionary_over_several_lines_keeps_its_comments(site):
+    old = 'ESMTP_Listener {\n  context = [\n    a = "1"   # first\n    b = "2"\n  ]\n}\n'
+    files, _ = site(("set", "esmtp_listener", "context", "[", "a", "=", "3", "c", "=", "4", "]"), main=old)
+    assert files["ecelerity.conf"] == old.replace('"1"', "3").replace('b = "2"', "c = 4")
+
+
 def test_new_option_joins_its_stanza(site):
     files, _ = site(("set", "domain", "shop.example", "Max_Retries", "9"))
     assert files["ecelerity.conf"] == MAIN.replace("# five minutes\n}", "# five minutes\n\tMax_Retries = 9\n}")
@@ -162,6 +214,11 @@ def test_what_a_read_only_file_says_cannot_be_unset(site):
                        fixed_conf="Domain fixed.example { Max_Retries = 1 }\n")
     assert files["fixed.conf"] == "Domain fixed.example { Max_Retries = 1 }\n"
     assert [change.command for change in left] == ["config unset Domain fixed.example max_retries"]
+
+
+def test_what_is_unset_again_leaves_nothing_behind(site):
+    files, left = site(("set", "domain", "tmp.example", "max_retries", "3"), ("unset", "domain", "tmp.example", "max_retries"))
+    assert (files["ecelerity.conf"], left) == (MAIN, [])
 
 
 @pytest.mark.parametrize("only, expected", [("true", "Max_Retries = 7\n"), ("false", None)])
