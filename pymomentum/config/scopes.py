@@ -263,6 +263,7 @@ class Reader:
     def check_references(self):
         """Check what one stanza says of another."""
         try:
+            self.check_local_changes()
             self.check_groups("binding")
             self.check_groups("pathway")
             self.check_listens()
@@ -270,6 +271,10 @@ class Reader:
             self.check_pathways()
         except TooMany:
             self.notices.append(f"only the first {MAX_ERRORS} errors are shown")
+
+    def check_local_changes(self):
+        if self.root.value("local_changes_only") and "local_changes_file" not in self.root.settings:
+            self.fail(self.root.settings["local_changes_only"], "local_changes_only: no local_changes_file is set")
 
     def check_groups(self, kind):
         """A binding or pathway stands in one group, or none."""

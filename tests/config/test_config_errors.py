@@ -264,6 +264,7 @@ def test_number_of_errors_is_bounded(conf):
 
 @pytest.mark.parametrize("text, message", [
     ('Binding_Group a { Binding x {} } Binding_Group b { Binding x {} }', 'binding "x" is in group "a" already'),
+    ("local_changes_only = true", "local_changes_only: no local_changes_file is set"),
     ('Pathway_Group a { Pathway x {} } Pathway_Group b { Pathway x {} }', 'pathway "x" is in group "a" already'),
     ('ESMTP_Listener { Listen ":25" {} } Control_Listener { Listen "*:25" {} }',
      "0.0.0.0:25 is taken by esmtp_listener at ecelerity.conf:1"),

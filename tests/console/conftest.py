@@ -4,7 +4,9 @@ from types import SimpleNamespace
 import pytest
 
 from pymomentum.config import load
+from pymomentum.console.client import Client
 from pymomentum.console.registry import Registry
+from pymomentum.errors import ConsoleError
 
 
 class Server:
@@ -51,3 +53,28 @@ def engine():
 @pytest.fixture
 def registry(server, engine):
     return Registry(server, engine)
+
+
+def said(client, line):
+    """The answer; ConsoleError where it is an error."""
+    text, status = client.ask(line)
+    if status:
+        raise ConsoleError(text.strip())
+    return text
+
+
+@pytest.fixture
+def session(mta):
+    """One console connection after the other: a function that opens one and answers how it is asked."""
+    mta.config("message_expiration = 86400\nDomain example.com { message_expiration = 900 }\n")
+    mta.start()
+    opened = []
+
+    def connect():
+        client = Client(str(mta.folder / "console"))
+        client.__enter__()
+        opened.append(client)
+        return lambda line: said(client, line)
+    yield connect
+    for client in opened:
+        client.__exit__(None, None, None)

@@ -4,7 +4,6 @@ import re
 import pytest
 
 from pymomentum.config import load, publish
-from pymomentum.console.client import Client
 from pymomentum.console.registry import Registry
 from pymomentum.core.config.view import current_generation
 from pymomentum.errors import ConsoleError
@@ -111,31 +110,6 @@ def test_eval_says_what_delivery_finds(ask):
 
 # ---- changes, on a whole server
 
-def said(client, line):
-    """The answer; ConsoleError where it is an error."""
-    text, status = client.ask(line)
-    if status:
-        raise ConsoleError(text.strip())
-    return text
-
-
-@pytest.fixture
-def session(mta):
-    """One console connection after the other: a function that opens one and answers how it is asked."""
-    mta.config("message_expiration = 86400\nDomain example.com { message_expiration = 900 }\n")
-    mta.start()
-    opened = []
-
-    def connect():
-        client = Client(str(mta.folder / "console"))
-        client.__enter__()
-        opened.append(client)
-        return lambda line: said(client, line)
-    yield connect
-    for client in opened:
-        client.__exit__(None, None, None)
-
-
 def test_set_and_unset_count_at_once(mta, session):
     sink = mta.route()
     ask = session()
@@ -194,32 +168,6 @@ def test_a_mistake_changes_nothing(session, line, told):
     with pytest.raises(ConsoleError, match=re.escape(told)):
         ask(line)
     assert ask("config showrecurse") == before
-
-
-def test_writeback_changes_one_line_and_nothing_else(mta, session):
-    ask = session()
-    assert ask("config writeback") == "nothing has changed.\n"
-    before = mta.path.read_text()
-    ask("config set domain example.com message_expiration 60")
-    ask("config set domain other.example retry_interval 5")
-    assert ask("config writeback") == f"written: {mta.path}\n"
-    assert mta.path.read_text() == (before.replace("message_expiration = 900", "message_expiration = 60")
-                                    + 'domain "other.example" {\n  Retry_Interval = 5\n}\n')
-    ask("config reload")
-    assert ask("config eval domain other.example retry_interval") == "        Retry_Interval = 5\n"
-
-
-def test_writeback_without_a_file_that_may_be_written_keeps_the_change(mta, session):
-    ask = session()
-    fixed = mta.folder / "fixed.conf"
-    fixed.write_text("Domain fixed.example { retry_interval = 9 }\n")
-    mta.config('local_changes_only = true\nreadonly_include "$folder/fixed.conf"')
-    ask("config set domain fixed.example retry_interval 5")
-    told = ask("config writeback")
-    assert told.startswith("not all could be saved") and told.endswith("config set Domain fixed.example Retry_Interval 5\n")
-    assert ask("config eval domain fixed.example retry_interval") == "        Retry_Interval = 5\n"
-    ask(f"config writeback {mta.folder}/whole.conf")
-    assert "Retry_Interval = 5" in (mta.folder / "whole.conf").read_text()
 
 
 def test_stanza_is_unset_with_all_in_it(mta, session):
