@@ -1,12 +1,8 @@
 """Changes of a configuration that is loaded: a setting made or taken back in one stanza."""
-import re
-
 from pymomentum.config.grammar import parse
 from pymomentum.config.scopes import LABELS
 from pymomentum.errors import ConfigError, ConsoleError
 from pymomentum.options import modules
-
-PLAIN = re.compile(r"""[^\s#"'={}\[\]()/,]+""")
 
 
 class Change:
@@ -89,22 +85,5 @@ def normal(kind, label):
         return label
 
 
-# ---- values ------------------------------------------------------------------------
-
 def quoted(text):
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def value_text(words):
-    """Words of a command line as a value in a file: a list in ( ), a dictionary in [ ], or one value."""
-    if words[0][:1] in ("(", "["):
-        return " ".join(part for word in words for part in pieces(word))
-    text = " ".join(words)
-    return text if PLAIN.fullmatch(text) else quoted(text)
-
-
-def pieces(word):
-    """A word of a list: brackets and equal signs stand alone, what else needs quotes gets them."""
-    if re.search(r"\s", word):
-        return [quoted(word)]
-    return [part if part in "()[]=" or PLAIN.fullmatch(part) else quoted(part) for part in re.findall(r"^[(\[]|[)\]]$|=|[^=()\[\]]+", word)]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from pymomentum import config
 from pymomentum.config import writeback
-from pymomentum.config.changes import Change, value_text
+from pymomentum.config.changes import Change
 from pymomentum.config.fallback import evaluate
 from pymomentum.config.merged import as_data, find, locate, merge, row_of, setting_lines, show_lines
 from pymomentum.console.registry import Answer, command
+from pymomentum.console.values import value_text
 from pymomentum.core.config.generation import generations
 from pymomentum.errors import ConsoleError, MomentumError
 from pymomentum.options.types import Number, one_line, shown
@@ -171,8 +172,10 @@ def config_set(call):
     if len(left) < 2:
         raise call.usage()
     row_of(branch, left[0].lower())
-    words = left[2:] if left[1] == "=" and len(left) > 2 else left[1:]
-    change = Change(branch.path, written(left[0].lower()), value_text(words))
+    typed = call.tail(len(call.args) - len(left) + 1)
+    if typed[0] == "=" and len(typed) > 1:
+        typed = typed[1:].lstrip()
+    change = Change(branch.path, written(left[0].lower()), value_text(typed))
     make(call, change)
     text = lines(branch, setting_lines(change.setting))
     if not begun(call):

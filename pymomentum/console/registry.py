@@ -5,6 +5,7 @@ running server.  A command is a function of a Call that answers an Answer, or
 raises ConsoleError with one line for the user.
 """
 import argparse
+import re
 import shlex
 import traceback
 from difflib import get_close_matches
@@ -16,6 +17,8 @@ from pymomentum.errors import ConfigErrors, ConsoleError
 
 TOPICS = ("queues", "messages", "server", "config", "quarantine", "help")
 BUILT_IN = []
+TYPED = re.compile(r"""(?:[^ \t\r\n"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*'|["'\\])+""")          # a word, quotes and all
+LIST = re.compile(r"""\s*(?:xml\s+)?config\s+set\s(?:[^"'(\[]|"[^"]*"|'[^']*')*?(?=[(\[])""", re.I)    # what stands in front of it
 
 
 class Command:
@@ -54,12 +57,13 @@ class Answer:
 class Call:
     """One command line at work."""
 
-    __slots__ = ("registry", "command", "args", "server", "engine", "session")
+    __slots__ = ("registry", "command", "args", "line", "server", "engine", "session")
 
-    def __init__(self, registry, command, args, session):
+    def __init__(self, registry, command, args, line, session):
         self.registry = registry
         self.command = command
         self.args = args                # words after the command's name
+        self.line = line                # the whole of it as typed
         self.server = registry.server
         self.engine = registry.engine
         self.session = session          # what a client's earlier commands left, by name
@@ -72,6 +76,12 @@ class Call:
         if not least <= len(self.args) <= most:
             raise self.usage()
         return self.args
+
+    def tail(self, count):
+        """Answer what was typed behind the first arguments, quotes and all."""
+        words = [word for word in TYPED.finditer(self.line) if word[0] != "--json"]
+        first = count + len(self.command.name.split()) + (words[0][0] == "xml")
+        return self.line[words[first].start():words[-1].end()]
 
     def number(self, text):
         if not (text.isascii() and text.isdigit() and len(text) <= 18):
@@ -133,7 +143,7 @@ class Registry:
             if not words:
                 return Answer()
             command, args = self.find(words)
-            answer = command.run(Call(self, command, args, {} if session is None else session))
+            answer = command.run(Call(self, command, args, line, {} if session is None else session))
             return shaped(answer, command, json, xml)
         except (ConsoleError, ConfigErrors) as e:
             return Answer(str(e) + "\n", status=1)
@@ -144,10 +154,14 @@ class Registry:
 
 
 def split(line):
+    """Words of a line as a shell has them; where the list of a `config set` has others, it reads that itself."""
     try:
         return shlex.split(line)
     except ValueError:
-        raise ConsoleError("a quote is not closed") from None
+        front = LIST.match(line)
+        if front is None:
+            raise ConsoleError("a quote is not closed") from None
+    return [*shlex.split(front[0]), *line[front.end():].split()]
 
 
 def shaped(answer, command, json, xml):

@@ -6,8 +6,9 @@ import signal
 import pytest
 
 from pymomentum.config import changed, load, writeback
-from pymomentum.config.changes import Change, value_text
+from pymomentum.config.changes import Change
 from pymomentum.config.merged import find, merge
+from pymomentum.console.values import value_text
 from pymomentum.errors import ConsoleError
 
 MAIN = """# our relay
@@ -42,7 +43,7 @@ def site(tmp_path, monkeypatch):
         root = merge(loaded)
         for verb, *words in commands:
             branch, left = find(root, words)
-            loaded = changed(loaded, [Change(branch.path, left[0], value_text(left[1:]) if verb == "set" else None)])
+            loaded = changed(loaded, [Change(branch.path, left[0], value_text(" ".join(left[1:])) if verb == "set" else None)])
         before = {name: setting.value.raw() for name, setting in merge(loaded).settings.items()}
         work = writeback.Writeback(loaded)
         writeback.save(work.places)

@@ -286,3 +286,48 @@ def test_generations_are_listed_while_a_session_holds_them(mta, session):
         assert new["generation"] == 3 and new["replaced"] is None
         assert old["generation"] == 1 and old["holders"] == 1 and 0 <= old["replaced"] <= old["age"]
     until(lambda: len(ask("config generations").splitlines()) == 2)
+
+
+PASTED = [      # as typed, as the tree has it
+    ('relay_domains ( "b.com", "c.com" )', ["b.com", "c.com"]),
+    ('relay_domains ("b.com","c.com")', ["b.com", "c.com"]),
+    ("relay_domains = ( b.com, c.com )   # both", ["b.com", "c.com"]),
+    ("relay_domains ( b.com /* one */ c.com )", ["b.com", "c.com"]),
+    ("relay_domains ( )", []),
+    ("relay_domains ( 'it\\'s' )", ["it's"]),
+    ('esmtp_listener context [ a = "x y", d = "1" ]', {"a": "x y", "d": "1"}),
+    ('esmtp_listener context [ a = "" ]', {"a": ""}),
+    ('esmtp_listener context [ a = "x=y" ]', {"a": "x=y"}),
+    ('esmtp_listener context [ a "e]" ]', {"a": "e]"}),
+    ('esmtp_listener context [a="\\"(" b=\'\\n\']', {"a": '"(', "b": "\n"}),
+    ('esmtp_listener banner_hostname "a # b"', "a # b"),
+    ('hostname = "a\\"b"', 'a"b'),
+    ("hostname ='a.test'", "a.test"),
+    ("hostname a.test", "a.test"),
+    ("mailerdaemon \"\"", ""),
+    ("relay_domains '(' b.com, 'c d,' ')'", ["b.com", "c d,"]),                   # as ec_console joins words of a shell
+    ("mailerdaemon 'it'\"'\"'s'@a.test", "it's@a.test"),
+    ("hostname --json a.test", "a.test"),
+    ('relay_domains ( "b.com" ) --json', ["b.com"]),
+]
+
+
+@pytest.mark.parametrize("typed, said", PASTED)
+def test_value_is_taken_as_a_file_has_it(ask, typed, said):
+    ask("config begin from scratch", session=(session := {}))
+    answer = ask(f"config set {typed}", session=session)
+    assert answer.status == 0, answer.text
+    name = typed.split(" =")[0].split()[:2 if typed.startswith("esmtp") else 1]
+    assert ask(f"config get {' '.join(name)}", json=True, session=session).data["value"] == said
+
+
+@pytest.mark.parametrize("typed, told", [
+    ("relay_domains ( a ) retry_interval = 5", "one value is set at a time\n"),
+    ("relay_domains ( a ) }", '"}" is not possible here\n'),
+    ("relay_domains ( , a )", "is not possible here"),
+    ('relay_domains ( "a )', "this string is not closed"),
+    ('hostname "a', "a quote is not closed\n"),
+])
+def test_value_that_no_file_would_have_is_refused(ask, typed, told):
+    answer = ask(f"config set {typed}", session={})
+    assert answer.status == 1 and told in answer.text
