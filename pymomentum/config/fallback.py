@@ -2,6 +2,7 @@
 from ipaddress import ip_network
 
 from pymomentum.core.config.scope import regex_matches
+from pymomentum.options import registry
 
 DEFAULT = "default"     # the binding of mail without one, and the group of bindings without one
 
@@ -15,7 +16,9 @@ def evaluate(root, branch, name):
 
 
 def fallback(root, branch):
-    """List the branches that are asked in turn for an option of one."""
+    """List the branches that are asked in turn for an option of one; that of a module or a part not built yet is asked alone."""
+    if branch.kind not in registry.SCOPES:
+        return [branch]
     kinds = {place.kind: place for place in outward(branch)}
     if "host" in kinds:
         return bound(root, kinds, "host")

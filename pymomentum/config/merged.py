@@ -5,7 +5,7 @@ A branch is named as on the console: kinds and names in turn, `binding b1 domain
 import re
 
 from pymomentum.config.changes import key, normal, quoted, settled
-from pymomentum.config.scopes import INSIDE, UNLABELLED, similar, where
+from pymomentum.config.scopes import INSIDE, NOT_BUILT, UNLABELLED, similar, where
 from pymomentum.config.tree import Dictionary, Include, Sequence, Setting
 from pymomentum.errors import ConsoleError
 from pymomentum.options import modules, registry, unbuilt
@@ -110,14 +110,15 @@ def find(root, words):
 
 
 def held_by(branch):
-    """Answer (options, stanzas) by name that a module's stanza may hold, or one inside it; of the global scope the modules."""
-    if branch.parent is None:
-        return (), modules.NAMES
-    kinds = []
-    while branch.parent is not None:
-        kinds.insert(0, branch.kind)
-        branch = branch.parent
-    path = "/".join(kinds)
+    """Answer (options, stanzas) by name that a stanza of a module or of a part not built yet may hold; of another stanza those parts."""
+    kinds, at = [], branch
+    while at.parent is not None:
+        kinds.insert(0, at.kind)
+        at = at.parent
+    first = next((n for n, kind in enumerate(kinds) if kind in NOT_BUILT or n == 0 and kind in modules.NAMES), None)
+    if first is None:
+        return (), {*(() if kinds else modules.NAMES), *(kind for kind, places in NOT_BUILT.items() if branch.kind in places)}
+    path = "/".join(kinds[first:])
     return modules.OPTIONS.get(path) or unbuilt.options_of(path) or (), () if path in modules.OPTIONS else unbuilt.stanzas_of(path)
 
 

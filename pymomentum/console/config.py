@@ -174,7 +174,7 @@ def config_set(call):
     row_of(branch, left[0].lower())
     typed = call.tail(len(call.args) - len(left) + 1)
     if typed[0] == "=" and len(typed) > 1:
-        typed = typed[1:].lstrip()
+        typed = typed[1:].lstrip(" \t\r\n")
     change = Change(branch.path, written(left[0].lower()), value_text(typed))
     make(call, change)
     text = lines(branch, setting_lines(change.setting))

@@ -3,13 +3,12 @@
 A list, a dictionary or a string is taken as the file's grammar takes it; other words are one string together.
 """
 import re
-import shlex
 
 from pymomentum.config.changes import quoted
 from pymomentum.config.grammar import parse
 from pymomentum.config.lexer import STRING
 from pymomentum.config.tree import Setting
-from pymomentum.console.registry import TYPED
+from pymomentum.console.registry import TYPED, split
 from pymomentum.errors import ConfigError, ConsoleError
 
 PLAIN = re.compile(r"""[^\s#"'={}\[\]()/,]+""")
@@ -22,7 +21,7 @@ def value_text(text):
         return one_value(text)
     if ONE_STRING.fullmatch(text):
         return text
-    words = shlex.split(text)
+    words = split(text)
     if words[0][:1] in ("(", "["):          # the brackets were quoted for a shell
         typed = TYPED.findall(text)
         return one_value(" ".join(word if word == said else " ".join(pieces(said)) for word, said in zip(typed, words)))

@@ -159,6 +159,7 @@ def test_of_two_transactions_the_second_to_commit_loses(session):
     ("config set relay_hosts ( 10.0.0.1", "this \"(\" is not closed"),
     ("config set retry_interval", "usage: config set"),
     ("config set bind_address 192.0.2.1 } x", "bind_address:"),
+    ("config set datasource d cache_live 3", 'unknown option "Cache_Live" of datasource'),
     ("config unset retry_interval", "Option 'Retry_Interval' is not set in scope ''."),
     ("config commit", "there is no transaction; config begin begins one"),
 ])
@@ -259,6 +260,25 @@ def test_module_instance_is_made_by_the_first_option_that_is_set(session):
     assert "spf" not in ask("config showrecurse")
     with pytest.raises(ConsoleError, match='unknown option "use_ipp" in mail_loop'):
         ask("config set mail_loop loop1 use_ipp false")
+
+
+@pytest.mark.parametrize("stanza, setting", [
+    ("snmp", "address = 127.0.0.1"),
+    ("datasource d", "cache_life = 3"),
+    ("datasource", "cache_life = 3"),
+    ("adaptive_sweep_rule r", "codes = ( 10 )"),
+    ("domain a.example adaptive_sweep_rule r", "codes = ( 10 )"),
+    ("authorization role admins", "allow = ( x )"),
+    ("snmp_traps destination 192.0.2.1", "community = public"),
+])
+def test_stanza_that_files_accept_is_made_by_the_first_option(ask, stanza, setting):
+    name = f"{stanza} {setting.split()[0]}"
+    ask("config begin from scratch", session=(session := {}))
+    answer = ask(f"config set {stanza} {setting}", session=session)
+    assert answer.status == 0, answer.text
+    assert ask(f"config eval {name}", session=session).text == answer.text
+    assert ask(f"config get {name}", session=session).text == answer.text
+    assert ask(f"config unset {name}", session=session).status == 0
 
 
 def test_write_config_shows_what_serves_whole(mta, session):
