@@ -235,7 +235,10 @@ class Server:
         with self.changing:
             if self.loaded is not seen:
                 raise MomentumError("the configuration has changed since")
-            return self.adopt(self.held_back(patiently(config.changed, base or seen, changes)))
+            loaded = patiently(config.changed, base or seen, changes)
+            if loaded.local is not seen.local:
+                security.refuse_open_files(loaded)
+            return self.adopt(self.held_back(loaded))
 
     def restart_needed(self):
         """Answer what the configuration says otherwise than when the process started, and counts then only."""

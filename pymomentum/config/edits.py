@@ -5,6 +5,7 @@ Of a list over several lines, or with comments in it, only the words that differ
 import re
 from difflib import SequenceMatcher
 
+from pymomentum.config.changes import quoted
 from pymomentum.config.lexer import END
 from pymomentum.config.tree import Dictionary, Sequence
 
@@ -24,7 +25,13 @@ class Item:
         self.says = [part.text for part in parts]
 
     @property
-    def text(self):
+    def quoted(self):
+        return self.parts[-1].quoted
+
+    def text(self, quote):
+        """As it is written, or a word in quotes."""
+        if quote and len(self.parts) == 1:
+            return quoted(self.name)
         return self.parts[0].file.text[self.start:self.end]
 
 
@@ -64,6 +71,7 @@ class Items:
         self.items = items(value)
         self.ends = [self.behind_comma(item.end) for item in self.items]
         self.commas = any(end > item.end for item, end in zip(self.items, self.ends))
+        self.quoted = bool(self.items) and all(item.quoted for item in self.items)
         self.eol = "\r\n" if "\r\n" in text else "\n"
 
     def behind_comma(self, end):
@@ -77,11 +85,11 @@ class Items:
         for _, i, i_end, j, j_end in SequenceMatcher(None, *names, False).get_opcodes():
             for old, item in zip(self.items[i:i_end], new[j:j_end]):
                 if old.says != item.says:
-                    found.append((old.start, old.end, apart(self.text, old.start, old.end, item.text)))
+                    found.append((old.start, old.end, apart(self.text, old.start, old.end, item.text(self.quoted))))
             both = min(i_end - i, j_end - j)
             found += [self.removed(n) for n in range(i + both, i_end)]
             if j + both < j_end:
-                found += self.added(i + both, [item.text for item in new[j + both:j_end]])
+                found += self.added(i + both, [item.text(self.quoted) for item in new[j + both:j_end]])
         return found
 
     def removed(self, n):

@@ -120,7 +120,7 @@ class Writeback:
         elif change.value is None:
             self.forget(change)
         elif change.names_local_file:
-            self.put(change, [self.main], self.main, f"it must stand in {self.main.file.path}, which cannot be written")
+            self.put(change, [self.main], self.main, f"this must be put into {self.main.file.path} by hand")
         else:
             why = f"{self.local.file.path} cannot be written" if self.local is not None else NO_FILE
             self.put(change, [self.local] if self.only else self.roots, self.local or self.main, why)

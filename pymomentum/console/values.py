@@ -6,7 +6,7 @@ import re
 
 from pymomentum.config.changes import quoted
 from pymomentum.config.grammar import parse
-from pymomentum.config.lexer import STRING
+from pymomentum.config.lexer import END, STRING
 from pymomentum.config.tree import Setting
 from pymomentum.console.registry import TYPED, split
 from pymomentum.errors import ConfigError, ConsoleError
@@ -19,8 +19,9 @@ def value_text(text):
     """Answer what was typed as a file has it; raises ConsoleError where it is not one value."""
     if text[0] in "([":
         return one_value(text)
-    if ONE_STRING.fullmatch(text):
-        return text
+    string = ONE_STRING.match(text)
+    if string and END.match(text, string.end()).end() == len(text):
+        return string[0]
     words = split(text)
     if words[0][:1] in ("(", "["):          # the brackets were quoted for a shell
         typed = TYPED.findall(text)

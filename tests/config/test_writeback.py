@@ -112,6 +112,7 @@ def test_of_a_list_over_several_lines_only_what_differs_changes(site, words, old
     ("(\n  # none yet\n)", "a b", "(\n  a\n  b\n  # none yet\n)"),
     ("(a /* x\n*/\"b\"c\n)", "a d c", "(a /* x\n*/d c\n)"),
     ("( a b )", "a c", "( a c )"),
+    ('(\n  "a"\n  "b"\n)', "a b c", '(\n  "a"\n  "b"\n  "c"\n)'),
 ])
 def test_lists_keep_their_style(site, old, words, new):
     files, _ = site(("set", "relay_domains", "(", *words.split(), ")"), main=f"Relay_Domains {old}")

@@ -323,6 +323,7 @@ PASTED = [      # as typed, as the tree has it
     ('esmtp_listener banner_hostname "a # b"', "a # b"),
     ('hostname = "a\\"b"', 'a"b'),
     ("hostname ='a.test'", "a.test"),
+    ('hostname "a.test"    # ours', "a.test"),
     ("hostname a.test", "a.test"),
     ("mailerdaemon \"\"", ""),
     ("relay_domains '(' b.com, 'c d,' ')'", ["b.com", "c d,"]),                   # as ec_console joins words of a shell

@@ -65,7 +65,7 @@ def test_local_changes_file_named_on_the_console_takes_the_changes(governed, tmp
     ask(f"config set local_changes_file {tmp_path}/lc.conf")
     assert ask("config writeback") == (
         f"written: {tmp_path}/lc.conf\n"
-        "not all could be saved: it must stand in main.conf, which cannot be written. It counts until the next reload or restart:\n"
+        "not all could be saved: this must be put into main.conf by hand. It counts until the next reload or restart:\n"
         f'config set Local_Changes_File "{tmp_path}/lc.conf"\n')
     assert (tmp_path / "lc.conf").read_text() == "Max_Retries = 9\n"
     assert ask("config eval max_retries") == "Max_Retries = 9\n"
@@ -133,3 +133,16 @@ def test_local_changes_file_in_no_folder_is_told(session):
     ask("config set local_changes_file /nonexistent/dir/x")
     with pytest.raises(ConsoleError, match="^local_changes_file: there is no folder /nonexistent/dir$"):
         ask("config writeback")
+
+
+@pytest.mark.root
+def test_local_changes_file_that_others_may_write_is_not_read(mta, session):
+    ask = session()
+    local = mta.folder / "lc.conf"
+    local.write_text("max_retries = 9\n")
+    local.chmod(0o666)
+    with pytest.raises(ConsoleError, match="others may write this file"):
+        ask(f"config set local_changes_file {local}")
+    local.chmod(0o644)
+    ask(f"config set local_changes_file {local}")
+    assert ask("config get max_retries") == "max_retries = 9\n"
