@@ -20,7 +20,7 @@ class ConfigError(MomentumError):
         self.file = file
         self.line = line            # 1, 2, 3 ...; 0: the whole file
         self.column = column        # 1, 2, 3 ... in characters
-        self.source = source        # the text of that line
+        self.excerpt = excerpt(source, column) if line else ""     # of that line, and a caret below it
         self.hint = hint
 
     def __str__(self):
@@ -29,7 +29,7 @@ class ConfigError(MomentumError):
         if self.hint:
             text += f"; {self.hint}"
         if self.line:
-            text += "\n" + excerpt(self.source, self.column)
+            text += "\n" + self.excerpt
         return text
 
     def as_dict(self):
@@ -41,9 +41,10 @@ class ConfigError(MomentumError):
 class ConfigErrors(MomentumError):
     """Every mistake found in one run, in the order of the files."""
 
-    def __init__(self, errors):
+    def __init__(self, errors, notice=""):
         self.errors = tuple(errors)
-        super().__init__("\n".join(map(str, self.errors)))
+        self.notice = notice        # of those that are left out
+        super().__init__("\n".join([*map(str, self.errors), *([notice] if notice else [])]))
 
 
 class ConsoleError(MomentumError):

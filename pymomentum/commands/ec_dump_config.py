@@ -62,7 +62,7 @@ def main(arguments=None):
     try:
         write(known_options(options.json) if options.options else configuration(options.config, options.json), options.output)
     except ConfigErrors as e:
-        validate_config.report(e.errors, [], options.json, sys.stderr)
+        validate_config.report(e.errors, [e.notice] if e.notice else [], options.json, sys.stderr)
         return 1
     except MomentumError as e:
         print(f"ec_dump_config: {e}", file=sys.stderr)

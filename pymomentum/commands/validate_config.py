@@ -34,7 +34,7 @@ def main(arguments=None):
     try:
         notices = load(options.config).notices
     except ConfigErrors as e:
-        errors = e.errors
+        errors, notices = e.errors, [e.notice] if e.notice else []
     report(errors, notices, options.json)
     return 1 if errors else 0
 

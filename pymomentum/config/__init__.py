@@ -10,7 +10,8 @@ import os
 from contextlib import contextmanager
 
 from pymomentum.config.changes import settled
-from pymomentum.config.scopes import LISTENERS, MAX_ERRORS, Reader, listen_address
+from pymomentum.config.names import LISTENERS, listen_address
+from pymomentum.config.scopes import MAX_ERRORS, Reader
 from pymomentum.config.tree import Loader
 from pymomentum.core.config.builder import Builder, declare_options
 from pymomentum.errors import ConfigError, ConfigErrors
@@ -105,20 +106,21 @@ def load(path, *, env=os.environ, before=None):
     if file is not None:
         reader.read(file)
         local = local_changes(reader, loader)
-        if not loader.errors and not reader.errors:
+        if not loader.errors:
             reader.check_references()
-    if loader.errors or reader.errors:
-        raise ConfigErrors(in_order(loader, reader))
+    refuse(loader.errors, reader.errors, list(loader.files.values()))
     return Loaded(list(loader.files.values()), reader, local)
 
 
-def in_order(loader, reader):
-    """All mistakes as they stand in the files; what is wrong behind a mistake of grammar on the same line may be its fault."""
-    lines = {(error.file, error.line) for error in loader.errors}
-    errors = loader.errors + [error for error in reader.errors if (error.file, error.line) not in lines]
-    places = {str(file.path): number for number, file in enumerate(loader.files.values())}
-    errors.sort(key=lambda error: (places.get(error.file, -1), error.line, error.column))
-    return errors[:MAX_ERRORS]
+def refuse(grammar, errors, files):
+    """Raise the mistakes that there are as they stand in the files, but for those that one of grammar may have caused."""
+    places = {str(file.path): (number, file) for number, file in enumerate(files)}
+    found = grammar + [error for error in errors if error.file not in places or not places[error.file][1].misread_before(error)]
+    found.sort(key=lambda error: (places.get(error.file, (-1,))[0], error.line, error.column))
+    if found:
+        cut = len(found) > MAX_ERRORS or any(file.cut for file in files)
+        del found[MAX_ERRORS:]
+        raise ConfigErrors(found, f"only the first {len(found)} errors are shown" if cut else "")
 
 
 def local_changes(reader, loader, known=None):
@@ -156,10 +158,8 @@ def changed(loaded, changes, env=os.environ):
     local = local_changes(reader, loader, loaded.local)
     for change in changes:
         change.apply(reader)
-    if not reader.errors:
-        reader.check_references()
-    if loader.errors or reader.errors:
-        raise ConfigErrors(loader.errors + reader.errors)
+    reader.check_references()
+    refuse(loader.errors, reader.errors, list(loader.files.values()))
     return Loaded(list(loader.files.values()), reader, local, changes)
 
 

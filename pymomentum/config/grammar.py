@@ -4,13 +4,15 @@ One LALR parse per file; the parser is shared, so a lock holds it.  Hostile text
 ends in errors: size, number of nodes and nesting are bounded.  Behind a mistake
 the parse goes on with the next statement, so one run tells them all.
 """
+import re
+from itertools import islice
 from threading import Lock
 
 from lark import Lark
-from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+from lark.exceptions import UnexpectedInput
 
 from pymomentum.config.lexer import STRING, ConfigLexer
-from pymomentum.config.recovery import Recovery
+from pymomentum.config.recovery import MAX_MISTAKES, Recovery
 from pymomentum.config.tree import Dictionary, File, Include, Sequence, Setting, Stanza, Word
 from pymomentum.errors import ConfigError
 
@@ -42,7 +44,8 @@ RBRACKET: "]"
 """
 MAX_BYTES = 8 * 1024 * 1024
 MAX_NODES = 500_000
-MAX_DEPTH = 32
+FAULTY_LINE = re.compile("([\0\udc80-\udcff])[^\n]*")       # a byte that is no text, as it is decoded, and the rest of its line
+REPLACEMENTS = dict.fromkeys((0, *range(0xdc80, 0xdd00)), "\ufffd")
 
 
 class Build:
@@ -90,10 +93,7 @@ class Build:
         name, closing = parts[0], parts[-1]
         label = parts[1] if isinstance(parts[1], Word) else None
         body = parts[2 + (label is not None):-1]
-        depth = 1 + max((s.depth for s in body if isinstance(s, Stanza)), default=0)
-        if depth == MAX_DEPTH + 1:
-            self.file.errors.append(name.error(f"stanzas are nested more than {MAX_DEPTH} deep"))
-        return self.count(Stanza(self.file, name.start, closing.end, name.text, label, body, depth))
+        return self.count(Stanza(self.file, name.start, closing.end, name.text, label, body))
 
     def start(self, body):
         return body
@@ -118,27 +118,42 @@ def read(path, data, readonly=False):
     if len(data) > MAX_BYTES:
         file.errors.append(ConfigError(f"larger than {MAX_BYTES} bytes", file=path))
         return file
-    try:
-        file.text = data.decode("utf-8")
-    except UnicodeDecodeError as e:
-        file.text = data[:e.start].decode("utf-8") + "\ufffd"
-        file.errors.append(file.error_at(e.start and len(file.text) - 1, "not UTF-8 text"))
-        return file
-    nul = file.text.find("\0")
-    if nul >= 0:
-        file.errors.append(file.error_at(nul, "a NUL byte"))
-        return file
-    recovery = Recovery(file)
+    read_text(file, data)
     with LOCK:
         BUILD.begin(file)
         ConfigLexer.file = file
         try:
-            file.body = PARSER.parse(file.text, on_error=recovery)
-        except (UnexpectedCharacters, UnexpectedToken):
-            file.body = recovery.body
+            file.body = statements(file.text, Recovery(file))
         except ConfigError as e:            # more values than anyone has
             file.errors.append(e)
-    if recovery.unbalanced:                 # who knows in which stanza anything stands
-        file.body = []
     file.errors.sort(key=lambda error: (error.line, error.column))
     return file
+
+
+def read_text(file, data):
+    """Decode the bytes of a file; of each line the first that is no text is a mistake, and all read as a character that is."""
+    file.text = data.decode("utf-8", "surrogateescape")
+    found = list(islice(FAULTY_LINE.finditer(file.text), MAX_MISTAKES))
+    if found:
+        file.text = file.text.translate(REPLACEMENTS)
+    for match in found:
+        start = match.start()
+        file.mistake(start, "a NUL byte" if match[1] == "\0" else "not UTF-8 text")
+        line_start = file.text.rfind("\n", 0, start) + 1
+        word = max(line_start, *(file.text.rfind(mark, line_start, start) + 1 for mark in " \t=\"'"))
+        line, column = file.place(word)
+        file.misread[line] = column
+
+
+def statements(text, recovery):
+    """Parse a file from statement to statement."""
+    try:
+        return PARSER.parse(text)
+    except UnexpectedInput as e:
+        mistake = e
+    while recovery(mistake):
+        try:
+            return mistake.interactive_parser.resume_parse()
+        except UnexpectedInput as e:
+            mistake = e
+    return recovery.body

@@ -15,6 +15,7 @@ STRING = r""""[^"\\]*(?:\\.[^"\\]*)*"|'[^'\\]*(?:\\.[^'\\]*)*'"""
 BLANKS = r"(?>[\s\ufeff]+|#[^\n]*|/\*.*?\*/)*+"      # comments too; possessive: nothing is tried twice
 END = re.compile(BLANKS, re.S)
 VALUES = ("WORD", "ELEMENT")
+MAX_DEPTH = 30              # stanzas inside each other; the language needs five
 ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "'": "'", "\\": "\\"}
 
 
@@ -30,11 +31,20 @@ class Token(Node):
     end_pos = property(lambda self: self.end)
 
 
+class TooDeep(UnexpectedToken):
+    """The brace that opens one stanza too many inside the others."""
+
+
 def unquote(text):
     """Answer what a quoted string says; a backslash before any other character stays, as regular expressions need."""
     if "\\" not in text:
         return text[1:-1]
     return re.sub(r"(?s)\\(.)", lambda m: ESCAPES.get(m[1], m[0]), text[1:-1])
+
+
+def opened(stack):
+    """How many stanzas are open."""
+    return sum(getattr(token, "type", "") == "LBRACE" for token in stack)
 
 
 class ConfigLexer(Lexer):
@@ -71,8 +81,11 @@ class ConfigLexer(Lexer):
             found = match(text, at.char_pos)
             if found is None:
                 break
+            token = self.token(found)
+            if token.type == "LBRACE" and opened(parser_state.value_stack) >= MAX_DEPTH:
+                raise TooDeep(token, set(states[state]), state=parser_state)
             at.char_pos = found.end()
-            yield self.token(found)
+            yield token
         at.char_pos = END.match(text, at.char_pos).end()
         if at.char_pos < len(text):
             self.fail(text, at.char_pos, parser_state, states[parser_state.position])

@@ -4,36 +4,17 @@ Repeated stanzas merge and later values win.  Every mistake that leaves the
 rest readable is noted, so one run tells them all.
 """
 import os
-import re
-from difflib import get_close_matches
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from contextlib import suppress
 
+from pymomentum.config import anywhere
+from pymomentum.config.names import INSIDE, LABELS, LISTENERS, NOT_BUILT, UNLABELLED, similar
 from pymomentum.config.tree import Include, Sequence, Setting
-from pymomentum.core.config.scope import check_regex
 from pymomentum.options import modules, registry, unbuilt, vendor
 from pymomentum.options.pending import PENDING
-from pymomentum.options.types import network, shown
+from pymomentum.options.types import shown
 
-LISTENERS = ("esmtp_listener", "control_listener", "http_listener", "ecstream_listener")
-INSIDE = {          # scope -> stanzas it may hold
-    "global": ("binding_group", "binding", "domain", "host", "pathway_group", "pathway", *LISTENERS, "threadpool",
-               "eventloop", "security", "debug_flags"),
-    "binding_group": ("binding", "domain", "host"),
-    "binding": ("domain", "host"),
-    "pathway_group": ("pathway",),
-    "listen": ("peer",),
-    **{listener: ("listen", "peer") for listener in LISTENERS},
-}
-UNLABELLED = ("security", "debug_flags", *LISTENERS)
-NOT_BUILT = {       # stanzas of the language that are neither scopes of options here nor modules -> where they stand
-    **dict.fromkeys(("authorization", "datasource", "eccluster_listener", "logs", "msgcserver_listener", "snmp",
-                     "snmp_traps", "xmpp_listener", "adaptive_backstore_leveldb", "adaptive_backstore_riak"),
-                    ("global",)),
-    "adaptive_sweep_rule": ("global", "binding_group", "binding", "domain"),
-}
 FILES = ("resolv_conf", "tls_certificate", "tls_client_ca", "tls_key")         # options that name a file to be read
 MAX_ERRORS = 100
-MAX_SOCKET_PATH = 107
 
 
 class Scope:
@@ -81,10 +62,8 @@ class Reader:
         self.named = set()      # options that a notice speaks of
 
     def read(self, file):
-        try:
+        with suppress(TooMany):
             self.body(file.body, self.root)
-        except TooMany:
-            self.notices.append(f"only the first {MAX_ERRORS} errors are shown")
 
     def forget(self, path, name):
         """Take back an option in the scope that a path of kinds and names leads to, or that scope where no option is named."""
@@ -113,14 +92,21 @@ class Reader:
 
     def fail(self, node, message, hint=""):
         self.errors.append(node.error(message, hint))
-        if len(self.errors) >= MAX_ERRORS:
+        if len(self.errors) > MAX_ERRORS:
             raise TooMany
 
     def notice(self, node, text):
         self.notices.append(f"{node.place}: {text}")
 
+    def sure(self, nodes):
+        """Answer the nodes that certainly stand here; the others are checked as they may stand anywhere."""
+        if not nodes or not nodes[0].file.unsure:
+            return nodes
+        anywhere.check(self, [node for node in nodes if node.file.is_unsure(node.start)])
+        return [node for node in nodes if not node.file.is_unsure(node.start)]
+
     def body(self, nodes, scope):
-        for node in nodes:
+        for node in self.sure(nodes):
             if isinstance(node, Setting):
                 self.setting(node, scope)
             elif isinstance(node, Include):
@@ -180,17 +166,23 @@ class Reader:
         if outer:
             hint = "it belongs to: " + ", ".join(outer)
             return self.fail(node, f"stanza {name} is not possible in {where(scope)}", hint)
-        known = [*INSIDE.get(scope.kind, ()), *(modules.NAMES if scope.kind == "global" else ())]
+        known = [*INSIDE.get(scope.kind, ()), *(kind for kind, places in NOT_BUILT.items() if scope.kind in places),
+                 *(modules.NAMES if scope.kind == "global" else ())]
         self.fail(node, f"unknown stanza {shown(node.name)}", similar(name, known))
 
-    def scope(self, node, kind, parent):
+    def label(self, node, kind):
+        """Answer the name of a stanza as it is kept; None with a mistake noted."""
         if node.label is None and kind not in UNLABELLED:
             return self.fail(node, f"{kind} needs a name")
-        label = node.label.text if node.label else ""
         try:
-            label = LABELS.get(kind, str)(label)
+            return LABELS.get(kind, str)(node.label.text if node.label else "")
         except ValueError as e:
             return self.fail(node.label or node, f"{kind}: {e}")
+
+    def scope(self, node, kind, parent):
+        label = self.label(node, kind)
+        if label is None:
+            return
         inner = parent.children.get((kind, label))
         if inner is None:
             inner = parent.children[kind, label] = Scope(kind, label, parent, node)
@@ -216,7 +208,7 @@ class Reader:
     def unbuilt(self, nodes, path):
         """Check what stands in the stanza of a part that is not built yet, or in one inside it."""
         rows, inner = unbuilt.options_of(path), unbuilt.stanzas_of(path)
-        for node in nodes:
+        for node in self.sure(nodes):
             name = "" if isinstance(node, Include) else node.name.lower()
             if isinstance(node, Include):
                 for file in node.files:
@@ -239,7 +231,7 @@ class Reader:
 
     def module_body(self, nodes, stanza):
         rows = modules.OPTIONS[stanza.name]
-        for node in nodes:
+        for node in self.sure(nodes):
             if isinstance(node, Include):
                 for file in node.files:
                     self.module_body(file.body, stanza)
@@ -262,15 +254,14 @@ class Reader:
 
     def check_references(self):
         """Check what one stanza says of another."""
-        try:
-            self.check_local_changes()
+        with suppress(TooMany):
             self.check_groups("binding")
             self.check_groups("pathway")
             self.check_listens()
-            self.check_loops()
-            self.check_pathways()
-        except TooMany:
-            self.notices.append(f"only the first {MAX_ERRORS} errors are shown")
+            if not self.errors:             # what is missed may be what could not be read
+                self.check_local_changes()
+                self.check_loops()
+                self.check_pathways()
 
     def check_local_changes(self):
         if self.root.value("local_changes_only") and "local_changes_file" not in self.root.settings:
@@ -332,60 +323,3 @@ def walk(scope):
 
 def where(scope):
     return "the global scope" if scope.kind == "global" else scope.kind
-
-
-def similar(name, known):
-    """Guess what a user meant."""
-    close = get_close_matches(name[:64], known, 1, 0.7)
-    return f'did you mean "{close[0]}"?' if close else ""
-
-
-def name_label(text):
-    if not text or len(text) > 255 or re.search(r"[\s:]", text):
-        raise ValueError("a name has 1 to 255 characters, none of them a blank or colon")
-    return text
-
-
-def domain_label(text):
-    """A domain or host: a name without case, or a regular expression between slashes."""
-    if len(text) > 2 and text[0] == text[-1] == "/":
-        check_regex(text)
-        return text
-    if not text or len(text) > 1023 or re.search(r"\s", text):
-        raise ValueError("a name has 1 to 1023 characters, none of them a blank")
-    return text.lower() if text.isascii() else "".join(c.lower() if c.isascii() else c for c in text)
-
-
-def listen_label(text):
-    """An address to accept on: the path, or host:port with the host * spelled out."""
-    address = listen_address(text)
-    if isinstance(address, str):
-        return address
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def listen_address(text):
-    """Answer the path of a unix socket, or (host, port)."""
-    host, colon, port = text.rpartition(":")
-    if "/" in text:
-        if len(text.encode()) > MAX_SOCKET_PATH or "\0" in text:
-            raise ValueError(f"the path of a socket has at most {MAX_SOCKET_PATH} bytes")
-        return text
-    if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
-        raise ValueError(f'{shown(text)} is no address such as "*:25", "192.0.2.1:25", "[::1]:25" or a path')
-    try:
-        if host in ("", "*"):
-            return "0.0.0.0", int(port)
-        if host == "[*]":
-            return "::", int(port)
-        if host[0] == "[" and host[-1] == "]" and "%" not in host:
-            return str(IPv6Address(host[1:-1])), int(port)
-        return str(IPv4Address(host)), int(port)
-    except AddressValueError:
-        raise ValueError(f"{shown(host)} is no address; IPv6 stands in brackets") from None
-
-
-LABELS = {"binding_group": name_label, "binding": name_label, "pathway_group": name_label, "pathway": name_label,
-          "threadpool": name_label, "eventloop": name_label, "domain": domain_label, "host": domain_label,
-          "listen": listen_label, "peer": network}

@@ -6,6 +6,7 @@ back in its place.  `Loader` reads a file and all that it includes.
 import os
 import re
 import stat
+from array import array
 from bisect import bisect_left
 from pathlib import Path
 from socket import gethostname
@@ -101,11 +102,11 @@ class Setting(Node):
 class Stanza(Node):
     """name label { ... }"""
 
-    __slots__ = ("name", "label", "body", "depth")
+    __slots__ = ("name", "label", "body")
 
-    def __init__(self, file, start, end, name, label, body, depth):
+    def __init__(self, file, start, end, name, label, body):
         self.file, self.start, self.end = file, start, end
-        self.name, self.label, self.body, self.depth = name, label, body, depth
+        self.name, self.label, self.body = name, label, body
 
 
 class Include(Node):
@@ -124,12 +125,15 @@ class File:
     def __init__(self, path, text, readonly=False):
         self.path, self.text, self.readonly = path, text, readonly
         self.body, self.errors = [], []
+        self.unsure = []            # (start, end) of what may stand in other stanzas than it seems
+        self.cut = False            # whether the rest of it was not read, for all the mistakes
+        self.misread = {}           # line -> column: what stands behind may be wrong by a mistake of grammar alone
         self.ends = None            # offsets of line ends, once somebody has asked for a line
 
     def place(self, offset):
         """Answer (line, column) of an offset into the text."""
         if self.ends is None:
-            self.ends = [match.start() for match in re.finditer("\n", self.text)]
+            self.ends = array("I", (match.start() for match in re.finditer("\n", self.text)))
         line = bisect_left(self.ends, offset)
         return line + 1, offset - (self.ends[line - 1] if line else -1)
 
@@ -138,6 +142,22 @@ class File:
         line, column = self.place(offset)
         source = self.text[offset - column + 1:self.ends[line - 1] if line <= len(self.ends) else None].rstrip("\r")
         return ConfigError(message, file=self.path, line=line, column=column, source=source, hint=hint)
+
+    def mistake(self, offset, message, hint="", hides=True):
+        """Note an error of grammar; one that hides others may be the cause of what is wrong behind it on its line."""
+        error = self.error_at(offset, message, hint)
+        if not hides:
+            self.errors.append(error)
+        elif not self.misread_before(error):
+            self.errors.append(error)
+            self.misread[error.line] = error.column
+
+    def misread_before(self, error):
+        """Whether a mistake of grammar may be the cause of an error."""
+        return error.column >= self.misread.get(error.line, error.column + 1)
+
+    def is_unsure(self, offset):
+        return any(start <= offset < end for start, end in self.unsure)
 
 
 class Loader:

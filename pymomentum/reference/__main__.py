@@ -42,10 +42,11 @@ def tell(result, folder, as_json):
     where = f"{result.example.path.relative_to(folder)}:{result.example.line}"
     first = result.errors[0]
     message = f"{first.message}; {first.hint}" if first.hint else first.message
+    line = first.excerpt.partition("\n")[0].strip()
     if as_json:
-        print(json.dumps({"example": where, "inside": result.place, "error": message, "line": first.source, "text": result.example.text}))
+        print(json.dumps({"example": where, "inside": result.place, "error": message, "line": line, "text": result.example.text}))
     else:
-        print(f"{where}: {message}\n    {first.source.strip()}")
+        print(f"{where}: {message}\n    {line}")
 
 
 if __name__ == "__main__":

@@ -162,7 +162,34 @@ def test_mistakes_of_all_files_are_told_in_their_order(conf):
     errors = conf.errors("tls = maybe\ninclude one.conf\ninclude none.conf\nidle_timeout = (\n",
                          one="a = 1\n}\nretry_interval = x\n")
     assert [(e.file, e.line) for e in errors] == [
-        ("ecelerity.conf", 1), ("ecelerity.conf", 3), ("ecelerity.conf", 4), ("one.conf", 2)]
+        ("ecelerity.conf", 1), ("ecelerity.conf", 3), ("ecelerity.conf", 4), ("one.conf", 1), ("one.conf", 2), ("one.conf", 3)]
+
+
+@pytest.mark.parametrize("text, places", [
+    ('retry_intervall = 60\nDomain "a" { tls = maybe }\n}', [(1, 1), (2, 20), (3, 1)]),
+    ('} tls = maybe\nDomain "a" { spoolbase = x }', [(1, 1), (1, 9), (2, 14)]),
+    ('Domain "a" { spoolbase = x } Domain "b" { spoolbase = y } } ', [(1, 14), (1, 59)]),
+    ('tls = maybe\nDomain "a" { tls = maybe\nDomian "b" { }\nspoolbase = x\nmainlogg = x', [(1, 7), (2, 12), (2, 20), (3, 1), (5, 1)]),
+    ('Domain "a" { Domain "b" { }\nec_logger { mainlog = x\nDomain "" { }', [(1, 12), (2, 11), (3, 8)]),
+    ('ec_logger { mainlog = x\nsnmp { state = maybe }', [(1, 11), (2, 16)]),
+    ("retry_interval 60\ntls = maybe", [(1, 16), (2, 7)]),
+    ("retry_interval\ntls = maybe", [(1, 1), (2, 7)]),
+    ('retry_interval =\nDomain "a" { tls = maybe }', [(1, 1), (2, 20)]),
+    ("relay_hosts = ( 127.0.0.1\ntls = maybe\nretry_intervall = 4", [(1, 15), (2, 7), (3, 1)]),
+    ("relay_hosts = ( 127.0.0.1\ntls = maybe\nrelay_domains = ( a )\nretry_intervall = 4", [(1, 15), (2, 7), (4, 1)]),
+    ("ESMTP_Listener {\n context [ a = b\n c = d\n tls_key = ( )\n}", [(2, 10), (4, 12)]),
+    ("tls = may\0be\nretry_interval = \0\nretry_intervall = 4", [(1, 10), (2, 18), (3, 1)]),
+    (b"tls = maybe # f\xfcr\nretry_intervall = 4\n\xfc = 1", [(1, 7), (1, 16), (2, 1), (3, 1)]),
+    ("Domain x { tls = maybe };\nspool = a", [(1, 18), (1, 25), (2, 1)]),
+    ("x {" * 40 + "}" * 40 + "\ntls = maybe", [(1, 1), (1, 93), (2, 7)]),
+])
+def test_mistake_of_grammar_hides_nothing_and_causes_nothing(conf, text, places):
+    assert [(e.line, e.column) for e in conf.errors(text)] == places
+
+
+def test_what_does_not_fit_together_is_told_with_other_mistakes(conf):
+    errors = conf.errors("tls = maybe\nBinding_Group a { Binding x {} } Binding_Group b { Binding x {} }")
+    assert [e.line for e in errors] == [1, 2]
 
 
 def test_lone_brace_leaves_the_stanzas_of_its_file_unjudged(conf):
@@ -201,6 +228,11 @@ def test_what_cannot_have_an_effect_is_said_once(conf, capsys):
         "notice: ecelerity.conf:2: use_mmap has no effect: bodies lie in segments of the spool, large ones are streamed from their files\n"
         "notice: ecelerity.conf:5: tls_engine has no effect: TLS is that of OpenSSL\n"
         "Configuration valid\n")
+
+
+@pytest.mark.parametrize("wrong, meant", [("smnp", "snmp"), ("Datasorce", "datasource"), ("Authorisation", "authorization")])
+def test_stanzas_of_parts_that_are_not_built_are_suggested(conf, wrong, meant):
+    assert conf.error(f"{wrong} {{ }}").hint == f'did you mean "{meant}"?'
 
 
 def test_what_installations_have_that_is_not_built_loads_with_one_notice_each(conf, capsys):
@@ -260,6 +292,16 @@ def test_long_line_is_cut_around_the_caret(conf):
 
 def test_number_of_errors_is_bounded(conf):
     assert len(conf.errors("x = 1\n" * 5000)) == 100
+
+
+@pytest.mark.parametrize("wrong", ["x = 1\n", "x = = 1\n"])
+def test_number_of_errors_that_is_cut_is_said(conf, wrong, capsys):
+    conf.write(wrong * 250)
+    assert validate_config.main(["-c", "ecelerity.conf"]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("notice: only the first 100 errors are shown\n") and out.endswith("\n100 errors\n")
+    validate_config.main(["-c", "ecelerity.conf", "--json"])
+    assert json.loads(capsys.readouterr().out)["notices"] == ["only the first 100 errors are shown"]
 
 
 @pytest.mark.parametrize("text, message", [

@@ -1,10 +1,13 @@
 """The language: what parses to what, positions and comments, and every way to be wrong."""
 import random
 import time
+import tracemalloc
 
 import pytest
 
-from pymomentum.config.grammar import MAX_BYTES, MAX_DEPTH, parse, read
+from pymomentum.config import grammar
+from pymomentum.config.grammar import MAX_BYTES, parse, read
+from pymomentum.config.lexer import MAX_DEPTH
 from pymomentum.config.tree import Setting
 from pymomentum.errors import ConfigError
 
@@ -69,6 +72,9 @@ def test_nodes_know_their_place():
     ("a = {", 1, 5, '"{" is not possible here'),
     ("a = = 1", 1, 5, '"=" is not possible here'),
     ("x {\n y {\n }", 1, 3, 'this "{" is not closed'),
+    ("Domain x { };", 1, 13, '";" is not possible here'),
+    ("x =\ny { a = 1 }", 1, 1, '"x" has no value'),
+    ("x\ny = 1", 1, 1, '"x" has no value'),
     ("x (\n1 2", 1, 3, 'this "(" is not closed'),
     ("x [1 2", 1, 3, 'this "[" is not closed'),
     ("}", 1, 1, '"}" is not possible here'),
@@ -91,7 +97,7 @@ def test_mistake_is_told_with_its_place(text, line, column, message):
 
 @pytest.mark.parametrize("data, line, column, message", [
     (b"a = 1\nb = \0", 2, 5, "a NUL byte"),
-    (b"a = 1\n\xc3\xa9 \xff", 2, 3, "not UTF-8 text"),
+    (b"a = 1\nb = \xc3\xa9 \xff", 2, 7, "not UTF-8 text"),
     (b"\xff", 1, 1, "not UTF-8 text"),
 ])
 def test_bytes_that_are_no_text_are_refused(data, line, column, message):
@@ -100,14 +106,30 @@ def test_bytes_that_are_no_text_are_refused(data, line, column, message):
     assert (caught.value.line, caught.value.column, caught.value.message) == (line, column, message)
 
 
-def test_size_and_depth_are_bounded():
+def test_size_and_depth_are_bounded(monkeypatch):
     with pytest.raises(ConfigError, match="larger than"):
         parse("f", b"x" * (MAX_BYTES + 1))
-    with pytest.raises(ConfigError, match="nested more than"):
-        parse("f", b"a{" * (MAX_DEPTH + 1) + b"}" * (MAX_DEPTH + 1))
+    monkeypatch.setattr(grammar, "MAX_NODES", 100)
+    with pytest.raises(ConfigError, match="more than 100 statements"):
+        parse("f", b"a=1 " * 101)
     parse("f", b"a{" * MAX_DEPTH + b"}" * MAX_DEPTH)
-    with pytest.raises(ConfigError, match="not closed"):
-        parse("f", b"a{" * 100_000)
+
+
+@pytest.mark.parametrize("end", ["", "}" * 1000 + " b = 1"])
+def test_stanzas_nested_too_deep_are_one_mistake(end):
+    file = read("f", b"Domain x {\n" * 1000 + end.encode())
+    deep = [error for error in file.errors if "not closed" not in error.message]
+    assert [(e.line, e.column, e.message) for e in deep] == [(MAX_DEPTH + 1, 10, f"nested deeper than {MAX_DEPTH} stanzas")]
+    assert len(file.body) == (2 if end else 1)
+
+
+def test_memory_of_garbage_is_a_small_multiple_of_its_size():
+    tracemalloc.start()
+    for piece in (b"a{", b"{\n", b"\0 = "):
+        assert read("f", (piece * 100_000)[:200_000]).errors
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * 200_000
 
 
 @pytest.mark.parametrize("text", ["/*" * 2_000_000, '\\"' * 2_000_000, "a = (\n" * 500_000, "}\n" * 1_000_000,
