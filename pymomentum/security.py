@@ -1,7 +1,8 @@
 """Who the server is: what the Security stanza says, once listeners are bound and before any thread starts.
 
-    security.refuse_open_files(loaded)          raises ConfigErrors where root would obey what others may write
-    identity = security.Identity(loaded)        raises MomentumError where there is no such user, group or capability
+    security.mistakes(loaded)                   answers ConfigErrors: users, groups and capabilities that there are not; what root does not obey
+    security.refuse_open_files(loaded)          raises them where root starts
+    identity = security.Identity(loaded)
     identity.enter_root()                       changes the root folder
     identity.assume(folders, files, sockets)    gives what is ours to the user, and changes groups, group and user, for good
 
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from pymomentum.errors import ConfigError, ConfigErrors, MomentumError
 
+NOBODY_AT_ALL = 2 ** 32 - 1     # to the kernel this id says "as it is"
 BIND = "cap_net_bind_service+ep"        # kept where `capabilities` is not set: a reload may bind port 25
 PR_SET_PDEATHSIG, PR_GET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS = 1, 2, 4, 8
 libc = ctypes.CDLL(None, use_errno=True)
@@ -27,30 +29,65 @@ def stated(loaded):
 
 
 def refuse_open_files(loaded):
+    """Root starts with no mistakes."""
+    if os.geteuid() == 0 and (errors := mistakes(loaded)):
+        raise ConfigErrors(errors)
+
+
+def mistakes(loaded):
+    """Answer ConfigErrors for all that stands in the way of a start; files that others may write are in that of root alone."""
+    errors = strangers(loaded)
+    return errors if errors or os.geteuid() else open_files(loaded)
+
+
+def strangers(loaded):
+    """Answer a ConfigError for each user, group and set of capabilities that this machine does not know."""
+    errors = []
+    for scope in loaded.root.inside("security"):
+        for option, find in (("user", uid), ("group", gid), ("supplemental_groups", gid), ("capabilities", Capabilities)):
+            said = scope.settings.get(option)
+            value = scope.value(option) or ()
+            for name in [value] if isinstance(value, str) else value:
+                try:
+                    find(name)
+                except MomentumError as e:
+                    errors.append((said.value if said else scope.node).error(str(e)))
+    return errors
+
+
+def open_files(loaded):
     """Root obeys no file that others may write: those of root, and of the user that the file names, are fine."""
-    if os.geteuid():
-        return
     users, groups = {0}, {0}
-    if stated(loaded):
-        identity = Identity(loaded)
-        users.add(identity.uid)
-        groups.add(identity.gid)
+    for scope in loaded.root.inside("security"):
+        users.add(uid(scope.value("user")))
+        groups.add(gid(scope.value("group")))
     errors = []
     for file in loaded.files:
         if os.path.exists(file.path):
             found = os.stat(file.path)
             if found.st_uid not in users or found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid not in groups):
                 errors.append(ConfigError("others may write this file; root does not read it", file=file.path))
-    if errors:
-        raise ConfigErrors(errors)
+    return errors
+
+
+def uid(name):
+    return number(name, lambda name: pwd.getpwnam(name).pw_uid, "user")
+
+
+def gid(name):
+    return number(name, lambda name: grp.getgrnam(name).gr_gid, "group")
 
 
 def number(name, find, what):
     """The id of a user or group that is given by name or number."""
     try:
-        return int(name) if name.isdigit() else find(name)
-    except KeyError:
-        raise MomentumError(f"security: there is no {what} {name}") from None
+        if not name.isascii() or not name.isdecimal():
+            return find(name)
+        if len(name) <= 10 and int(name) < NOBODY_AT_ALL:
+            return int(name)
+    except (KeyError, ValueError):      # ValueError: a name that none can have
+        pass
+    raise MomentumError(f"security: there is no {what} {name}")
 
 
 class Identity:
@@ -59,9 +96,9 @@ class Identity:
     def __init__(self, loaded):
         values = loaded.section("security")
         self.user = values["user"]
-        self.uid = number(self.user, lambda name: pwd.getpwnam(name).pw_uid, "user")
-        self.gid = number(values["group"], lambda name: grp.getgrnam(name).gr_gid, "group")
-        self.groups = [number(name, lambda name: grp.getgrnam(name).gr_gid, "group") for name in values["supplemental_groups"] or ()]
+        self.uid = uid(self.user)
+        self.gid = gid(values["group"])
+        self.groups = [gid(name) for name in values["supplemental_groups"] or ()]
         self.root = values["chroot"] and os.path.abspath(values["chroot"])
         self.capabilities = Capabilities(values["capabilities"] or BIND)
 

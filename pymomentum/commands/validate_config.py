@@ -2,13 +2,15 @@
 
     validate_config [-c FILE] [--json]
 
-Prints every mistake of one run and ends with 1, or "Configuration valid" and 0.
+Prints every mistake of one run and ends with 1, or "Configuration valid" and 0.  Host names, users and groups are
+those of this machine; root is told which files others may write, too, as the server does not start with them.
 """
 import argparse
 import json
 import sys
 
-from pymomentum.config import load
+from pymomentum import security
+from pymomentum.config import load, unresolved
 from pymomentum.errors import ConfigErrors
 
 
@@ -32,7 +34,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     errors, notices = [], []
     try:
-        notices = load(options.config).notices
+        loaded = load(options.config)
+        notices, errors = loaded.notices, [*unresolved(loaded), *security.mistakes(loaded)]
     except ConfigErrors as e:
         errors, notices = e.errors, [e.notice] if e.notice else []
     report(errors, notices, options.json)

@@ -11,15 +11,17 @@ from contextlib import contextmanager
 
 from pymomentum.config.changes import settled
 from pymomentum.config.names import LISTENERS, listen_address
-from pymomentum.config.scopes import MAX_ERRORS, Reader
+from pymomentum.config.scopes import MAX_ERRORS, Reader, walk
 from pymomentum.config.tree import Loader
 from pymomentum.core.config.builder import Builder, declare_options
 from pymomentum.errors import ConfigError, ConfigErrors
 from pymomentum.options import modules, registry
+from pymomentum.options.types import Server, Source
 
 AT_START = ("eventloop", "threadpool", "security", "debug_flags")       # scopes that hold options of the process
 BUILT_LISTENERS = ("esmtp_listener", "control_listener")
 POOLS = {"IO": 50, "CPU": 4, "SwapIn": 5, "SwapOut": 20, "SpoolIn": 1, "Unlink": 6, "Batch_Unlink": 4, "Close": 0}
+LOOKED_UP = {name for name, rows in registry.OPTIONS.items() if isinstance(rows[0].type, (Source, Server))}
 IDS = {name: number for number, name in enumerate(registry.names())}
 
 declare_options((name, registry.OPTIONS[name][0].type.kind) for name in IDS)
@@ -188,7 +190,19 @@ def publish(loaded):
     try:
         return Publication(loaded).publish()
     except ValueError as e:
-        raise ConfigErrors([ConfigError(str(e))]) from None
+        raise ConfigErrors(unresolved(loaded) or [ConfigError(str(e))]) from None
+
+
+def unresolved(loaded):
+    """Answer a ConfigError for each host name that stands for no address, where an address is needed."""
+    errors = []
+    for scope in (loaded.root, *walk(loaded.root)):
+        for name in LOOKED_UP & scope.values.keys():
+            try:
+                registry.find(name, scope.kind).type.encode(scope.values[name])
+            except ValueError as e:
+                errors.append(scope.settings[name].value.error(f"{name}: {e}"))
+    return errors
 
 
 def path_of(scope):

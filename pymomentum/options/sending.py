@@ -2,7 +2,7 @@
 from socket import gethostname
 
 from pymomentum.options.registry import BINDINGS, DELIVERY, DELIVERY_HOST, GLOBAL, ROUTING, option
-from pymomentum.options.types import Address, Boolean, Enum, Limit, List, Number, Server, Source, Text
+from pymomentum.options.types import Address, Boolean, Enum, Gateway, Limit, List, Number, Server, Source, Text
 
 option("bind_address", Source("*"), scopes=BINDINGS, page="4/config/ref-bind-address",
        doc="Source address of outbound connections; * leaves it to the kernel.")
@@ -62,7 +62,7 @@ option("exclude_vctx_conn", List(), scopes=DELIVERY, page="4/config/ref-exclude-
        doc="Expressions of connection context names that are not kept with the message.")
 option("exclude_vctx_mess", List(), scopes=DELIVERY, page="4/config/ref-exclude-vctx-mess",
        doc="Expressions of message context names that are not kept.")
-option("gateway", Text(joins=True), scopes=DELIVERY, page="4/config/ref-gateway",
+option("gateway", Gateway(), scopes=DELIVERY, page="4/config/ref-gateway",
        doc="Host, with port if wanted, that gets all mail in place of the domain's MX.")
 option("generate_bounces", Boolean(True), scopes=DELIVERY, page="4/config/ref-generate-bounces",
        doc="Tell the sender when mail fails.")

@@ -1,6 +1,6 @@
 """TLS in both directions, DANE and MTA-STS."""
 from pymomentum.options.registry import DELIVERY, GLOBAL, ROUTING, SESSION, SESSION_GLOBAL, option
-from pymomentum.options.types import Boolean, Enum, Number, Text
+from pymomentum.options.types import Boolean, Enum, Number, Protocols, Text
 
 option("crypto_engine", Text(), scopes=GLOBAL, page="4/config/ref-crypto-engine",
        doc="OpenSSL engine; accepted and without effect on OpenSSL 3.")
@@ -50,7 +50,7 @@ option("tls_ifavailable_fallback", Boolean(True), scopes=DELIVERY, page="4/confi
 option("tls_key", Text(), scopes=SESSION_GLOBAL | DELIVERY | {"ecstream_listener", "http_listener"},
        page="4/config/tls-key",
        doc="Private key file.")
-option("tls_protocols", Text("+ALL"), scopes=SESSION_GLOBAL | DELIVERY | {"ecstream_listener", "http_listener"},
+option("tls_protocols", Protocols("+ALL"), scopes=SESSION_GLOBAL | DELIVERY | {"ecstream_listener", "http_listener"},
        page="4/config/tls-protocols",
        doc="Protocol versions, +NAME and -NAME joined by colons.")
 option("tls_verify", Enum("no ca host optional", "no"), scopes=DELIVERY, page="4/config/tls-verify",

@@ -11,6 +11,7 @@ from socket import SOCK_STREAM, getaddrinfo
 LARGEST = 2 ** 40           # a second count of this size still fits 63 bits as microseconds
 TRUE = frozenset(("true", "yes", "on", "enabled", "1"))
 FALSE = frozenset(("false", "no", "off", "disabled", "0"))
+HOST_NAME = re.compile(r"(?:\w(?:[\w-]{0,61}\w)?\.)*(?![0-9]+\.?$)\w(?:[\w-]{0,61}\w)?\.?")
 UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 
 
@@ -61,17 +62,18 @@ class Source(Text):
 
     word = "an address or a host name"
 
+    def read(self, text):
+        if text != "*" and not is_address(text.strip("[]").partition("%")[0]) and not is_name(text):
+            raise ValueError(f"takes {self.word}, not {shown(text)}")
+        return text
+
     def encode(self, value):
         if value is None or value == "*":
             return value
         try:
             return str(ip_address(value.strip("[]")))
         except ValueError:
-            pass
-        try:
-            return getaddrinfo(value, None, type=SOCK_STREAM)[0][4][0]
-        except OSError:
-            raise ValueError(f"bind_address: the host name {shown(value)} stands for no address") from None
+            return looked_up(value)
 
 
 class Server(Text):
@@ -80,8 +82,8 @@ class Server(Text):
     word = "host:port"
 
     def read(self, text):
-        match = re.fullmatch(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253}):([0-9]{1,5})", text)
-        if not match or not 1 <= int(match[2]) <= 65535:
+        host, _, port = text.rpartition(":")
+        if not is_host(host) or not is_port(port):
             raise ValueError(f"takes {self.word}, not {shown(text)}")
         return text
 
@@ -89,11 +91,59 @@ class Server(Text):
         if value is None:
             return None
         host, _, port = value.rpartition(":")
-        try:
-            address = getaddrinfo(host.strip("[]"), None, type=SOCK_STREAM)[0][4][0]
-        except OSError:
-            raise ValueError(f"the host name {shown(host)} stands for no address") from None
+        address = looked_up(host.strip("[]"))
         return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+class Gateway(Text):
+    """A host, perhaps with a port, or nothing; a list holds one."""
+
+    word = "a host or host:port, IPv6 in brackets"
+
+    def parse(self, raw):
+        return super().parse(raw[0] if isinstance(raw, list) and len(raw) == 1 else raw)
+
+    def read(self, text):
+        host, _, port = text.rpartition(":")
+        if text and not is_host(text) and not is_address(text) and not (is_host(host) and is_port(port)):
+            raise ValueError(f"takes {self.word}, not {shown(text)}")
+        return text
+
+
+class Protocols(Text):
+    """Versions of TLS that are switched on and off, from left to right."""
+
+    VERSIONS = ("SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+    USUAL = frozenset(("tlsv1.2", "tlsv1.3"))
+    OLD = frozenset(("sslv2", "sslv3"))          # no OpenSSL that we run with has them
+    TOKENS = frozenset(("all", *(version.lower() for version in VERSIONS)))
+
+    def read(self, text):
+        on = set(self.USUAL)
+        for word in text.split(":"):
+            token = word[1:].lower()
+            token = "tlsv1.0" if token == "tlsv1" else token
+            if word[:1] not in ("+", "-") or token not in self.TOKENS:
+                raise ValueError(f"takes +NAME and -NAME of ALL, {', '.join(self.VERSIONS)} with colons between, not {shown(word)}")
+            if token == "all":
+                on = set(self.USUAL) if word[0] == "+" else set()
+            elif word[0] == "+":
+                on.add(token)
+            else:
+                on.discard(token)
+        if not on - self.OLD:
+            raise ValueError(f"{shown(text)} leaves no protocol")
+        return text
+
+    def encode(self, value):
+        """ALL is spelled out, and what stands before it left out."""
+        words = []
+        for word in (value or "").split(":"):
+            if word[1:].lower() == "all":
+                words = [word] if word[0] == "+" else [f"-{version}" for version in self.VERSIONS]
+            else:
+                words.append(word)
+        return value and ":".join(words)
 
 
 class Address(Text):
@@ -134,13 +184,13 @@ class Number(Type):
     def read(self, text):
         if text.lower() in self.words:
             return text.lower()
-        if not re.fullmatch(r"[+-]?[0-9]{1,19}", text):
+        if not re.fullmatch(r"[+-]?[0-9]{1,4000}", text):
             raise ValueError(f"takes {self.word}, not {shown(text)}")
         number = int(text)
         if number < self.minimum:
-            raise ValueError(f"must be at least {self.minimum}, not {number}")
+            raise ValueError(f"must be at least {self.minimum}, not {cut(text)}")
         if number > self.maximum:
-            raise ValueError(f"must be at most {self.maximum}, not {number}")
+            raise ValueError(f"must be at most {self.maximum}, not {cut(text)}")
         return number
 
     def encode(self, value):
@@ -293,13 +343,11 @@ class Routes(List):
                 name, _, value = pair.partition("=")
                 fields[name.lower()] = cls.field(text, name.lower(), value.lower())
         match = re.fullmatch(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(?::([0-9]{1,5}))?/?", rest)
-        if not match:
+        if not match or not is_host(match[1]):
             raise ValueError(f"{shown(text)} is no host, address or smtp://HOST?pref=P&ttl=T&port=O&type=mx")
         if match[2]:
             fields["port"] = cls.field(text, "port", match[2])
         host = match[1].strip("[]").lower()
-        if match[1].startswith("["):
-            ip_address(host)
         return host, fields["port"], fields["pref"], fields["ttl"], fields["type"]
 
     @classmethod
@@ -402,6 +450,38 @@ class Throttle(Type):
         return f"{number}/{seconds}"
 
 
+def is_address(text):
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+def is_name(text):
+    """Whether a text is a host name; the last part of one is no number."""
+    return len(text) <= 253 and HOST_NAME.fullmatch(text) is not None
+
+
+def is_host(text):
+    """Whether a text is a host name or an address, IPv6 in brackets."""
+    if text[:1] == "[" and text[-1:] == "]":
+        return is_address(text[1:-1].removeprefix("IPv6:"))
+    return is_name(text) or ":" not in text and is_address(text)
+
+
+def is_port(text):
+    return re.fullmatch("[0-9]{1,5}", text) is not None and 1 <= int(text) <= 65535
+
+
+def looked_up(name):
+    """Answer the address that a host name stands for on this machine."""
+    try:
+        return getaddrinfo(name, None, type=SOCK_STREAM)[0][4][0]
+    except (OSError, UnicodeError):
+        raise ValueError(f"the host name {shown(name)} stands for no address") from None
+
+
 def one_line(written):
     """Answer what `write` gave as it stands in a file, on one line."""
     if isinstance(written, list):
@@ -425,5 +505,8 @@ def network(text):
 
 def shown(text):
     """Quote a word of a user's for a message."""
-    cut = text if len(text) <= 60 else text[:57] + "..."
-    return '"' + "".join(c if c.isprintable() else "?" for c in cut) + '"'
+    return '"' + "".join(c if c.isprintable() else "?" for c in cut(text)) + '"'
+
+
+def cut(text):
+    return text if len(text) <= 60 else text[:57] + "..."

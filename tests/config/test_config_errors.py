@@ -320,9 +320,46 @@ def test_number_of_errors_that_is_cut_is_said(conf, wrong, capsys):
     ('retry_interval = (1 2)', "retry_interval: takes a number, not a list"),
     ('adaptive_retry_interval = (5 2)', "adaptive_retry_interval: takes ( low high ), but 5 is above 2"),
     ('retry_interval = -1', "retry_interval: must be at least 1, not -1"),
+    ('retry_interval = 99999999999999999999999999', "retry_interval: must be at most 1099511627776, not 99999999999999999999999999"),
 ])
 def test_what_does_not_fit_together_is_refused(conf, text, message):
     assert conf.error(text).message == message
+
+
+@pytest.mark.parametrize("text", [
+    "bind_address = 300.1.1.1", 'bind_address = "a..b"', "gateway = mail.example.com:99999", 'gateway = "[2001:db8::zz]:25"',
+    'gateway = "a b"', 'ha_proxy_server = "[::::]:25"', "tls_protocols = foo", "tls_protocols = -ALL",
+    "tls_protocols = -ALL:+TLSv1_2", "tls_protocols = -TLSv1.2:-TLSv1.3", "tls_protocols = +ALL:-ALL:+SSLv3",
+    "tls_protocols = TLSv1.2"])
+def test_what_could_not_serve_is_refused_with_its_place(conf, text):
+    option, _, value = text.partition(" = ")
+    inside = f"Binding b {{ {text} }}"
+    error = conf.error(inside)
+    assert error.message.startswith(f"{option}: ") and (error.line, error.column) == (1, inside.index(value.strip('( )')) + 1)
+
+
+def test_protocols_are_read_from_left_to_right(conf):
+    values = conf.publish("tls_protocols = +TLSv1.1:-ALL:+TLSv1.2").globals
+    assert values["tls_protocols"] == "-SSLv2:-SSLv3:-TLSv1.0:-TLSv1.1:-TLSv1.2:-TLSv1.3:+TLSv1.2"
+
+
+@pytest.mark.parametrize("text, message, column", [
+    ('bind_address = host.invalid', 'bind_address: the host name "host.invalid" stands for no address', 16),
+    ('Security { user = "²" group = root }', "security: there is no user ²", 19),
+    ('Security { user = root group = nosuch }', "security: there is no group nosuch", 32),
+    ('Security { user = root group = root supplemental_groups ( root nosuch ) }', "security: there is no group nosuch", 57),
+    ('Security { user = root group = root capabilities = cap_fly+ep }',
+     "security: capabilities: no set of capabilities is written cap_fly+ep", 52)])
+def test_what_this_machine_does_not_have_is_told_with_its_place(conf, capsys, text, message, column):
+    conf.write(text)
+    assert validate_config.main(["-c", "ecelerity.conf"]) == 1
+    assert capsys.readouterr().out.startswith(f"ecelerity.conf:1:{column}: {message}\n")
+
+
+def test_reload_tells_where_a_host_name_stands_that_has_no_address(conf):
+    with pytest.raises(ConfigErrors) as caught:
+        conf.publish("Binding b { bind_address = host.invalid }")
+    assert [(e.line, e.column) for e in caught.value.errors] == [(1, 28)]
 
 
 def test_failure_leaves_the_current_generation(conf):

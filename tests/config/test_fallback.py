@@ -194,14 +194,14 @@ def test_values_of_every_kind(conf):
     generation = conf.publish("""
         relay_hosts ( 10.0.0.0/8 ::1 127.0.0.1 )
         spool_mode = 0600  tls = ifavailable  max_retries = none  hostname = mta.example.com
-        gateway ( a.example.com b.example.com )
+        gateway ( a.example.com )
         ESMTP_Listener { Listen :25 { smtp_extensions ( "8BITMIME" "SIZE 10" ) context [ a = b c = d ] } }
     """)
     g = generation.globals
     assert [(address[-4:], bits) for address, bits in g["relay_hosts"]] == [
         (b"\0\0\0\1", 128), (b"\x7f\0\0\1", 128), (b"\x0a\0\0\0", 104)]
     assert (g["spool_mode"], g["tls"], g["max_retries"], g["hostname"]) == (0o600, 1, -2, "mta.example.com")
-    assert g["gateway"] == "a.example.com b.example.com"
+    assert g["gateway"] == "a.example.com"
     assert g["tls_certificate"] is None and g["enable_dane"] == -1 and g["relay_domains"] is None
     listen = generation.lookup_reception(0, "192.0.2.1")
     assert listen["smtp_extensions"] == ["8BITMIME", "SIZE 10"]
