@@ -9,6 +9,7 @@ import gc
 import os
 from contextlib import contextmanager
 
+from pymomentum.config import logs
 from pymomentum.config.changes import settled
 from pymomentum.config.names import LISTENERS, listen_address
 from pymomentum.config.scopes import MAX_ERRORS, Reader, walk
@@ -68,13 +69,10 @@ class Loaded:
             self.threadpools[pool.label] = {name: pool.values.get(name, built_in.get(name, pool.value(name)))
                                             for name in ("concurrency", "backlog", "stack_size")}
 
-    def module(self, name, instance=None):
-        """Answer the options of a built-in module by name, or None where it has no stanza."""
-        for (module, label), stanza in self.modules.items():
-            if module == name and instance in (None, label):
-                rows = modules.OPTIONS.get(name, {})
-                return {**{option: row.type.default for option, row in rows.items()}, **stanza.values}
-        return None
+    def module(self, name):
+        """Answer the options of a built-in module by name, as all its stanzas say them, or None where it has no stanza."""
+        stanzas = [stanza for (module, _), stanza in self.modules.items() if module == name]
+        return logs.together(name, stanzas) if stanzas else None
 
     def section(self, kind):
         """Answer the options of the `security` or `debug_flags` stanza by name."""

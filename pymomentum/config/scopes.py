@@ -6,7 +6,7 @@ rest readable is noted, so one run tells them all.
 import os
 from contextlib import suppress
 
-from pymomentum.config import anywhere
+from pymomentum.config import anywhere, logs
 from pymomentum.config.names import INSIDE, LABELS, LISTENERS, NOT_BUILT, UNLABELLED, similar
 from pymomentum.config.tree import Include, Sequence, Setting
 from pymomentum.options import modules, registry, unbuilt, vendor
@@ -45,6 +45,12 @@ class ModuleStanza:
         self.name, self.instance = name, instance
         self.nodes = []
         self.values = {}
+        self.settings = {}      # option -> the Setting node that won
+
+    @property
+    def options(self):
+        """What it says, and the defaults of what it does not."""
+        return {**{name: row.type.default for name, row in modules.OPTIONS[self.name].items()}, **self.values}
 
 
 class TooMany(Exception):
@@ -89,6 +95,7 @@ class Reader:
             self.modules.pop(key, None)
         elif not inner and key in self.modules:
             self.modules[key].values.pop(name, None)
+            self.modules[key].settings.pop(name, None)
 
     def fail(self, node, message, hint=""):
         self.errors.append(node.error(message, hint))
@@ -196,14 +203,19 @@ class Reader:
         if stanza is None:
             if name not in modules.OPTIONS and not any(name == known for known, _ in self.modules):
                 self.notice(node, f"module {name} is not built yet")
-            if name in modules.OPTIONS and any(name == known for known, _ in self.modules):
-                self.notice(node, f"a second {name} does nothing yet: the first one writes")
+            self.check_instance(node, name, instance)
             stanza = self.modules[name, instance] = ModuleStanza(name, instance)
         stanza.nodes.append(node)
         if name in modules.OPTIONS:
             self.module_body(node.body, stanza)
         else:
             self.unbuilt(node.body, name)
+
+    def check_instance(self, node, name, instance):
+        """A singleton has one stanza, whatever its name."""
+        other = next((other for (module, _), other in self.modules.items() if module == name), None)
+        if other is not None and name in modules.SINGLETONS:
+            self.fail(node, f"a second {name} is not possible: there is {name} {shown(other.instance)} at {other.nodes[0].place}")
 
     def unbuilt(self, nodes, path):
         """Check what stands in the stanza of a part that is not built yet, or in one inside it."""
@@ -247,6 +259,7 @@ class Reader:
         if value is None:
             return
         stanza.values[name] = value
+        stanza.settings[name] = node
         full = f"{stanza.name}.{name}"
         if full in PENDING and full not in self.named:
             self.named.add(full)
@@ -262,6 +275,7 @@ class Reader:
                 self.check_local_changes()
                 self.check_loops()
                 self.check_pathways()
+                logs.check(self)
 
     def check_local_changes(self):
         if self.root.value("local_changes_only") and "local_changes_file" not in self.root.settings:

@@ -15,6 +15,13 @@ sendmail_logger sieve sievelib smpp smpp_bounce_logger smpp_logger smtp_auth_pro
 spamassassin spf spf_macros spf_v1 static_routes substitution_engine suppress_spool syslog_io tls_macros url_ripper
 """.split())
 
+SINGLETONS = frozenset("""
+adaptive alerting apn as_logger auth_ds auth_radius beik bounce_classifier_override bzip2io cidrdb cloudmark cluster
+compress_spool curfew ds_core eleven fbl gcm gzipio httpsrv icu ilf_logger inbound_audit jlog mm7 mm7_serv msgc_client
+msgc_server persist_io pipe_io response_transcode restinjector sched scriptlet securecreds smpp spamassassin
+spf_macros syslog_io
+""".split())        # all stanzas of such a module have one name
+
 OPTIONS = {}        # module -> option -> ModuleOption
 
 

@@ -258,6 +258,24 @@ def test_file_that_cannot_be_read_is_named(conf, capsys):
     assert capsys.readouterr().out == "notice: ecelerity.conf:2: tls_key: none.key cannot be read\nConfiguration valid\n"
 
 
+def test_logs_that_are_not_written_are_named(conf):
+    loaded = conf.load("""
+        ec_logger "cluster" { mainlog = "cluster:///var/log/mainlog.cluster=>master" paniclog = syslog:x rejectlog = a }
+        ec_logger "local" { mainlog = file:///var/log/mainlog  mainlog_mode = 0600  rejectlog = b  log_deliveries = false }
+        ec_logger "off" { enabled = false  mainlog = c }
+        bounce_logger { bouncelog = "jlog://var/log/bounces=>me" }
+    """)
+    assert loaded.notices == [
+        "ecelerity.conf:2: mainlog is not written: cluster:// is not built yet",
+        "ecelerity.conf:2: paniclog is not written: syslog:// is not built yet",
+        'ecelerity.conf:3: rejectlog is not written: that of ec_logger "cluster" is',
+        "ecelerity.conf:5: bouncelog is not written: jlog:// is not built yet"]
+    found = loaded.module("ec_logger")
+    assert [found[name] for name in ("mainlog", "mainlog_mode", "rejectlog", "log_deliveries", "log_receptions")] == [
+        "/var/log/mainlog", 0o600, "a", False, True]
+    assert found["paniclog"] == "/var/log/ecelerity/paniclog.ec" and loaded.module("bounce_logger")["bouncelog"] == ""
+
+
 def test_way_of_delivery_that_is_not_built_is_named(conf, capsys):
     conf.write("Domain a.test { delivery_method = lmtp }\nDomain b.test { Delivery_Method = ECStream }\n")
     assert validate_config.main(["-c", "ecelerity.conf"]) == 0
@@ -310,6 +328,8 @@ def test_number_of_errors_that_is_cut_is_said(conf, wrong, capsys):
     ('Pathway_Group a { Pathway x {} } Pathway_Group b { Pathway x {} }', 'pathway "x" is in group "a" already'),
     ('ESMTP_Listener { Listen ":25" {} } Control_Listener { Listen "*:25" {} }',
      "0.0.0.0:25 is taken by esmtp_listener at ecelerity.conf:1"),
+    ('scriptlet "a" { }\nscriptlet "b" { }', 'a second scriptlet is not possible: there is scriptlet "a" at ecelerity.conf:1'),
+    ('cluster "a" { } cluster "a" { }\ncluster "b" { }', 'a second cluster is not possible: there is cluster "a" at ecelerity.conf:1'),
     ('EventLoop "a" {} delivery_pool = b', 'delivery_pool: no EventLoop "b"'),
     ('Binding "a b" {}', "binding: a name has 1 to 255 characters, none of them a blank or colon"),
     ('ESMTP_Listener { Listen "::1:25" {} }', 'listen: "::1" is no address; IPv6 stands in brackets'),

@@ -136,6 +136,15 @@ def test_logs_go_where_their_options_say_from_a_reload_on(mta):
     until(lambda: any("cannot write mainlog" in line for line in mta.lines("two/panic")))
 
 
+def test_logs_that_go_elsewhere_make_no_files_and_another_stanza_writes(mta):
+    mta.config('ec_logger "cluster" { mainlog = "cluster:///var/log/x=>master" rejectlog = "jlog://x=>y" paniclog = "cluster://z" }\n'
+               'ec_logger "local" { mainlog = $folder/mainlog rejectlog = $folder/rejectlog paniclog = $folder/paniclog }\n'
+               'bounce_logger { bouncelog = "cluster:///var/log/bounces=>master" }')
+    a_little_of_each(mta)
+    until(lambda: kinds(mta) == "DJPRT", what=lambda: kinds(mta))
+    assert not [name for folder in (mta.folder, ROOT) for name in os.listdir(folder) if name.startswith(("cluster", "jlog"))]
+
+
 def test_log_that_cannot_be_written_refuses_the_reload(mta):
     mta.config(EC % "")
     a_little_of_each(mta)
