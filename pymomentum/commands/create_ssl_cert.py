@@ -24,6 +24,7 @@ import tempfile
 from ipaddress import ip_address
 from pathlib import Path
 
+from pymomentum.commands import run
 from pymomentum.errors import MomentumError
 
 SERVICES = ("msyspg", "ecconfigd")
@@ -123,4 +124,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

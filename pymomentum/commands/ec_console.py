@@ -48,6 +48,7 @@ import sys
 import time
 
 from pymomentum import __version__
+from pymomentum.commands import run
 from pymomentum.console.client import Client
 from pymomentum.console.editing import editor
 from pymomentum.errors import ConsoleError
@@ -83,9 +84,6 @@ def main(arguments=None):
     except ConsoleError as e:
         print(f"ec_console: {e}", file=sys.stderr)
         return 2
-    except BrokenPipeError:             # of our output: the reader has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except KeyboardInterrupt:
         return 130
 
@@ -187,4 +185,4 @@ def converse(client, as_json):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -22,6 +22,7 @@ import sys
 import time
 from pathlib import Path
 
+from pymomentum.commands import run
 from pymomentum.config import load
 from pymomentum.console.client import Client
 from pymomentum.errors import ConfigErrors, ConsoleError, MomentumError
@@ -179,4 +180,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -21,11 +21,10 @@ cannot be told in XML, with 2 for wrong usage or where OUTPUT cannot be written.
 """
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
-from pymomentum.commands import validate_config
+from pymomentum.commands import run, validate_config
 from pymomentum.config import dump, load
 from pymomentum.config.merged import as_data, merge
 from pymomentum.errors import ConfigErrors, MomentumError
@@ -67,8 +66,8 @@ def main(arguments=None):
     except MomentumError as e:
         print(f"ec_dump_config: {e}", file=sys.stderr)
         return 1
-    except BrokenPipeError:             # the reader has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        raise
     except OSError as e:
         print(f"ec_dump_config: {options.output or 'standard output'}: {e.strerror}", file=sys.stderr)
         return 2
@@ -76,4 +75,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -25,6 +25,7 @@ import stat
 import sys
 from pathlib import Path
 
+from pymomentum.commands import run
 from pymomentum.commands.ec_ctl import environment
 from pymomentum.errors import MomentumError
 from pymomentum.files import put_in_place, written_beside
@@ -111,6 +112,8 @@ def main(arguments=None):
     except UnicodeDecodeError as e:
         print(f"ec_md5passwd: what was typed is no text in {e.encoding}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        raise
     except OSError as e:
         print(f"ec_md5passwd: {options.file or 'standard output'}: {e.strerror}", file=sys.stderr)
         return 1
@@ -120,4 +123,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

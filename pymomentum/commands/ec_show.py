@@ -15,6 +15,7 @@ import re
 import sys
 import time
 
+from pymomentum.commands import run
 from pymomentum.config import load
 from pymomentum.core.spool.inspect import describe, survey
 from pymomentum.errors import ConfigErrors
@@ -120,4 +121,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

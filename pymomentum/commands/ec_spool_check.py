@@ -14,6 +14,7 @@ import re
 import sys
 import time
 
+from pymomentum.commands import run
 from pymomentum.config import load
 from pymomentum.core.spool.inspect import describe, large_path, survey
 from pymomentum.core.spool.spool import lock_holder
@@ -111,4 +112,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -7,9 +7,9 @@ those of this machine; root is told which files others may write, too, as the se
 """
 import argparse
 import json
-import sys
 
 from pymomentum import security
+from pymomentum.commands import run
 from pymomentum.config import load, unresolved
 from pymomentum.errors import ConfigErrors
 
@@ -43,4 +43,4 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

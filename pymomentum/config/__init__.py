@@ -16,7 +16,7 @@ from pymomentum.config.scopes import MAX_ERRORS, Reader, walk
 from pymomentum.config.tree import Loader
 from pymomentum.core.config.builder import Builder, declare_options
 from pymomentum.errors import ConfigError, ConfigErrors
-from pymomentum.options import modules, registry
+from pymomentum.options import registry
 from pymomentum.options.types import Server, Source
 
 AT_START = ("eventloop", "threadpool", "security", "debug_flags")       # scopes that hold options of the process

@@ -135,8 +135,8 @@ class Reader:
         scope.settings[name] = node
         if name in FILES and value and not os.access(value, os.R_OK):
             self.notice(node, f"{name}: {value} cannot be read")
-        if str(value).lower() in unbuilt.VALUES.get(name, ()):
-            self.notice(node, f"{name} = {value} is not built yet: mail goes by ESMTP")
+        if name in unbuilt.VALUES and (word := unbuilt.value(name, value)):
+            self.notice(node, f"{name} = {word} is not built yet: mail goes by ESMTP")
         why = vendor.reason(name, value)
         if (why or row.pending) and name not in self.named:
             self.named.add(name)

@@ -30,9 +30,9 @@ option("mail_queue_check_vm_interval", Number(60), unit="seconds", scopes=GLOBAL
        doc="How often a queue compares its memory with the limits.")
 option("maintainer_pool", Text(), scopes=GLOBAL, dynamic=False, page="4/config/ref-maintainer-pool",
        doc="Event loop pool that owns the domain records.")
-option("max_resident_active_queue", Number(250), unit="messages", scopes=DELIVERY,
+option("max_resident_active_queue", Number(250, minimum=-1), unit="messages", scopes=DELIVERY,
        page="4/config/ref-max-resident-active-queue",
-       doc="Messages of one active queue held in memory.")
+       doc="Messages of one active queue held in memory; -1 is unlimited.")
 option("max_resident_messages", Number(32768), unit="messages", scopes=BINDINGS,
        page="4/config/ref-max-resident-messages",
        doc="Messages held in memory.")

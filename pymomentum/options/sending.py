@@ -91,9 +91,9 @@ option("mailfrom_timeout", Number(300, minimum=1), unit="seconds", scopes=DELIVE
 option("max_deliveries_per_connection", Number(0), unit="messages", scopes=DELIVERY,
        page="4/config/ref-max-deliveries-per-connection",
        doc="Messages over one connection; 0 is unlimited.")
-option("max_outbound_connections", Number(32), unit="connections", scopes=DELIVERY_HOST,
+option("max_outbound_connections", Number(32, minimum=-1), unit="connections", scopes=DELIVERY_HOST,
        page="4/config/ref-max-outbound-connections",
-       doc="Most connections of a binding to a domain.")
+       doc="Most connections of a binding to a domain; -1 is unlimited.")
 option("max_recipients_per_batch", Number(100, minimum=1), unit="recipients", scopes=DELIVERY,
        page="4/config/ref-max-recipients-per-batch",
        doc="Recipients in one outbound transaction.")

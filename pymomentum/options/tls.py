@@ -11,7 +11,7 @@ option("enable_dane", Boolean(), scopes=DELIVERY, page="4/config/enable-dane",
        doc="Apply DANE to this delivery; unset follows use_dane.")
 option("enable_mta_sts", Boolean(), scopes=DELIVERY, page="4/config/mta-sts/enable-mta-sts",
        doc="Apply MTA-STS to this delivery; unset follows use_mta_sts.")
-option("mta_sts_dns_cname_max_depth", Number(5), scopes=GLOBAL, page="4/config/mta-sts/mta-sts-dns-cname-max-depth",
+option("mta_sts_dns_cname_max_depth", Number(5), scopes=ROUTING, page="4/config/mta-sts/mta-sts-dns-cname-max-depth",
        doc="CNAMEs followed to a policy record.")
 option("mta_sts_policy_store", Text("/var/spool/ecelerity/mtasts"), scopes=GLOBAL, dynamic=False,
        page="4/config/mta-sts/mta-sts-policy-store",

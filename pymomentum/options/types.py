@@ -320,7 +320,7 @@ class Routes(List):
 
     word = "a list of hosts"
     MOST = 100
-    SCHEMES = ("smtp", "lmtp", "http", "mm7", "apn", "gcm")
+    SCHEMES = ("smtp", "lmtp", "http", "mm7", "apn", "gcm", "xfer")
     FIELDS = {"pref": 65535, "ttl": 2 ** 31 - 1, "port": 65535, "type": ("mx", "a")}
 
     def parse(self, raw):

@@ -253,7 +253,8 @@ smpp
     smpp_submit_response_message_id_format smpp_submit_response_timer=number smpp_submit_tracking_cache smpp_submit_tracking_schema
     smpp_use_interworking_parse=boolean smpp_use_reverse_address_mappings=boolean smpp_vendor_command_status_table smpp_vendor_tlv_table
 """
-VALUES = {"delivery_method": ("ecstream", "apn", "gcm", "mm7", "xfer", "delay_xfer")}      # of options that are built for others
+VALUES = {"delivery_method": ("ecstream", "apn", "gcm", "mm7", "xfer", "delay_xfer"),      # of options that are built for others
+          "routes": ("http", "apn", "gcm", "mm7", "xfer")}                                 # what stands before ://
 PROVIDED_IN = ("global", "binding_group", "binding", "domain")     # scopes that may hold what modules provide
 TYPES = {"text": Text(joins=True), "number": Number(minimum=-1), "decimal": Decimal(), "boolean": Boolean(), "octal": Octal(),
          "list": List(), "dict": Dict(), "range": Range()}
@@ -302,6 +303,12 @@ PROVIDED_BY = {name: (module, type) for module, rows in _read(PROVIDED).items() 
 def provided(name, scope):
     """Answer (module, type) of an option that a module gives to the scopes of delivery; None where no module does."""
     return PROVIDED_BY.get(name) if scope in PROVIDED_IN else None
+
+
+def value(name, value):
+    """Answer the word of a value that stands for what is not built, or None."""
+    words = value if isinstance(value, list) else [str(value)]
+    return next((word for word in words if word.partition("://")[0].lower() in VALUES.get(name, ())), None)
 
 
 def options_of(path):

@@ -15,7 +15,7 @@ FOREIGN = re.compile(r"""
     ^\s*(local\s|function\b|require\s*[("]|end\b\s*$|return\b|if\s.*\bthen\b|\#include|\#!|sub\s+\w+|msys\.\w+[.(])
     | ^\s*[$#>%]\s*(cd|ls|rpm|yum|service|/etc|/opt|curl|mkdir|cp|vi)\b
     | ^\s*(\d\d:\d\d:\d\d\s+)?/\S*> | <<\s*\w+\b | ^\w+:\s\S | =>\s | ^\w+\s\w+$
-    | =\s*<[^>\n]*\s[^>\n]*> | ^\s*[A-Z]+=\S+\s*$
+    | =\s*<[^>\n]*\s[^>\n]*> | =\s*"[+]<\w+> | ^\s*[A-Z]+=\S+\s*$
     | ^[^#\n]*;\s*$ | ^\s*(<\?|</?\w+[\s>]) | ^\s*"[\w$-]+"\s*: | ^\w*(ecelerity|eccmgr)\([^)\n]*\)> | ^\d{8,}[@:.]
     """, re.X | re.M)
 STATEMENT = re.compile(r"""^[ \t]*(?P<name>[A-Za-z_][\w.-]*)[ \t]*(?:(?P<sets>=)|(?P<opens>(?:"[^"\n]*"|'[^'\n]*'|[^\s"'={}()]+)?[ \t]*\n?[ \t]*\{)

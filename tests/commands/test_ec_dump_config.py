@@ -142,7 +142,7 @@ def test_output_that_cannot_be_written(site, run):
 
 
 @pytest.mark.parametrize("to, code, said", [
-    ("| true", 0, ""), ("> /dev/full", 2, "ec_dump_config: standard output: No space left on device\n")])
+    ("| true", 141, ""), ("> /dev/full", 2, "ec_dump_config: standard output: No space left on device\n")])
 def test_reader_that_has_enough_or_disk_that_is_full(tmp_path, to, code, said):
     done = subprocess.run(["bash", "-o", "pipefail", "-c", f'"$@" {to}', "bash", sys.executable, "-m",
                            "pymomentum.commands.ec_dump_config", "--options"], env={**os.environ, "PYTHONPATH": str(ROOT)},

@@ -277,10 +277,17 @@ def test_logs_that_are_not_written_are_named(conf):
 
 
 def test_way_of_delivery_that_is_not_built_is_named(conf, capsys):
-    conf.write("Domain a.test { delivery_method = lmtp }\nDomain b.test { Delivery_Method = ECStream }\n")
+    conf.write("Domain a.test { delivery_method = lmtp }\nDomain b.test { Delivery_Method = ECStream }\n"
+               'routes = ( "xfer://10.10.10.10?port=8080" )')
     assert validate_config.main(["-c", "ecelerity.conf"]) == 0
     assert capsys.readouterr().out == (
-        "notice: ecelerity.conf:2: delivery_method = ECSTREAM is not built yet: mail goes by ESMTP\nConfiguration valid\n")
+        "notice: ecelerity.conf:2: delivery_method = ECSTREAM is not built yet: mail goes by ESMTP\n"
+        "notice: ecelerity.conf:3: routes = xfer://10.10.10.10?port=8080 is not built yet: mail goes by ESMTP\nConfiguration valid\n")
+
+
+def test_limits_are_lifted_as_their_pages_say(conf):
+    conf.publish("max_resident_active_queue = -1  max_outbound_connections = -1\n"
+                 "Host x { max_outbound_connections = -1 }  Domain x { mta_sts_dns_cname_max_depth = 3 }")
 
 
 @pytest.mark.parametrize("text, message", [

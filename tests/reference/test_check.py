@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pymomentum.reference import __main__ as command_line
 from pymomentum.reference.check import check
 from pymomentum.reference.examples import alternatives, read
 from pymomentum.reference.pages import texts
@@ -45,6 +46,17 @@ def test_command(tmp_path, page, code, told):
     (tmp_path / page).write_text((PAGES / page).read_text())
     run = subprocess.run([sys.executable, "-m", "pymomentum.reference", "--check", tmp_path], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == code and told in run.stdout + run.stderr
+
+
+def test_example_that_is_known_to_be_wrong_is_no_failure(tmp_path, monkeypatch, capsys):
+    (tmp_path / "wrong.md").write_text((PAGES / "wrong.md").read_text())
+    lines = [example.line for example in read(PAGES / "wrong.md")]
+    monkeypatch.setattr(command_line, "ERRATA", tmp_path / "errata")
+    for listed, code in ((lines[:-1], 1), (lines, 0)):
+        (tmp_path / "errata").write_text(f"| wrong | {', '.join(map(str, listed))} | much |\n")
+        assert command_line.main(["--check", str(tmp_path)]) == code
+        told = capsys.readouterr().out
+        assert f"{len(listed)} of these are in" in told and ("wrong.md:" in told) == bool(code)
 
 
 def test_pages_of_options_are_what_the_rows_say():
