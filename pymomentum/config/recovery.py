@@ -4,6 +4,7 @@ import re
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 from lark.parsers.lalr_analysis import Shift
 
+from pymomentum.config.anywhere import stanzas
 from pymomentum.config.lexer import MAX_DEPTH, STRING, Token, TooDeep
 from pymomentum.config.tree import Node, Stanza, Word
 from pymomentum.options import registry
@@ -34,6 +35,7 @@ class Recovery:
         self.resumed = 0            # where the parse went on last
         self.balanced = 0           # behind the last brace that closes nothing
         self.mistaken = None        # the first mistake since
+        self.missing = 0            # braces that would open stanzas: some behind them will close nothing
 
     def __call__(self, e):
         """Answer whether the parse can go on."""
@@ -73,14 +75,20 @@ class Recovery:
         name, word = [None, None, *state.value_stack][-2:]
         if isinstance(word, Word) and getattr(name, "type", "") == "NAME":
             self.file.mistake(word.start, f'"=" or "{{" is missing after {shown(name.text)}')
+            self.missing += name.text.lower() in stanzas()
             return self.leave(state, word.end)
         if ended:
             return self.note_end(e, state)
         text = self.file.text[at:e.token.end]
+        if text == "}" and self.missing and closes_nothing(state):
+            self.missing -= 1
+            return self.leave(state, at)
         self.file.mistake(at, f"{shown(text)} is not possible here", wanted(e.accepts or e.expected), hides=text not in ("}", ";"))
-        return self.leave(state, at)
+        doubled = text == "{" and getattr(word, "type", "") == "LBRACE"
+        return at + 1 if doubled else self.leave(state, at)
 
     def note_end(self, e, state):
+        """Say what is missing at the end of the file."""
         expected = wanted(e.accepts or e.expected)
         leave_statement(state)
         braces = [token for token in state.value_stack if getattr(token, "type", None) == "LBRACE"]
@@ -93,7 +101,7 @@ class Recovery:
         """Leave the statement of a mistake; answers where the next one begins, outside a list that such a bracket opens."""
         lists = leave_statement(state)
         mark = self.file.text[at:at + 1]
-        if mark == "}" and "RBRACE" not in state.parse_conf.states[state.state_stack[-1]]:
+        if mark == "}" and closes_nothing(state):
             self.doubt(at)
             return at + 1
         if self.mistaken is None:
@@ -189,6 +197,11 @@ def leave_statement(state):
             state.feed_token(Token(None, 0, 0, "NAME", ""))
             forget(state)
     return lists
+
+
+def closes_nothing(state):
+    """Whether a brace that closes a stanza would find none."""
+    return all(getattr(token, "type", "") != "LBRACE" for token in state.value_stack)
 
 
 def forget(state):

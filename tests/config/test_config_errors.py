@@ -181,6 +181,9 @@ def test_mistakes_of_all_files_are_told_in_their_order(conf):
     ("tls = may\0be\nretry_interval = \0\nretry_intervall = 4", [(1, 10), (2, 18), (3, 1)]),
     (b"tls = maybe # f\xfcr\nretry_intervall = 4\n\xfc = 1", [(1, 7), (1, 16), (2, 1), (3, 1)]),
     ("Domain x { tls = maybe };\nspool = a", [(1, 18), (1, 25), (2, 1)]),
+    ('Domain "a"\n tls = maybe\n}\ntls = maybe\n}', [(1, 8), (2, 8), (4, 7), (5, 1)]),
+    ('Binding a { Domain "a"\n tls = maybe\n}\n spoolbase = x }\nretry_intervall = 4', [(1, 20), (2, 8), (5, 1)]),
+    ('Domain "a" {{\n tls = maybe\n}\ntls = maybe', [(1, 13), (2, 8), (4, 7)]),
     ("x {" * 40 + "}" * 40 + "\ntls = maybe", [(1, 1), (1, 93), (2, 7)]),
 ])
 def test_mistake_of_grammar_hides_nothing_and_causes_nothing(conf, text, places):
