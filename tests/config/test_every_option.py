@@ -17,7 +17,8 @@ STANZAS = {
     "eventloop": "EventLoop default { %s }", "security": "Security { %s }", "debug_flags": "Debug_Flags { %s }",
 }
 SAMPLES = {         # as written, and as the types are given it
-    Source: ("10.1.2.3", "10.1.2.3"), Gateway: ('"[::1]:25"', "[::1]:25"), Protocols: ('"-ALL:+TLSv1.3"', "-ALL:+TLSv1.3"),
+    Source: ("10.1.2.3", "10.1.2.3"), Gateway: ('"[::1]:25"', "[::1]:25"),
+    Protocols: ('"-ALL:+TLSv1.3"', "-ALL:+TLSv1.3"),
     Boolean: ("on", "on"), Octal: ("0600", "0600"), Duration: ('"2 days"', "2 days"), Text: ("default", "default"),
     Throttle: ("7/60", "7/60"), Nets: ("( 10.0.0.0/8 )", ["10.0.0.0/8"]), Range: ("( 1 9 )", ["1", "9"]),
     List: ("( a b )", ["a", "b"]), Routes: ('( a "smtp://b?pref=1" )', ["a", "smtp://b?pref=1"]), Server: ("127.0.0.1:80", "127.0.0.1:80"), Dict: ("[ k = v ]", {"k": "v"}),

@@ -71,7 +71,7 @@ def test_certificate_is_read_again_behind_a_reload(mta, tmp_path):
 
 
 @pytest.mark.shows("tls_protocols")
-@pytest.mark.parametrize("protocols, version", [("+ALL:-TLSv1.3", "TLSv1.2"), ("+ALL:-TLSv1.2", "TLSv1.3")])
+@pytest.mark.parametrize("protocols, version", [("+ALL:-TLSv1.3", "TLSv1.2"), ("+ALL:-TLSv1.2", "TLSv1.3"), ("-ALL:+TLSv1.2", "TLSv1.2")])
 def test_protocol_is_one_of_the_option(mta, protocols, version):
     secure(mta, f'tls_protocols = "{protocols}"')
     assert secured(mta)[1] == version
