@@ -131,7 +131,7 @@ def local_changes(reader, loader, known=None):
     elif not path or not os.path.exists(path):
         return None
     elif os.path.realpath(path) in loader.files:
-        reader.fail(reader.root.settings["local_changes_file"], f"local_changes_file: {path} is included already")
+        reader.errors.append(reader.root.settings["local_changes_file"].error(f"local_changes_file: {path} is included already"))
         return None
     else:
         local = loader.read(path, False, (), None)
