@@ -172,7 +172,8 @@ class Reader:
             outer.append("global")
         if outer:
             hint = "it belongs to: " + ", ".join(outer)
-            return self.fail(node, f"stanza {name} is not possible in {where(scope)}", hint)
+            self.fail(node, f"stanza {name} is not possible in {where(scope)}", hint)
+            return anywhere.check(self, node.body)
         known = [*INSIDE.get(scope.kind, ()), *(kind for kind, places in NOT_BUILT.items() if scope.kind in places),
                  *(modules.NAMES if scope.kind == "global" else ())]
         self.fail(node, f"unknown stanza {shown(node.name)}", similar(name, known))
@@ -188,10 +189,10 @@ class Reader:
 
     def scope(self, node, kind, parent):
         label = self.label(node, kind)
-        if label is None:
-            return
         inner = parent.children.get((kind, label))
-        if inner is None:
+        if label is None:               # what stands inside is read all the same
+            inner = Scope(kind, "", parent, node)
+        elif inner is None:
             inner = parent.children[kind, label] = Scope(kind, label, parent, node)
             if kind in ("http_listener", "ecstream_listener"):
                 self.notice(node, f"stanza {node.name} is not built yet")

@@ -190,6 +190,13 @@ def test_mistake_of_grammar_hides_nothing_and_causes_nothing(conf, text, places)
     assert [(e.line, e.column) for e in conf.errors(text)] == places
 
 
+@pytest.mark.parametrize("text, places", [
+    ('Domain "/(/" { tls = maybe spoolbase = x }', [(1, 8), (1, 22), (1, 28)]), ("Domain { tls = maybe }", [(1, 1), (1, 16)]),
+    ("Peer 10.0.0.1 { tls = maybe spoolbase = x }", [(1, 1), (1, 23)])])
+def test_stanza_that_is_wrong_itself_hides_nothing(conf, text, places):
+    assert [(e.line, e.column) for e in conf.errors(text)] == places
+
+
 def test_what_does_not_fit_together_is_told_with_other_mistakes(conf):
     errors = conf.errors("tls = maybe\nBinding_Group a { Binding x {} } Binding_Group b { Binding x {} }")
     assert [e.line for e in errors] == [1, 2]
