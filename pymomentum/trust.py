@@ -1,15 +1,20 @@
 """Certificates, keys and parameters of TLS that a configuration names: OpenSSL tries them before they serve."""
+import os
+
 from pymomentum.config.scopes import walk
 from pymomentum.core.tls import context
 
 ALONE = ("tls_certificate", "tls_ciphers", "tlsv13_ciphersuites", "tls_ca", "tls_client_ca", "tls_ec_curve_names", "tls_dhparams_file")
+FILES = ("tls_certificate", "tls_key", "tls_ca", "tls_client_ca", "tls_dhparams_file")
 
 
-def mistakes(loaded):
-    """Answer a ConfigError for each that OpenSSL does not take."""
+def mistakes(loaded, unread=True):
+    """Answer a ConfigError for each that OpenSSL does not take; files that cannot be read only if `unread`."""
     found, tried = [], {}
     for scope in (loaded.root, *walk(loaded.root)):
         for option, asked in wanted(scope):
+            if not unread and asked[0] in FILES and not all(os.access(path, os.R_OK) for path in asked[1:]):
+                continue
             if asked not in tried and not (asked[0] == "tls_key" and tried.get(("tls_certificate", asked[2]))):
                 tried[asked] = refusal(*asked)
                 if tried[asked]:

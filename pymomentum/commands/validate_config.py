@@ -2,13 +2,13 @@
 
     validate_config [-c FILE] [--json]
 
-Prints every mistake of one run and ends with 1, or "Configuration valid" and 0.  Host names, users and groups are
-those of this machine; root is told which files others may write, too, as the server does not start with them.
+Prints every mistake of one run and ends with 1, or "Configuration valid" and 0.  Host names, users,
+groups and certificates are those of this machine; root is told which files others may write, too, as the server does not start with them.
 """
 import argparse
 import json
 
-from pymomentum import security
+from pymomentum import security, trust
 from pymomentum.commands import run
 from pymomentum.config import load, unresolved
 from pymomentum.errors import ConfigErrors
@@ -35,7 +35,7 @@ def main(arguments=None):
     errors, notices = [], []
     try:
         loaded = load(options.config)
-        notices, errors = loaded.notices, [*unresolved(loaded), *security.mistakes(loaded)]
+        notices, errors = loaded.notices, [*unresolved(loaded), *trust.mistakes(loaded, unread=False), *security.mistakes(loaded)]
     except ConfigErrors as e:
         errors, notices = e.errors, [e.notice] if e.notice else []
     report(errors, notices, options.json)

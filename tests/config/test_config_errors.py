@@ -263,9 +263,16 @@ def test_what_installations_have_that_is_not_built_loads_with_one_notice_each(co
 
 
 def test_file_that_cannot_be_read_is_named(conf, capsys):
-    conf.write("tls_certificate = ecelerity.conf\nESMTP_Listener { tls_key = none.key  tls_certificate = '' }\n")
+    conf.write("tls_ciphers = ALL\nESMTP_Listener { tls_key = none.key  tls_certificate = '' }\n")
     assert validate_config.main(["-c", "ecelerity.conf"]) == 0
     assert capsys.readouterr().out == "notice: ecelerity.conf:2: tls_key: none.key cannot be read\nConfiguration valid\n"
+
+
+@pytest.mark.parametrize("text", ["tls_certificate = ecelerity.conf", "tls_ciphers = GARBAGE", "Domain a.test { tls_ca = ecelerity.conf }"])
+def test_what_openssl_does_not_take_is_told(conf, capsys, text):
+    conf.write(text)
+    assert validate_config.main(["-c", "ecelerity.conf"]) == 1
+    assert "ecelerity.conf:1:" in (out := capsys.readouterr().out) and " cannot be used: error:" in out
 
 
 def test_logs_that_are_not_written_are_named(conf):
