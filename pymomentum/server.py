@@ -258,6 +258,7 @@ class Server:
             listeners.drop(doors)
             self.console.drop(endpoints)
             raise e if isinstance(e, ConfigErrors) else ConfigErrors([ConfigError(str(e))]) from None
+        logs.microseconds(loaded.globals["log_hires_timestamp"])
         loggers.serve(loaded, opened)
         self.loaded = loaded
         self.set_levels()

@@ -381,5 +381,5 @@ def notice(str subsystem not None, str text not None):
 
 
 def microseconds(bint asked):
-    """Have lines begin with microseconds, not seconds; before loops run."""
+    """Have lines begin with microseconds, not seconds."""
     atomic_store32(&fine, asked)

@@ -11,3 +11,4 @@ cdef int address_parse(slice_t text, int port, sockaddr_storage *out) noexcept n
 cdef int address_port(const sockaddr *a) noexcept nogil
 cdef void address_set_port(sockaddr_storage *a, int port) noexcept nogil
 cdef bint address_equal(const sockaddr *a, const sockaddr *b) noexcept nogil        # without ports
+cdef void split_port(slice_t text, slice_t *name, slice_t *port) noexcept nogil

@@ -1,8 +1,8 @@
 """Socket addresses and their text, IPv4 and IPv6."""
 from libc.stdio cimport snprintf
-from libc.string cimport memcpy, strlen
+from libc.string cimport memchr, memcpy, strlen
 
-from pymomentum.core.base.slice cimport slice_t
+from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_OK, EC_SYNTAX
 
 cdef extern from *:
@@ -82,3 +82,22 @@ cdef void address_set_port(sockaddr_storage *a, int port) noexcept nogil:
 
 cdef bint address_equal(const sockaddr *a, const sockaddr *b) noexcept nogil:
     return ec_same(a, b)
+
+
+cdef void split_port(slice_t text, slice_t *name, slice_t *port) noexcept nogil:
+    """host[:port], [v6]:port; a bare v6 address has no port."""
+    cdef const char *colon
+    cdef const char *end
+    name[0] = text
+    port[0] = slice_make(NULL, 0)
+    if text.len and text.ptr[0] == c'[':
+        end = <const char*>memchr(text.ptr, c']', text.len)
+        if end != NULL:
+            name[0] = slice_make(text.ptr, end + 1 - text.ptr)
+            if end + 2 < text.ptr + text.len and end[1] == c':':
+                port[0] = slice_make(end + 2, text.ptr + text.len - end - 2)
+        return
+    colon = <const char*>memchr(text.ptr, c':', text.len)
+    if colon != NULL and memchr(colon + 1, c':', text.ptr + text.len - colon - 1) == NULL:
+        name[0] = slice_make(text.ptr, colon - text.ptr)
+        port[0] = slice_make(colon + 1, text.ptr + text.len - colon - 1)

@@ -18,7 +18,7 @@ cdef struct listener_t:         # never freed: sessions point to it
     char name[256]              # as the configuration writes it
     int first                   # loop, of those that serve what it accepts
     int loops
-    limit_t sessions            # for listener_sessions
+    limit_t sessions            # those that point to it
     uint64_t accepted
     uint32_t events             # accepted in one turn of the loop; events_per_iter; atomic, as the next two
     uint32_t most               # in their accept phase at once; 0: any number; concurrency

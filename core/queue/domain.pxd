@@ -63,7 +63,7 @@ cdef struct refusal_t:          # how a host that was reached took no mail at al
 cdef struct domain_t:
     loop_t *loop
     slice_t name                # routing domain, lower case; behind the struct
-    slice_t option_name         # whose Domain stanza applies; the same, or behind it
+    slice_t option_name         # whose Domain stanza applies: the name, without the port of a gateway
     timer_entry_t timer         # the maintainer
     list_node_t connections     # leases of its client sessions, on any loop
     mail_queue_t *queues
@@ -79,6 +79,7 @@ cdef struct domain_t:
     uint32_t failures           # connections failed in a row
     uint32_t dns_failures
     uint32_t messages           # in queues and in hand
+    bint gateway                # mail comes here by that option: routes do not count
     bint target                 # mail of other domains was queued for it (rollup_mx): it stays here
     bint resolving
     bint dirty                  # a maintainer run is due in this iteration
@@ -108,7 +109,7 @@ ctypedef void (*domain_fn)(domain_t *d) noexcept nogil
 
 cdef void domain_set_maintainer(domain_fn fn) noexcept nogil                # before loops run
 cdef domain_t *domain_get(loop_t *loop, slice_t name) noexcept nogil        # NULL: there is none
-cdef domain_t *domain_make(loop_t *loop, slice_t name, slice_t option_name) noexcept nogil  # finds or makes; NULL: no memory
+cdef domain_t *domain_make(loop_t *loop, slice_t name) noexcept nogil       # finds or makes; NULL: no memory
 cdef void domain_free(domain_t *d) noexcept nogil                           # empty, without connections
 cdef mail_queue_t *domain_queue(domain_t *d, uint16_t binding) noexcept nogil
 cdef void domain_refresh(domain_t *d) noexcept nogil                        # values of the current generation
@@ -117,6 +118,7 @@ cdef int domain_owner(slice_t name) noexcept nogil                          # in
 cdef void domain_set_loops(loop_range_t loops) noexcept nogil               # maintainer_pool, before loops run
 cdef int domain_share_out(const opt_list_t *hot) noexcept nogil             # hot_domains, before loops run; EC_NOMEM
 cdef uint32_t binding_residents(uint16_t binding) noexcept nogil            # the sum of `resident` of all its queues
+cdef uint32_t queue_residents() noexcept nogil                              # likewise of all queues
 cdef void queue_count_resident(mail_queue_t *q, int more) noexcept nogil
 cdef queue_loop_t *queue_loop(loop_t *loop) noexcept nogil
 

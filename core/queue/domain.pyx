@@ -11,7 +11,7 @@ from pymomentum.core.base.atomic cimport atomic_add32, atomic_load32
 from pymomentum.core.base.hash cimport hash_del, hash_get, hash_put, hash_t
 from pymomentum.core.base.heap cimport heap_free, heap_insert, heap_remove
 from pymomentum.core.base.list cimport list_append, list_init, list_prepend, list_remove
-from pymomentum.core.base.slice cimport slice_eq, slice_hash, slice_make, slice_t
+from pymomentum.core.base.slice cimport slice_hash, slice_make, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.config.generation cimport config_current, config_delivery_kept, config_number, config_unref
@@ -21,10 +21,12 @@ from pymomentum.core.loop.limit cimport limit_waiter_t
 from pymomentum.core.loop.loop cimport (COUNT_ACTIVE, COUNT_DELAYED, COUNT_DOMAINS, PLACE_QUEUE, loop_range_t, loop_t,
                                         loop_timer_clear)
 from pymomentum.core.message.message cimport MSG_PRIORITY, ec_message_t
+from pymomentum.core.net.address cimport split_port
 
 cdef domain_fn maintainer = NULL
 cdef loop_range_t maintainers       # maintainer_pool
 cdef hash_t hot                     # name -> place in hot_domains, from 1; of all loops, they only read it
+cdef uint32_t all_residents = 0     # atomic: the sum of the next
 cdef uint32_t residents[65536]      # atomic, by binding: messages of active queues that are in memory
 cdef enum:
     OWNER_SEED = 0x5eed
@@ -86,19 +88,17 @@ cdef void on_timer(timer_entry_t *t) noexcept nogil:
     maintainer(d)
 
 
-cdef domain_t *domain_make(loop_t *loop, slice_t name, slice_t option_name) noexcept nogil:
+cdef domain_t *domain_make(loop_t *loop, slice_t name) noexcept nogil:
     cdef domain_t *d = domain_get(loop, name)
-    cdef bint same = slice_eq(name, option_name)
-    cdef size_t room
+    cdef slice_t port
     if d != NULL:
         return d
-    room = sizeof(domain_t) + name.len + 1
-    d = <domain_t*>calloc(1, room if same else room + option_name.len + 1)
+    d = <domain_t*>calloc(1, sizeof(domain_t) + name.len + 1)
     if d == NULL:
         return NULL
     d.loop = loop
     d.name = copy(<char*>(d + 1), name)
-    d.option_name = d.name if same else copy(<char*>d + room, option_name)
+    split_port(d.name, &d.option_name, &port)
     d.born_ms = loop.now_ms
     d.contact_ms = loop.now_ms
     timer_init(&d.timer, on_timer)
@@ -210,8 +210,13 @@ cdef uint32_t binding_residents(uint16_t binding) noexcept nogil:
     return atomic_load32(&residents[binding])
 
 
+cdef uint32_t queue_residents() noexcept nogil:
+    return atomic_load32(&all_residents)
+
+
 cdef void queue_count_resident(mail_queue_t *q, int more) noexcept nogil:
     q.resident += more
+    atomic_add32(&all_residents, more)
     atomic_add32(&residents[q.binding], more)
 
 

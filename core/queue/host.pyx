@@ -22,9 +22,10 @@ from pymomentum.core.config.values cimport (DELIVERY_METHOD_LMTP, OPT_BIND_ADDRE
 from pymomentum.core.dns.mx cimport mx_address_t, mx_answer_t, mx_host_t
 from pymomentum.core.loop.limit cimport limit_t
 from pymomentum.core.net.proxy_out cimport proxy_server, proxy_source
+from pymomentum.core.net.address cimport split_port
 from .domain cimport domain_t, domain_touch, mail_queue_t, queue_loop, refusal_t
 from .permit cimport permit_host_limit
-from .route cimport route_find, route_make, route_refused, route_t, split_port
+from .route cimport route_find, route_make, route_refused, route_t
 
 cdef enum:
     CANDIDATES = 64             # of one preference that are weighed

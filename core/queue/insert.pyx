@@ -4,7 +4,7 @@ The routing domain is the recipient's domain, or what policy set; then the
 `reroute_domain`, then the `gateway` of the scopes that apply.  The message itself travels to the
 record's loop: its list node is a post while it is in no queue.
 """
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint16_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -17,10 +17,10 @@ from pymomentum.core.config.values cimport (OPT_GATEWAY, OPT_MAX_RESIDENT_ACTIVE
 from pymomentum.core.log.writer cimport log_panic
 from pymomentum.core.loop.loop cimport loop_at, loop_post, loop_t
 from pymomentum.core.loop.post cimport post_t
-from pymomentum.core.message.message cimport (MSG_SPOOLED, MSG_STATE_PENDING, address_domain, ec_message_t, message_count, message_free,
+from pymomentum.core.message.message cimport (MSG_SPOOLED, MSG_STATE_PENDING, address_domain, ec_message_t, message_free,
                                               message_swap_out)
 from pymomentum.core.base.status cimport EC_OK
-from .domain cimport (binding_residents, domain_make, domain_owner, domain_queue, domain_t, domain_touch, mail_queue_t, queue_loop,
+from .domain cimport (binding_residents, domain_make, domain_owner, domain_queue, domain_t, domain_touch, mail_queue_t, queue_loop, queue_residents,
                       queue_push_active, queue_push_delayed)
 
 cdef enum:
@@ -31,6 +31,7 @@ cdef struct move_t:             # a message on its way to a domain of another lo
     ec_message_t *m
     loop_t *loop
     bint rollup
+    bint gateway
     size_t len
     char name[256]
 
@@ -44,29 +45,28 @@ cdef slice_t lower(slice_t s, char *out) noexcept nogil:
     return slice_make(out, n)
 
 
-cdef void route(loop_t *loop, ec_message_t *m, char *name_room, char *option_room, slice_t *name, slice_t *option_name) noexcept nogil:
-    """Names of the record and of the Domain stanza that applies to it."""
+cdef bint destination(config_generation_t *g, uint16_t binding, slice_t *name, char *room) noexcept nogil:
+    """Where a domain's mail is queued: under its own name, or its gateway's; then its own Domain stanza counts no more."""
+    cdef values_t values
+    cdef const slice_t *gateway = opt_text(config_delivery(g, binding, name[0], &values), OPT_GATEWAY)
+    if gateway == NULL or gateway.len == 0:
+        return False
+    name[0] = lower(gateway[0], room)
+    return True
+
+
+cdef bint route(loop_t *loop, ec_message_t *m, char *room, slice_t *name) noexcept nogil:
+    """The name of the record that a message goes to; True: it is that of a gateway."""
     cdef config_generation_t *g = queue_loop(loop).generation
     cdef slice_t domain = m.env.routing if m.env.routing.len else address_domain(m.env.rcptto)
-    cdef values_t room
-    cdef const values_t *v
-    cdef const slice_t *gateway
-    cdef const slice_t *general
+    cdef values_t values
     cdef slice_t other
     cdef char other_room[256]
-    option_name[0] = lower(domain if domain.len else slice_of(b"localhost"), option_room)
-    name[0] = option_name[0]
-    v = config_delivery(g, m.binding, option_name[0], &room)
-    other = reroute_name(opt_text(v, OPT_REROUTE_DOMAIN), other_room)
+    name[0] = lower(domain if domain.len else slice_of(b"localhost"), room)
+    other = reroute_name(opt_text(config_delivery(g, m.binding, name[0], &values), OPT_REROUTE_DOMAIN), other_room)
     if other.len:
-        option_name[0] = name[0] = lower(other, option_room)
-        v = config_delivery(g, m.binding, option_name[0], &room)
-    gateway = opt_text(v, OPT_GATEWAY)
-    if gateway != NULL and gateway.len:
-        general = opt_text(config_delivery(g, m.binding, slice_make(NULL, 0), &room), OPT_GATEWAY)
-        name[0] = lower(gateway[0], name_room)
-        if general != NULL and slice_eq(general[0], gateway[0]):
-            option_name[0] = name[0]        # everybody's gateway: no one domain's stanza speaks for it
+        name[0] = lower(other, room)
+    return destination(g, m.binding, name, room)
 
 
 cdef void arrive(post_t *p) noexcept nogil:
@@ -76,9 +76,9 @@ cdef void arrive(post_t *p) noexcept nogil:
     queue_insert(loop, m)                   # a reload may have given it to another loop meanwhile
 
 
-cdef domain_t *file_message(loop_t *loop, ec_message_t *m, slice_t name, slice_t option_name) noexcept nogil:
+cdef domain_t *file_message(loop_t *loop, ec_message_t *m, slice_t name, bint gateway) noexcept nogil:
     """On the owner's loop; NULL: no memory."""
-    cdef domain_t *d = domain_make(loop, name, option_name)
+    cdef domain_t *d = domain_make(loop, name)
     cdef mail_queue_t *q = domain_queue(d, m.binding) if d != NULL else NULL
     cdef int64_t most
     if q == NULL:
@@ -86,6 +86,7 @@ cdef domain_t *file_message(loop_t *loop, ec_message_t *m, slice_t name, slice_t
         log_panic(loop, b"QUEUE", b"out of memory: a message stays in the spool until the next start")
         message_free(m)
         return NULL
+    d.gateway = d.gateway or gateway
     m.domain = d
     d.messages += 1
     q.received += 1
@@ -105,7 +106,7 @@ cdef domain_t *file_message(loop_t *loop, ec_message_t *m, slice_t name, slice_t
 
 cdef inline bint resident_full(mail_queue_t *q) noexcept nogil:
     cdef int64_t most = opt_number(q.values, OPT_MAX_RESIDENT_MESSAGES)
-    return most > 0 and <int64_t>message_count() > most and q.resident > 0
+    return most > 0 and <int64_t>queue_residents() >= most
 
 
 cdef inline bint binding_full(mail_queue_t *q) noexcept nogil:
@@ -114,15 +115,14 @@ cdef inline bint binding_full(mail_queue_t *q) noexcept nogil:
 
 
 cdef void queue_insert(loop_t *loop, ec_message_t *m) noexcept nogil:
-    cdef char name_room[256]
-    cdef char option_room[256]
-    cdef slice_t name, option_name
+    cdef char room[256]
+    cdef slice_t name
+    cdef bint gateway = route(loop, m, room, &name)
     cdef int owner
     cdef post_t *p
-    route(loop, m, name_room, option_room, &name, &option_name)
     owner = domain_owner(name)
     if owner == loop.index:
-        file_message(loop, m, name, option_name)
+        file_message(loop, m, name, gateway)
         return
     m.domain = loop_at(owner)
     p = <post_t*>m
@@ -138,27 +138,29 @@ cdef slice_t reroute_name(const slice_t *text, char *room) noexcept nogil:
     return lower(text[0], room)
 
 
-cdef void file_moved(loop_t *loop, ec_message_t *m, slice_t name, bint rollup) noexcept nogil:
-    cdef domain_t *d = file_message(loop, m, name, name)
+cdef void file_moved(loop_t *loop, ec_message_t *m, slice_t name, bint gateway, bint rollup) noexcept nogil:
+    cdef domain_t *d = file_message(loop, m, name, gateway)
     if d != NULL and rollup:
         d.target = True
 
 
 cdef void on_moved(post_t *p) noexcept nogil:
     cdef move_t *v = <move_t*>p
-    file_moved(v.loop, v.m, slice_make(v.name, v.len), v.rollup)
+    file_moved(v.loop, v.m, slice_make(v.name, v.len), v.gateway, v.rollup)
     free(v)
 
 
 cdef bint queue_move(mail_queue_t *q, ec_message_t *m, slice_t name, bint rollup) noexcept nogil:
     cdef domain_t *d = q.domain
+    cdef char room[256]
+    cdef bint gateway = name.len > 0 and destination(d.generation, m.binding, &name, room)
     cdef int owner
     cdef move_t *v
     if name.len == 0 or slice_eq(name, d.name):
         return False
     owner = domain_owner(name)
     if owner == d.loop.index:
-        file_moved(d.loop, m, name, rollup)
+        file_moved(d.loop, m, name, gateway, rollup)
     else:
         if m.flags & MSG_STATE_PENDING:     # this loop hears of its state soon
             return False
@@ -168,6 +170,7 @@ cdef bint queue_move(mail_queue_t *q, ec_message_t *m, slice_t name, bint rollup
         v.m = m
         v.loop = loop_at(owner)
         v.rollup = rollup
+        v.gateway = gateway
         v.len = name.len
         memcpy(v.name, name.ptr, name.len)
         m.domain = v.loop

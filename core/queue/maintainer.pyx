@@ -31,14 +31,14 @@ from pymomentum.core.loop.loop cimport (COUNT_DELAYED, LOOP_RUNNING, loop_add_fl
                                         loop_timer_set)
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.message cimport MSG_SWEPT, ec_message_t
-from pymomentum.core.net.address cimport address_parse
+from pymomentum.core.net.address cimport address_parse, split_port
 from .domain cimport *
 from .host cimport choice_t, host_choose, host_excuse, host_failures, host_prohibited
 from .insert cimport queue_move, reroute_name
 from .lease cimport lease_switch, lease_t, lease_wake
 from .outcome cimport message_fail, outcome_next_turn
 from .permit cimport permit_give, permit_t, permit_take
-from .route cimport route_hungry, route_t, routes_wake, split_port
+from .route cimport route_hungry, route_t, routes_wake
 
 cdef enum:
     RUN = 1000                  # messages moved or failed per run
@@ -212,7 +212,7 @@ cdef const opt_list_t *routes_of(mail_queue_t *q) noexcept nogil:
     """NULL: its mail goes by the MX of its routing domain, which is the gateway where there is one."""
     cdef const slice_t *gateway = opt_text(q.values, OPT_GATEWAY)
     cdef const opt_list_t *routes = opt_list(q.values, OPT_ROUTES)
-    return routes if routes != NULL and routes.n and (gateway == NULL or gateway.len == 0) else NULL
+    return routes if routes != NULL and routes.n and not q.domain.gateway and (gateway == NULL or gateway.len == 0) else NULL
 
 
 cdef bint resolve(domain_t *d) noexcept nogil:
@@ -331,6 +331,14 @@ cdef void move_due(mail_queue_t *q, uint32_t *left) noexcept nogil:
         left[0] -= 1
         if not queue_move(q, m, elsewhere, False):
             queue_push_active(q, m, False)
+
+
+cdef void hasten(mail_queue_t *q, uint32_t most) noexcept nogil:
+    """Delayed mail becomes active, due or not."""
+    while most and q.delayed.len:
+        queue_push_active(q, <ec_message_t*>heap_pop(&q.delayed), False)
+        q.domain.loop.counters[COUNT_DELAYED] -= 1
+        most -= 1
 
 
 cdef bint rolled_up(mail_queue_t *q, uint32_t *left) noexcept nogil:
@@ -487,12 +495,13 @@ cdef void serve(mail_queue_t *q, uint32_t *left) noexcept nogil:
     if q.waiting_until_ms <= d.loop.now_ms:
         q.waiting_until_ms = 0
         q.waiting = WAIT_NOTHING
+    if opt_number(q.values, OPT_BLACKHOLE) != BLACKHOLE_FALSE:
+        hasten(q, left[0])
+        fail_active(q, True, BLACKHOLED, left)
+        return
     if list_empty(&q.active):
         limit_forget(&q.waiter)
         q.starved_ms = 0
-        return
-    if opt_number(q.values, OPT_BLACKHOLE) != BLACKHOLE_FALSE:
-        fail_active(q, True, BLACKHOLED, left)
         return
     if queue_suspended(q):
         q.waiting = WAIT_SUSPENDED

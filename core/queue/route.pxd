@@ -41,4 +41,3 @@ cdef mail_queue_t *route_next(route_t *r, mail_queue_t *own) noexcept nogil
 cdef void route_abandoned(loop_t *loop, route_t *r) noexcept nogil
 cdef void routes_wake(loop_t *loop) noexcept nogil          # once per iteration
 # host[:port], [v6]:port; a bare v6 address has no port.
-cdef void split_port(slice_t text, slice_t *name, slice_t *port) noexcept nogil

@@ -7,7 +7,7 @@ has used them for address_metrics_lifetime.
 """
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memchr, memcpy, memset
+from libc.string cimport memcpy, memset
 
 from pymomentum.core.base.hash cimport hash_del, hash_get, hash_next, hash_put
 from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_node_t, list_remove
@@ -145,22 +145,3 @@ cdef mail_queue_t *route_next(route_t *r, mail_queue_t *own) noexcept nogil:
             q.alone = True
         domain_touch(q.domain)              # it has to see to itself
     return NULL
-
-
-cdef void split_port(slice_t text, slice_t *name, slice_t *port) noexcept nogil:
-    """host[:port], [v6]:port; a bare v6 address has no port."""
-    cdef const char *colon
-    cdef const char *end
-    name[0] = text
-    port[0] = slice_make(NULL, 0)
-    if text.len and text.ptr[0] == c'[':
-        end = <const char*>memchr(text.ptr, c']', text.len)
-        if end != NULL:
-            name[0] = slice_make(text.ptr, end + 1 - text.ptr)
-            if end + 2 < text.ptr + text.len and end[1] == c':':
-                port[0] = slice_make(end + 2, text.ptr + text.len - end - 2)
-        return
-    colon = <const char*>memchr(text.ptr, c':', text.len)
-    if colon != NULL and memchr(colon + 1, c':', text.ptr + text.len - colon - 1) == NULL:
-        name[0] = slice_make(text.ptr, colon - text.ptr)
-        port[0] = slice_make(colon + 1, text.ptr + text.len - colon - 1)

@@ -224,11 +224,23 @@ cdef int take_mailbox(cursor_t *c, bint bare, smtp_path_t *path) noexcept nogil:
     path.null_path = False
     if path.eightbit and not c.flags & PATH_UTF8:
         return EC_REFUSED
-    if path.literal and not c.flags & PATH_ALLOW_LITERAL:
+    if (path.literal or dotted_quad(path.domain)) and not c.flags & PATH_ALLOW_LITERAL:
         return EC_REFUSED
     if path.domain.len == 0 and not c.flags & PATH_ALLOW_UNQUALIFIED and not (bare and slice_ieq(path.local, postmaster)):
         return EC_REFUSED
     return EC_OK
+
+
+cdef bint dotted_quad(slice_t domain) noexcept nogil:
+    """An IPv4 address without its brackets: four numbers, as no top-level domain is one."""
+    cdef size_t i
+    cdef int dots = 0
+    for i in range(domain.len):
+        if domain.ptr[i] == c'.':
+            dots += 1
+        elif not c'0' <= domain.ptr[i] <= c'9':
+            return False
+    return dots == 3
 
 
 cdef int take_path(cursor_t *c, bint forward, smtp_path_t *path) noexcept nogil:

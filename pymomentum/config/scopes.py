@@ -14,6 +14,7 @@ from pymomentum.options.pending import PENDING
 from pymomentum.options.types import shown
 
 FILES = ("resolv_conf", "tls_certificate", "tls_client_ca", "tls_key")         # options that name a file to be read
+AHEAD_OF_GATEWAY = frozenset("blackhole exclude_vctx_conn exclude_vctx_mess gateway generate_bounces reroute_domain".split())
 MAX_ERRORS = 100
 
 
@@ -276,11 +277,18 @@ class Reader:
                 self.check_local_changes()
                 self.check_loops()
                 self.check_pathways()
+                self.check_gateways()
                 logs.check(self)
 
     def check_local_changes(self):
         if self.root.value("local_changes_only") and "local_changes_file" not in self.root.settings:
             self.fail(self.root.settings["local_changes_only"], "local_changes_only: no local_changes_file is set")
+
+    def check_gateways(self):
+        for scope in walk(self.root):
+            idle = [name for name in scope.values if name not in AHEAD_OF_GATEWAY] if scope.kind == "domain" else []
+            if idle and scope.values.get("gateway"):
+                self.notice(scope.settings["gateway"], f"mail goes to the gateway, whose Domain stanza counts; without effect here: {', '.join(idle)}")
 
     def check_groups(self, kind):
         """A binding or pathway stands in one group, or none."""

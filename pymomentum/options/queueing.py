@@ -21,7 +21,7 @@ option("drop_body_after_trans_fail", Number(3), scopes=DELIVERY, page="4/config/
        doc="Transient failures after which a body leaves memory.")
 option("expensive_batch_assessment", Boolean(False), scopes=GLOBAL, page="4/config/ref-expensive-batch-assessment",
        doc="Compare all headers to find messages that can share a transaction.")
-option("hot_domains", List(), scopes=GLOBAL, page="4/config/ref-hot-domains",
+option("hot_domains", List(), scopes=GLOBAL, dynamic=False, page="4/config/ref-hot-domains",
        doc="Domains that the event loops get in turn at start, so that two of them seldom share one.")
 option("inline_transfail_processing", Boolean(True), scopes=GLOBAL, page="4/config/ref-inline-transfail-processing",
        doc="Treat transient failures at once, not in a later turn.")
@@ -43,7 +43,7 @@ option("max_resident_transfails", Number(100), unit="messages", scopes=GLOBAL,
        doc="Transient failures of one turn kept in memory.")
 option("max_retries", Number("auto", words={"auto": -1, "none": -2}), scopes=DELIVERY,
        page="4/config/ref-max-retries",
-       doc="Attempts before mail fails; auto leaves it to the expiry, none forbids retries.")
+       doc="Attempts before mail fails; auto and none leave it to the expiry.")
 option("max_retry_interval", Number(43200, minimum=1), unit="seconds", scopes=DELIVERY,
        page="4/config/ref-max-retry-interval",
        doc="Longest wait between two attempts.")

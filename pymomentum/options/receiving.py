@@ -58,11 +58,11 @@ option("generate_bounces_for_multi_recipient_policy_rejections", Boolean(True), 
        page="4/config/ref-generate-bounces-for-multi-recipient-policy-rejections",
        doc="Bounce for the recipients that policy refuses while it accepts others.")
 option("idle_time", Number(0), unit="seconds", scopes=SESSION | {"http_listener"}, page="4/config/ref-idle-time",
-       doc="Close an inbound session silent for so long; 0 means the command timeouts alone apply.")
+       doc="Close an inbound session silent for so long; 0 leaves that to command_timeout and data_timeout.")
 option("inbound_throttle_messages", Throttle(), scopes=RECEPTION, page="4/config/ref-inbound-throttle-messages",
        doc="Most messages received in a time; unset or 0 is unlimited.")
-option("listener_sessions", Number(0), unit="sessions", scopes=SESSION, page="4/config/ref-listener-sessions",
-       doc="Most sessions at once on one listen address; 0 is unlimited.")
+option("listener_sessions", Limit(0, unlimited=0), unit="sessions", scopes=SESSION, page="4/config/ref-listener-sessions",
+       doc="Most sessions at once of all that fall back to the stanza which sets it, a Peer's of its own; 0 is unlimited.")
 option("max_bad_commands", Number(20), scopes=SESSION_GLOBAL,
        doc="Commands with errors that end a session; 0 is unlimited.")
 option("max_command_length", Number(2048, minimum=512, maximum=1048576), unit="bytes", scopes=SESSION_GLOBAL,

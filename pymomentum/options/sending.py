@@ -9,7 +9,7 @@ option("bind_address", Source("*"), scopes=BINDINGS, page="4/config/ref-bind-add
 option("bind_address_secondary", Source(), scopes={"binding"}, dynamic=False, page="4/modules/bind-address-secondary",
        doc="Source address of the other family than bind_address.")
 option("blackhole", Enum("false true inline internal", "false"), scopes=DELIVERY, page="4/config/ref-blackhole",
-       doc="Accept and discard in place of delivering.")
+       doc="Whether mail is refused at RCPT TO (true, inline), or taken and failed in its queue (internal); what waits fails at once.")
 option("body_timeout", Number(600, minimum=1), unit="seconds", scopes=DELIVERY, page="4/config/ref-body-timeout",
        doc="Wait for the peer during and after the message body.")
 option("bounce_behavior", Enum("pass blackhole", "pass"), scopes=ROUTING, page="4/config/ref-bounce-behavior",
@@ -102,7 +102,7 @@ option("max_reply_length", Number(4096, minimum=512, maximum=1048576), unit="byt
 option("max_reply_lines", Number(100, minimum=1), unit="lines", scopes=DELIVERY,
        doc="Lines of one reply before the connection is given up.")
 option("mdn_failures_notify", Text(), scopes=DELIVERY, page="4/config/ref-mdn-failures-notify",
-       doc="Address that gets a copy of every bounce.")
+       doc="Address that gets the reports of mail without a sender.")
 option("opendkim_sign", Boolean(True), scopes=DELIVERY, dynamic=False, page="4/config/ref-opendkim-sign",
        doc="Let opendkim sign where a key is configured.")
 option("rcptto_timeout", Number(300, minimum=1), unit="seconds", scopes=DELIVERY, page="4/config/ref-rcptto-timeout",

@@ -21,7 +21,7 @@ option("binding_auto_replumb_interval", Number(60), unit="seconds", scopes=GLOBA
        page="4/config/ref-binding-auto-replumb-interval",
        doc="How often missing source addresses are looked for.")
 option("capabilities", Text(), scopes={"security"}, dynamic=False, page="4/config/ref-capabilities",
-       doc="Linux capabilities kept after privileges are dropped.")
+       doc="Linux capabilities kept after privileges are dropped; unset, cap_net_bind_service alone.")
 option("chroot", Text(), scopes={"security"}, dynamic=False, page="4/config/ref-chroot",
        doc="Folder that becomes the root.")
 option("control_client_timeout", Number(60, minimum=1), unit="seconds", scopes=GLOBAL,

@@ -137,7 +137,7 @@ def test_host_in_a_private_network_fails_the_domain(mta):
     ("gateway = 127.0.0.2", None), ("gateway = 127.0.0.2:$other", "other"), ("gateway = gw.test", None), ("gateway = mx2.test:$other", "other"),
     ("Domain example.com { gateway = 127.0.0.2 }", None), ("Domain other.test { gateway = 127.0.0.3 }\ngateway = 127.0.0.2", None),
     ("Binding default { gateway = 127.0.0.2 }", None), ("Binding default { Domain example.com { gateway = 127.0.0.2 } }\ngateway = 127.0.0.3", None),
-    ('gateway = "[127.0.0.2]:$other"', "other"), ("Domain example.com { remote_smtp_port = $other gateway = mx2.test }", "other"),
+    ('gateway = "[127.0.0.2]:$other"', "other"), ("Domain mx2.test { remote_smtp_port = $other } Domain example.com { remote_smtp_port = 1 gateway = mx2.test }", "other"),
     ('Domain "/\\.com$/" { gateway = 127.0.0.2 }', None),
 ])
 def test_gateway_takes_the_place_of_the_mx(mta, text, port):

@@ -6,8 +6,8 @@ from tests.options.said import replies
 
 
 @pytest.mark.shows("blackhole")
-@pytest.mark.parametrize("how, reply, outcome", [("false", "250 *", "D"), ("true", "550 5.7.0 Blackholed", None),
-                                                 ("inline", "550 5.7.0 Blackholed", None), ("internal", "250 *", "P")])
+@pytest.mark.parametrize("how, reply, outcome", [("false", "250 *", "D"), ("true", "551 5.7.1 recipient blackholed", None),
+                                                 ("inline", "551 5.7.1 recipient blackholed", None), ("internal", "250 *", "P")])
 def test_blackhole(mta, how, reply, outcome):
     mta.config(f"Domain EXAMPLE.com {{ blackhole = {how} }}")
     mta.route()
@@ -18,7 +18,17 @@ def test_blackhole(mta, how, reply, outcome):
         mta.send()
         mta.wait_log(outcome)
     else:
-        assert [r.text for r in mta.wait_rejectlog(1)] == ["5.7.0 Blackholed"]
+        assert [r.text for r in mta.wait_rejectlog(1)] == ["5.7.1 recipient blackholed"]
+
+
+@pytest.mark.parametrize("how", ["true", "inline", "internal"])
+def test_mail_that_is_not_due_fails_too(mta, how):
+    mta.route(rcpt="452 4.2.2 full")
+    mta.config("retry_interval = 1000")
+    ids = {mta.send(rcpts=f"b{n}@example.com") for n in range(5)}
+    mta.wait_log("T", 5)
+    mta.config(f"retry_interval = 1000\nDomain example.com {{ blackhole = {how} }}")
+    assert len(mta.wait_log("P", 5)) == len(ids)
 
 
 @pytest.mark.parametrize("how", ["true", "inline", "internal"])

@@ -96,6 +96,30 @@ def test_gateway_is_stronger_than_routes(mta):
     assert [d.peer for d in mta.wait_log("D")] == ["127.0.0.3"]
 
 
+def test_stanza_of_the_gateway_counts_not_that_of_the_domain(mta):
+    mta.dns({"gw.test": {"A": ["127.0.0.2"]}})
+    sink = mta.sink("127.0.0.2", tls=True)
+    mta.config("""
+        Domain one.test { gateway = gw.test  tls = no  ehlo_hostname = wrong }
+        Domain two.test { gateway = "gw.test:$sink_port"  tls = no }
+        Domain gw.test { tls = required  ehlo_hostname = right }
+    """)
+    for name in ("one.test", "two.test", "gw.test"):
+        mta.send(rcpts=f"b@{name}")
+    sink.wait(messages=3)
+    assert all(m.tls for m in sink.messages) and {line for line in sink.seen("EHLO")} == {"EHLO right"}
+    assert [line.partition("here: ")[2] for line in mta.paniclog() if "mail goes to the gateway" in line] == ["tls, ehlo_hostname", "tls"]
+
+
+def test_mail_that_is_rerouted_later_goes_by_the_gateway_there(mta):
+    mta.dns({"one.test": {"A": ["127.0.0.2"]}})
+    mta.sink("127.0.0.2", rcpt="452 4.2.2 full")
+    sink = mta.sink("127.0.0.3")
+    mta.config("retry_interval = 1\nDomain one.test { delayed_reroute_domain = two.test }\nDomain two.test { gateway = 127.0.0.3 }")
+    mta.send(rcpts="b@one.test")
+    sink.wait(messages=1)
+
+
 # ---- which addresses
 
 @pytest.mark.shows("bind_address_secondary")

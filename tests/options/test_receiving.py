@@ -1,10 +1,13 @@
 """Options of reception, two values each: what is answered, and what becomes of the mail."""
 import fnmatch
 import time
+from contextlib import ExitStack
 
 import pytest
 
 from tests.harness.cert import certificate
+from tests.harness.port import free_port
+from tests.harness.smtp import SMTPClient
 from tests.harness.wait import until
 from tests.options.said import replies, said
 from tests.smtp.test_server_replies import talk
@@ -16,6 +19,7 @@ PATHWAYS = "Pathway small { max_message_size = 1000 }\nPathway large { max_messa
 # option, what stands beside it, the dialogue, value -> the reply to its last line
 DIALOGUES = [
     ("allow_ip_literal", "", ["MAIL FROM:<a@[127.0.0.1]>"], {"true": "250 *", "false": "501 5.5.2 *"}),
+    ("allow_ip_literal", "", ["MAIL FROM:<a@127.0.0.1>"], {"true": "250 *", "false": "501 5.5.2 *"}),
     ("allow_null_envelope_sender", "", ["MAIL FROM:<>"], {"true": "250 *", "false": "550 5.7.1 *"}),
     ("allow_trailing_whitespace_in_commands", "", [MAIL + " "], {"true": "250 *", "false": "501 5.5.2 *"}),
     ("rfc2821_allow_whitespace_in_envelope", "", ["MAIL FROM: <a@test>"], {"true": "250 *", "false": "501 5.5.2 *"}),
@@ -94,6 +98,20 @@ def test_as_many_sessions_of_a_listener_as_the_option_says(mta):
             client.__exit__(None, None, None)
         assert codes == [220] * most + [421] * (3 - most)
         until(lambda: mta.counters()["InboundConcurrency"] == 0)
+
+
+def test_sessions_are_counted_where_the_option_is_said(mta):
+    """The manual's example: a Peer has a budget of its own, addresses of one listener have one together."""
+    other = free_port()
+    mta.config(f"""ESMTP_Listener {{ listener_sessions = 2
+        Peer 127.0.0.2 {{ listener_sessions = 3 }}
+        Listen "127.0.0.1:$port" {{ }} Listen "127.0.0.1:{other}" {{ }} }}""")
+    mta.start()
+    with ExitStack() as stack:
+        def come(source, port):
+            return stack.enter_context(SMTPClient(port=port, source=source, greet=False)).read_reply()
+        assert [come("127.0.0.2", mta.port) for _ in range(4)] == [220, 220, 220, 421]
+        assert [come("127.0.0.1", port) for port in (mta.port, other, mta.port, other)] == [220, 220, 421, 421]
 
 
 @pytest.mark.shows("command_timeout", "data_timeout", "idle_time")

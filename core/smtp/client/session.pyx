@@ -30,7 +30,7 @@ from pymomentum.core.loop.loop cimport (COUNT_OUTBOUND, loop_at, loop_call, loop
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.id cimport message_id_new
 from pymomentum.core.message.message cimport address_domain, ec_message_t
-from pymomentum.core.net.address cimport address_parse, address_set_port, address_text
+from pymomentum.core.net.address cimport address_parse, address_set_port, address_text, split_port
 from pymomentum.core.net.proxy_out cimport proxy_header, proxy_server, proxy_source
 from pymomentum.core.net.stream cimport *
 from pymomentum.core.queue.domain cimport domain_t, mail_queue_t, queue_pause, refusal_t
@@ -39,7 +39,7 @@ from pymomentum.core.queue.lease cimport *
 from pymomentum.core.queue.maintainer cimport maintainer_start
 from pymomentum.core.queue.outcome cimport OUTCOME_RETURN, OUTCOME_TRANSIENT
 from pymomentum.core.queue.permit cimport permit_give, permit_t
-from pymomentum.core.queue.route cimport route_key_t, route_t, split_port
+from pymomentum.core.queue.route cimport route_key_t, route_t
 from pymomentum.core.smtp.downconvert cimport downconvert_free
 from pymomentum.core.smtp.extension cimport EXT_STARTTLS, EXT_XCLIENT
 from pymomentum.core.spool.large cimport large_reader_free

@@ -31,13 +31,31 @@ cdef void transfer_start() noexcept nogil:
 cdef bint more_allowed(client_t *c) noexcept nogil:
     cdef int64_t deliveries = opt_number(c.values, OPT_MAX_DELIVERIES_PER_CONNECTION)
     cdef int64_t recipients = opt_number(c.values, OPT_MAX_RECIPIENTS_PER_CONNECTION)
-    cdef uint32_t hoped = c.deliveries + (c.tx[c.now].n if c.tx[c.now].active else 0)      # with those in hand
-    return not c.quitting and (deliveries <= 0 or hoped < deliveries) and (recipients <= 0 or c.recipients < recipients)
+    return not c.quitting and (deliveries <= 0 or hoped(c) < deliveries) and (recipients <= 0 or asked(c) < recipients)
+
+
+cdef inline uint32_t hoped(const client_t *c) noexcept nogil:
+    """Deliveries, with those in hand."""
+    return c.deliveries + (c.tx[c.now].n if c.tx[c.now].active else 0)
+
+
+cdef inline uint32_t asked(const client_t *c) noexcept nogil:
+    """Recipients, with those in hand whose RCPT is still to be said."""
+    return c.recipients + (c.tx[c.now].n if c.tx[c.now].active and not c.tx[c.now].data_sent else 0)
 
 
 cdef uint32_t batch_most(client_t *c) noexcept nogil:
+    """What one transaction may hold, and what the connection may carry yet; more_allowed says that it is something."""
     cdef int64_t most = opt_number(c.values, OPT_MAX_RECIPIENTS_PER_BATCH)
-    return <uint32_t>(most if 0 < most < BATCH_MAX else BATCH_MAX)
+    cdef int64_t deliveries = opt_number(c.values, OPT_MAX_DELIVERIES_PER_CONNECTION)
+    cdef int64_t recipients = opt_number(c.values, OPT_MAX_RECIPIENTS_PER_CONNECTION)
+    if not 0 < most < BATCH_MAX:
+        most = BATCH_MAX
+    if deliveries > 0:
+        most = min(most, deliveries - hoped(c))
+    if recipients > 0:
+        most = min(most, recipients - asked(c))
+    return <uint32_t>most
 
 
 cdef void ready(client_t *c) noexcept nogil:

@@ -469,7 +469,7 @@ cdef void do_rcpt(session_t *s, slice_t args) noexcept nogil:
         s.state = AT_AWAIT_RCPTTO
         return
     if blackholed(s, address_domain(r.address)):
-        session_reject(s, 550, b"5.7.0 Blackholed")
+        session_reject(s, 551, b"5.7.1 recipient blackholed")
         return
     r.notify = params.notify
     s.last_rcpt[0] = r

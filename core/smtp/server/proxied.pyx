@@ -3,12 +3,12 @@ from pymomentum.core.base.buf cimport buf_add, buf_consume
 from pymomentum.core.base.cidr cimport cidr_find, cidr_set_t, sockaddr
 from pymomentum.core.base.slice cimport slice_make
 from pymomentum.core.base.status cimport EC_AGAIN, EC_OK
-from pymomentum.core.config.values cimport (OPT_COMMAND_TIMEOUT, OPT_PROXY_ALLOW, OPT_PROXY_PROTOCOL_TIMEOUT, limits_give, opt_nets,
+from pymomentum.core.config.values cimport (OPT_COMMAND_TIMEOUT, OPT_PROXY_ALLOW, OPT_PROXY_PROTOCOL_TIMEOUT, opt_nets,
                                             opt_number)
 from pymomentum.core.loop.loop cimport loop_timer_set
 from pymomentum.core.net.proxy cimport proxy_header_t, proxy_parse
 from pymomentum.core.net.stream cimport stream_read_start
-from .session cimport (AT_SETUP, session_abort, session_begin, session_count_in, session_end, session_meet, session_reject,
+from .session cimport (AT_SETUP, session_abort, session_begin, session_count_in, session_count_out, session_end, session_meet, session_reject,
                        session_set_proxy, session_t, session_too_many, session_unproxied, session_wait)
 
 
@@ -45,8 +45,7 @@ cdef void read_header(session_t *s, const char *p, size_t n) noexcept nogil:
     if header.client:
         s.peer = header.source
         s.local = header.destination
-    limits_give(s.counted_in, NULL)
-    s.counted_in = NULL
+    session_count_out(s)
     if not session_meet(s):
         session_reject(s, 421, b"4.3.0 out of memory")
         session_end(s)

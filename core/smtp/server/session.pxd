@@ -81,7 +81,8 @@ cdef struct session_t:
     bint can_relay
     bint counted                # in its listener's sessions
     bint accepting              # in its listener's accept phases
-    const limit_ref_t *counted_in       # service_sessions; NULL: none
+    const limit_ref_t *seat             # listener_sessions; NULL: none
+    const limit_ref_t *counted_in       # service_sessions; likewise
     const slice_t *xclient      # how SMTP_Extensions names it for who connected; NULL: it does not
     bint proxied                # the PROXY header is awaited
     bint sleeping               # parked until its timer
@@ -151,7 +152,9 @@ cdef void session_wait(session_t *s, uint64_t seconds) noexcept nogil
 cdef void session_sleep(session_t *s, uint64_t ms, session_fn after) noexcept nogil
 # Take `peer` and `local` for who is there: their texts, options and context; False: no memory.
 cdef bint session_meet(session_t *s) noexcept nogil
-cdef bint session_count_in(session_t *s) noexcept nogil            # in service_sessions; False: there are too many
+# In listener_sessions of the scope that declares it, in service_sessions of that one and those around it; False: there are too many.
+cdef bint session_count_in(session_t *s) noexcept nogil
+cdef void session_count_out(session_t *s) noexcept nogil
 cdef void session_too_many(session_t *s) noexcept nogil            # 421, and the end
 cdef void session_unproxied(session_t *s, const char *why) noexcept nogil          # likewise, without a word
 cdef void session_begin(session_t *s) noexcept nogil               # SMTP

@@ -259,17 +259,25 @@ cdef bint session_meet(session_t *s) noexcept nogil:
 
 
 cdef bint session_count_in(session_t *s) noexcept nogil:
-    """In service_sessions of the scope that declares it, and of those around it."""
+    cdef const limit_ref_t *seat = opt_limit(s.values, OPT_LISTENER_SESSIONS)
     cdef const limit_ref_t *first = opt_limit(s.values, OPT_SERVICE_SESSIONS)
-    if not limits_take(first):
+    if not limits_take(seat):
         return False
+    s.seat = seat
+    if not limits_take(first):
+        return False                    # the seat is given back with the session
     s.counted_in = first
     return True
 
 
+cdef void session_count_out(session_t *s) noexcept nogil:
+    limits_give(s.seat, NULL)
+    limits_give(s.counted_in, NULL)
+    s.seat = s.counted_in = NULL
+
+
 cdef void open_session(session_t *s) noexcept nogil:
     cdef int n = sizeof(s.peer)
-    cdef int64_t most
     uv_tcp_getpeername(&s.stream.tcp, <sockaddr*>&s.peer, &n)
     n = sizeof(s.local)
     uv_tcp_getsockname(&s.stream.tcp, <sockaddr*>&s.local, &n)
@@ -281,12 +289,9 @@ cdef void open_session(session_t *s) noexcept nogil:
         session_end(s)
         return
     session_wait(s, opt_number(s.values, OPT_COMMAND_TIMEOUT))
-    most = opt_number(s.values, OPT_LISTENER_SESSIONS)
-    s.counted = limit_take(&s.door.sessions, most if most > 0 else -1)
-    if s.counted and not session_count_in(s):
-        limit_give(&s.door.sessions)
-        s.counted = False
-    if not s.counted:
+    limit_take(&s.door.sessions, -1)
+    s.counted = True
+    if not session_count_in(s):
         session_too_many(s)
         return
     if opt_number(s.values, OPT_PROXY_PROTOCOL) == 1:
@@ -343,7 +348,7 @@ cdef void session_free(session_t *s) noexcept nogil:
     s.loop.counters[COUNT_INBOUND] -= 1
     if s.counted:
         limit_give(&s.door.sessions)
-    limits_give(s.counted_in, NULL)
+    session_count_out(s)
     loop_timer_clear(s.loop, &s.timer)
     buf_free(&s.input)
     context_unref(s.context)
@@ -363,7 +368,7 @@ cdef void session_abort(session_t *s) noexcept nogil:
 cdef void session_end(session_t *s) noexcept nogil:
     s.ending = True
     phase_abandon(&s.phase)
-    session_wait(s, DRAIN_MS // 1000)
+    loop_timer_set(s.loop, &s.timer, DRAIN_MS)
     stream_finish(&s.stream)
 
 
@@ -399,9 +404,9 @@ cdef void session_reset(session_t *s) noexcept nogil:
 # ---- time --------------------------------------------------------------------------
 
 cdef void session_wait(session_t *s, uint64_t seconds) noexcept nogil:
-    """RFC 5321 4.5.3.2.7: at least five minutes between commands."""
+    """RFC 5321 4.5.3.2.7: at least five minutes between commands; idle_time, where it is set, is what counts."""
     cdef int64_t idle = opt_number(s.values, OPT_IDLE_TIME)
-    if idle > 0 and <uint64_t>idle < seconds:
+    if idle > 0:
         seconds = idle
     loop_timer_set(s.loop, &s.timer, seconds * 1000)
 
