@@ -4,6 +4,7 @@ from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
 from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_copy, arena_t
+from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.cidr cimport cidr_parse, cidr_set_t, cidr_sort, cidr_t
 from pymomentum.core.base.hash cimport hash_get, hash_next, hash_put, hash_t
 from pymomentum.core.base.slice cimport slice_of_bytes, slice_t
@@ -243,7 +244,8 @@ cdef class Builder:
                 v.throttle = <throttle_t*>need(calloc(1, sizeof(throttle_t)))
                 v.throttle.window_ns = window
                 v.throttle.interval_ns = window // count
-                v.throttle.arrival_ns = old.arrival_ns if old != NULL else 0
+                if old != NULL:         # who waited for the old rate waits for the new one
+                    v.throttle.arrival_ns = min(old.arrival_ns, clock_mono_ns() + v.throttle.interval_ns)
                 BUCKETS[key] = <size_t>v.throttle
         check(scope_set(&self.tables().arena, self.scope(scope), option, v[0]))
 

@@ -33,7 +33,7 @@ cdef struct lease_t:            # embedded in the client session; its address mu
     bint resting                # waits for `wake`; it may leave
     uint32_t deliver_us         # what the transaction took that is settled next; 0: told already
     throttle_t *host_throttle   # outbound_throttle_messages of the Host stanza; NULL: none
-    uint64_t wait_ms            # with n = 0: throttled for so long; 0: no mail
+    uint64_t wait_ms            # with n = 0: throttled for so long, or the server stops; 0: no mail
 
 
 # From the session's loop.  `granted` may be called before lease_ask returns.

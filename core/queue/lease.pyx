@@ -136,7 +136,7 @@ cdef void take(lease_t *l) noexcept nogil:
     l.n = 0
     l.wait_ms = 0
     if d.loop.state != LOOP_RUNNING:            # the server stops: what is queued stays queued
-        l.wait_ms = 1
+        l.wait_ms = <uint64_t>-1
     elif l.own >= TURN and not list_empty(&l.route.hungry) and sibling(l):      # others count on this connection too
         q = l.queue
         d = q.domain

@@ -370,8 +370,12 @@ cdef bint rolled_up(mail_queue_t *q, uint32_t *left) noexcept nogil:
 
 
 cdef void wake_idle(mail_queue_t *q) noexcept nogil:
-    """Sessions that wait get work first: one per message; all, to go, when the server stops."""
-    cdef uint32_t n = q.active_count if q.domain.loop.state == LOOP_RUNNING else <uint32_t>-1
+    """Sessions that wait get work first: one per message that may go now; all, to go, when the server stops."""
+    cdef uint32_t n = q.active_count
+    if q.domain.loop.state != LOOP_RUNNING:
+        n = <uint32_t>-1
+    elif n and opt_throttle(q.values, OPT_OUTBOUND_THROTTLE_MESSAGES) != NULL:
+        n = 1
     while n and not list_empty(&q.idle):
         lease_wake(<lease_t*>(<char*>q.idle.next - idle_at()))
         n -= 1

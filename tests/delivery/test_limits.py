@@ -211,3 +211,20 @@ def test_mail_that_is_put_off_together_comes_back_spread(mta):
     mta.wait_log("T", 12, 15)
     whens = {mta.details(id)["Next Attempt"] for id in ids}
     assert len(whens) >= 6
+
+
+def test_a_throttled_queue_keeps_its_connection(mta):
+    sink = mta.route()
+    queue_up(mta, "outbound_throttle_messages = 10\nmax_outbound_connections = 1\n", each(["example.com"], 12))
+    sink.wait(messages=12)
+    assert len(sink.connections) == 1
+
+
+@pytest.mark.parametrize("option", ["outbound_throttle_messages", "outbound_throttle_connections"])
+def test_a_throttle_that_is_raised_holds_nothing_back(mta, option):
+    sink = mta.route()
+    config = "idle_timeout = 1\nmax_deliveries_per_connection = 1\n"
+    queue_up(mta, f"{config}{option} = 1/600\n", each(["example.com"], 4))
+    sink.wait(messages=1)
+    mta.config(f"{config}{option} = 100")
+    sink.wait(messages=4, timeout=5)

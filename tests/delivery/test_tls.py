@@ -155,3 +155,36 @@ def test_client_shows_its_certificate_without_harm(mta):
     sink = mta.route(tls=True)
     mta.send()
     sink.wait(messages=1)
+
+
+def test_refused_starttls_without_a_fallback_is_tried_again_later(mta):
+    mta.config("tls = ifavailable\ntls_ifavailable_fallback = false")
+    sink = mta.route(tls=True, starttls="454 4.7.0 not now")
+    mta.send()
+    [t] = mta.wait_log("T")
+    assert t.text.startswith("451 4.7.5 [internal] no tls go-ahead") and not sink.messages
+
+
+@pytest.mark.parametrize("name, delivered", [("mx.example.com", True), ("example.com", True), ("other.test", False)])
+def test_certificate_of_the_host_or_of_the_domain(mta, name, delivered):
+    mta.dns({"example.com": {"MX": ["mx.example.com"]}, "mx.example.com": {"A": ["127.0.0.2"]}})
+    cert, _ = certificate(name)
+    mta.config(f"tls = required\ntls_verify = host\ntls_ca = {cert}")
+    sink = mta.sink("127.0.0.2", tls=name)
+    mta.send()
+    if delivered:
+        sink.wait(messages=1)
+    else:
+        assert "does not match host" in mta.wait_log("T")[0].text
+
+
+@pytest.mark.parametrize("change, connections, tls", [("tls = required", 2, True), ("message_expiration = 5000", 1, False)])
+def test_open_connection_carries_no_mail_that_it_would_not_have_been_made_for(mta, change, connections, tls):
+    mta.config("idle_timeout = 60")
+    sink = mta.route(tls=True)
+    mta.send()
+    mta.wait_log("D")
+    mta.config(f"idle_timeout = 60\n{change}")
+    mta.send()
+    sink.wait(messages=2)
+    assert len(sink.connections) == connections and sink.messages[1].tls == tls

@@ -67,6 +67,8 @@ class Sink:
     silent=True    accept and say nothing
     endless=VERB   answer it with continuation lines for ever
     reset=True     close by RST
+
+    tls=True offers STARTTLS, with a certificate of "localhost" or of the name given instead.
     """
 
     def __init__(self, address="127.0.0.1", port=0, *, extensions=EXTENSIONS, tls=False, lmtp=False, delay=None,
@@ -356,7 +358,7 @@ class _Session:
         reply = self.answer("starttls", args)
         self.flush()
         if reply.startswith("220"):
-            self.sock = server_context().wrap_socket(self.sock, server_side=True)
+            self.sock = server_context(self.sink.tls if isinstance(self.sink.tls, str) else "localhost").wrap_socket(self.sock, server_side=True)
             self.connection.tls = True
             self.reset_transaction()
         return reply

@@ -165,7 +165,7 @@ cdef void on_reply(client_t *c) noexcept nogil:
     elif e.kind == EXPECT_STARTTLS:
         if code // 100 == 2:
             client_start_tls(c)
-        elif opt_number(c.values, OPT_TLS) == TLS_IFAVAILABLE:
+        elif opt_number(c.values, OPT_TLS) == TLS_IFAVAILABLE and opt_number(c.values, OPT_TLS_IFAVAILABLE_FALLBACK) == 1:
             client_in_clear(c)
         else:
             client_no_tls(c, b"451 4.7.5 [internal] no tls go-ahead")

@@ -149,6 +149,7 @@ cdef void client_settle(client_t *c, ec_message_t *m, int outcome, slice_t text,
 cdef void client_settle_all(client_t *c, transfer_t *t, int outcome, slice_t text) noexcept nogil
 cdef void client_broken(client_t *c, const char *text) noexcept nogil           # of no more use; settles what is in hand
 cdef const char *client_broken_text(client_t *c) noexcept nogil                 # by its stage
+cdef bint client_current(client_t *c) noexcept nogil                            # False: a reload has changed what it was opened with
 cdef void client_check(client_t *c) noexcept nogil                              # broken where memory did not suffice for what was written
 cdef void client_quit(client_t *c) noexcept nogil
 cdef void client_close(client_t *c) noexcept nogil

@@ -21,7 +21,8 @@ from pymomentum.core.base.status cimport EC_LIMIT, EC_NOTFOUND, EC_OK, EC_REFUSE
 from pymomentum.core.base.timewheel cimport timer_entry_t, timer_init
 from pymomentum.core.c.openssl cimport SSL_CTX, SSL_get_verify_result
 from pymomentum.core.c.uv cimport UV_ECONNRESET
-from pymomentum.core.config.generation cimport config_binding, config_binding_t, config_current, config_delivery, config_unref
+from pymomentum.core.config.generation cimport (config_binding, config_binding_t, config_current, config_delivery, config_generation_t,
+                                                config_number, config_unref)
 from pymomentum.core.config.values cimport *
 from pymomentum.core.log.record cimport attempt_t
 from pymomentum.core.log.writer cimport log_panic
@@ -247,6 +248,50 @@ cdef void begin(client_t *c) noexcept nogil:
         short_of_sockets(c)
     elif rc != EC_OK:
         failed_connect(c)
+
+
+# ---- a newer configuration ---------------------------------------------------------
+
+cdef int SHAPE[15]              # options that an open connection was made by
+SHAPE[:] = [OPT_TLS, OPT_TLS_VERIFY, OPT_TLS_IFAVAILABLE_FALLBACK, OPT_DELIVERY_METHOD, OPT_OUTBOUND_SMTP_AUTH_TYPE, OPT_XCLIENT,
+            OPT_TLS_CERTIFICATE, OPT_TLS_KEY, OPT_TLS_CA, OPT_TLS_CIPHERS, OPT_TLSV13_CIPHERSUITES, OPT_TLS_PROTOCOLS,
+            OPT_OUTBOUND_SMTP_AUTH_USER, OPT_OUTBOUND_SMTP_AUTH_PASS, OPT_EHLO_HOSTNAME]
+cdef enum:
+    SHAPE_NUMBERS = 6           # the first of them
+
+
+cdef bint same_text(const slice_t *a, const slice_t *b) noexcept nogil:
+    return a == b or a != NULL and b != NULL and slice_eq(a[0], b[0])
+
+
+cdef bint same_shape(const values_t *a, const values_t *b) noexcept nogil:
+    cdef int i
+    for i in range(15):
+        if i < SHAPE_NUMBERS:
+            if opt_number(a, SHAPE[i]) != opt_number(b, SHAPE[i]):
+                return False
+        elif not same_text(opt_text(a, SHAPE[i]), opt_text(b, SHAPE[i])):
+            return False
+    return True
+
+
+cdef bint client_current(client_t *c) noexcept nogil:
+    """Seldom more than one load: then the newer options are taken over, if the connection would have been made alike."""
+    cdef config_generation_t *g
+    cdef const values_t *values
+    cdef values_t room
+    if c.generation.number == config_number():
+        return True
+    g = config_current()
+    values = config_delivery(g, c.lease.queue.binding, c.lease.queue.domain.option_name, &room)
+    if not same_shape(c.values, values):
+        config_unref(g)
+        return False
+    c.own_values = room
+    c.values = &c.own_values if values == &room else values
+    config_unref(c.generation)
+    c.generation = g
+    return True
 
 
 # ---- reports to the domain's loop -----------------------------------------------
@@ -547,7 +592,18 @@ cdef bint verified(client_t *c) noexcept nogil:
     if how <= TLS_VERIFY_NO or how == TLS_VERIFY_OPTIONAL:
         return True
     result = SSL_get_verify_result(c.stream.ssl)
-    return result == X509_V_OK and (how != TLS_VERIFY_HOST or host_matches(c.stream.ssl, c.host))
+    return result == X509_V_OK and (how != TLS_VERIFY_HOST or host_matches(c.stream.ssl, c.host) or domain_matches(c))
+
+
+cdef bint domain_matches(client_t *c) noexcept nogil:
+    """Likewise the domain that mail goes to."""
+    cdef char name[256]
+    cdef slice_t domain = c.lease.queue.domain.option_name
+    if domain.len >= sizeof(name):
+        return False
+    memcpy(name, domain.ptr, domain.len)
+    name[domain.len] = 0
+    return host_matches(c.stream.ssl, name)
 
 
 cdef extern from *:

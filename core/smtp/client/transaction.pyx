@@ -3,7 +3,7 @@
 With PIPELINING the envelope of the next transaction follows the body of the
 one in hand in one write.
 """
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memset
 
@@ -71,7 +71,7 @@ cdef void ask(client_t *c) noexcept nogil:
     """More mail, if this connection may carry it and no question is open."""
     if c.lease.asking or c.stream.closing or c.lease.resting:
         return
-    if not more_allowed(c):
+    if not more_allowed(c) or not client_current(c):
         if not c.tx[0].active and not c.tx[1].active:
             client_quit(c)
         return
@@ -120,8 +120,8 @@ cdef void nothing(client_t *c) noexcept nogil:
         return
     if c.tx[0].active or c.tx[1].active or c.quitting:
         return
-    if c.lease.wait_ms or permit_wanted(&c.permit):
-        client_quit(c)                     # throttled, mail stays in the active queue; or another needs the connection more
+    if c.lease.wait_ms > <uint64_t>opt_number(c.values, OPT_IDLE_TIMEOUT) * 1000 or permit_wanted(&c.permit):
+        client_quit(c)                     # throttled for long, mail stays in the active queue; or another needs the connection more
         return
     client_stage(c, STAGE_IDLE, opt_number(c.values, OPT_IDLE_TIMEOUT))
     lease_rest(&c.lease)
