@@ -9,7 +9,7 @@ option("bind_address", Source("*"), scopes=BINDINGS, page="4/config/ref-bind-add
 option("bind_address_secondary", Source(), scopes={"binding"}, dynamic=False, page="4/modules/bind-address-secondary",
        doc="Source address of the other family than bind_address.")
 option("blackhole", Enum("false true inline internal", "false"), scopes=DELIVERY, page="4/config/ref-blackhole",
-       doc="Whether mail is refused at RCPT TO (true, inline), or taken and failed in its queue (internal); what waits fails at once.")
+       doc="Whether mail is refused at RCPT TO (true, inline) or failed in its queue (internal); what waits fails too.")
 option("body_timeout", Number(600, minimum=1), unit="seconds", scopes=DELIVERY, page="4/config/ref-body-timeout",
        doc="Wait for the peer during and after the message body.")
 option("bounce_behavior", Enum("pass blackhole", "pass"), scopes=ROUTING, page="4/config/ref-bounce-behavior",
