@@ -18,6 +18,7 @@ cdef enum:                      # ec_message_t.flags; the low byte is kept with 
     MSG_FAILED_QUIET = 0x800    # no bounce
     MSG_STATE_PENDING = 0x1000  # a state is on its way to the spool
     MSG_STATE_AGAIN = 0x4000    # and has changed since
+    MSG_STATE_LATER = 0x8000    # one is written when the server stops
     MSG_GONE = 0x2000           # settled while one was: forgotten when it arrives
     MSG_SWEPT = 0x400           # fails for now with its whole queue
 

@@ -12,7 +12,7 @@ from pymomentum.core.base.atomic cimport atomic_cas32, atomic_store32
 from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.hash cimport hash_next
 from pymomentum.core.base.heap cimport heap_first_key, heap_pop
-from pymomentum.core.base.list cimport list_empty
+from pymomentum.core.base.list cimport list_empty, list_node_t
 from pymomentum.core.base.slice cimport slice_eq, slice_make, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.base.cidr cimport sockaddr, sockaddr_storage
@@ -36,7 +36,7 @@ from .domain cimport *
 from .host cimport choice_t, host_choose, host_excuse, host_failures, host_prohibited
 from .insert cimport queue_move, reroute_name
 from .lease cimport lease_switch, lease_t, lease_wake
-from .outcome cimport message_fail, outcome_next_turn
+from .outcome cimport message_fail, outcome_next_turn, outcome_save
 from .permit cimport permit_give, permit_t, permit_take
 from .route cimport route_hungry, route_t, routes_wake
 
@@ -82,7 +82,22 @@ cdef void on_drain(post_t *p) noexcept nogil:
         d = <domain_t*>hash_next(&ql.domains, &cursor)
         if d == NULL:
             return
+        save_states(d)
         domain_touch(d)
+
+
+cdef void save_states(domain_t *d) noexcept nogil:
+    cdef mail_queue_t *q = d.queues
+    cdef list_node_t *node
+    cdef size_t i
+    while q != NULL:
+        for i in range(q.delayed.len):
+            outcome_save(d.loop, <ec_message_t*>q.delayed.slots[i].item)
+        node = q.active.next
+        while node != &q.active:
+            outcome_save(d.loop, <ec_message_t*>node)
+            node = node.next
+        q = q.next
 
 
 cdef void queues_drain() noexcept nogil:

@@ -2,6 +2,7 @@
 from pymomentum.core.base.slice cimport slice_t
 from pymomentum.core.base.timewheel cimport timer_entry_t
 from pymomentum.core.log.record cimport attempt_t
+from pymomentum.core.loop.loop cimport loop_t
 from pymomentum.core.message.message cimport ec_message_t
 from pymomentum.core.queue.domain cimport domain_t, mail_queue_t
 
@@ -19,3 +20,4 @@ cdef void message_forget(domain_t *d, ec_message_t *m) noexcept nogil          #
 cdef void attempt_init(attempt_t *a, mail_queue_t *q, const char *text) noexcept nogil
 cdef void outcome_next_turn(timer_entry_t *t) noexcept nogil                            # queue_loop_t.put_by_timer's
 cdef void message_lost(mail_queue_t *q, ec_message_t *m, int rc) noexcept nogil         # swap_in answered rc
+cdef void outcome_save(loop_t *loop, ec_message_t *m) noexcept nogil       # what swap_out_meta_after_each_tempfail left unwritten

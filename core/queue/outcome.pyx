@@ -21,10 +21,10 @@ from pymomentum.core.config.values cimport (OPT_DELAYED_BINDING_DOMAIN_FUZZ, OPT
                                             OPT_TRANSFAIL_DRAIN_RATE, OPT_UNLINK_ON_SPOOL_IN_FAILURE, opt_number, opt_text)
 from pymomentum.core.log.record cimport attempt_t, log_bounce, log_delivery, log_failure
 from pymomentum.core.log.writer cimport log_panic
-from pymomentum.core.loop.loop cimport COUNT_DELIVERED, COUNT_FAILED, COUNT_TRANSFAIL, loop_t, loop_timer_set
+from pymomentum.core.loop.loop cimport COUNT_DELIVERED, COUNT_FAILED, COUNT_TRANSFAIL, LOOP_RUNNING, loop_t, loop_timer_set
 from pymomentum.core.message.id cimport MESSAGE_ID_TEXT, message_id_text
-from pymomentum.core.message.message cimport (BODY_LARGE, MSG_FAILED_QUIET, MSG_GONE, MSG_SPOOLED, MSG_STATE_AGAIN, MSG_STATE_PENDING, MSG_SWEPT, ec_message_t,
-                                              message_free, message_set_code, message_swap_out, state_encode)
+from pymomentum.core.message.message cimport (BODY_LARGE, MSG_FAILED_QUIET, MSG_GONE, MSG_SPOOLED, MSG_STATE_AGAIN, MSG_STATE_LATER,
+                                              MSG_STATE_PENDING, MSG_SWEPT, ec_message_t, message_free, message_set_code, message_swap_out, state_encode)
 from pymomentum.core.message.word cimport word_text
 from pymomentum.core.spool.spool cimport (spool_forget, spool_main, spool_state, spool_state_new, spool_state_t)
 from .bounce cimport bounce_send
@@ -97,6 +97,12 @@ cdef void save_state(loop_t *loop, ec_message_t *m, slice_t binding) noexcept no
             m.flags |= MSG_STATE_PENDING
             spool_state(st)
     buf_free(&b)
+
+
+cdef void outcome_save(loop_t *loop, ec_message_t *m) noexcept nogil:
+    if m.flags & MSG_STATE_LATER:
+        m.flags &= ~<uint16_t>MSG_STATE_LATER
+        save_state(loop, m, slice_make(NULL, 0))
 
 
 cdef slice_t told(mail_queue_t *q, ec_message_t *m) noexcept nogil:
@@ -181,8 +187,10 @@ cdef void transient(mail_queue_t *q, ec_message_t *m, const attempt_t *a) noexce
     if m.flags & MSG_SWEPT:
         m.flags &= ~<uint16_t>MSG_SWEPT
         m.next_attempt += spread(q, m)
-    if opt_number(d.generation.globals, OPT_SWAP_OUT_META_AFTER_EACH_TEMPFAIL) == 1:
+    if opt_number(d.generation.globals, OPT_SWAP_OUT_META_AFTER_EACH_TEMPFAIL) == 1 or loop.state != LOOP_RUNNING:
         save_state(loop, m, a.binding)
+    else:
+        m.flags |= MSG_STATE_LATER
     if m.retries > opt_number(q.values, OPT_DROP_BODY_AFTER_TRANS_FAIL) and m.flags & MSG_SPOOLED:
         message_swap_out(m)
     if queue_push_delayed(q, m) != EC_OK:

@@ -77,6 +77,19 @@ def test_retries_known_after_a_crash(mta, each, retries):
     assert until(lambda: mta.details(id), 5)["Retries"] == retries
 
 
+def test_retries_are_known_after_a_stop_all_the_same(mta):
+    mta.route(rcpt="450 4.2.1 later")
+    config = "swap_out_meta_after_each_tempfail = false\nretry_interval = 600\n"
+    mta.config(config)
+    ids = [mta.send() for _ in range(3)]
+    mta.wait_log("T", 3)
+    mta.stop()
+    mta.config(config + "suspend_delivery = true")
+    mta.start()
+    assert [until(lambda id=id: mta.details(id), 5)["Retries"] for id in ids] == ["1"] * 3
+    assert mta.counters()["DelayedQueueSize"] == 3
+
+
 @pytest.mark.shows("unlink_on_spool_in_failure")
 @pytest.mark.parametrize("unlink, left", [("true", 0), ("false", 1)])
 def test_mail_that_cannot_be_read_back(mta, unlink, left):
