@@ -134,7 +134,7 @@ class Reader:
             return
         scope.values[name] = value
         scope.settings[name] = node
-        if name in FILES and value and not os.access(value, os.R_OK):
+        if name in FILES and row.type.encode(value) and not os.access(value, os.R_OK):
             self.notice(node, f"{name}: {value} cannot be read")
         if name in unbuilt.VALUES and (word := unbuilt.value(name, value)):
             self.notice(node, f"{name} = {word} is not built yet: mail goes by ESMTP")

@@ -268,6 +268,13 @@ def test_file_that_cannot_be_read_is_named(conf, capsys):
     assert capsys.readouterr().out == "notice: ecelerity.conf:2: tls_key: none.key cannot be read\nConfiguration valid\n"
 
 
+@pytest.mark.parametrize("text", ["tls_certificate = none tls_key = None", "tls_certificate = none.pem Domain a.test { tls_certificate = NONE }"])
+def test_none_is_no_file(conf, capsys, text):
+    conf.write(text)
+    validate_config.main(["-c", "ecelerity.conf"])
+    assert "none " not in (out := capsys.readouterr().out) and "None" not in out and "NONE" not in out
+
+
 @pytest.mark.parametrize("text", ["tls_certificate = ecelerity.conf", "tls_ciphers = GARBAGE", "Domain a.test { tls_ca = ecelerity.conf }"])
 def test_what_openssl_does_not_take_is_told(conf, capsys, text):
     conf.write(text)
@@ -382,9 +389,12 @@ def test_what_could_not_serve_is_refused_with_its_place(conf, text):
     assert error.message.startswith(f"{option}: ") and (error.line, error.column) == (1, inside.index(value.strip('( )')) + 1)
 
 
-def test_protocols_are_read_from_left_to_right(conf):
-    values = conf.publish("tls_protocols = +TLSv1.1:-ALL:+TLSv1.2").globals
-    assert values["tls_protocols"] == "-SSLv2:-SSLv3:-TLSv1.0:-TLSv1.1:-TLSv1.2:-TLSv1.3:+TLSv1.2"
+@pytest.mark.parametrize("text, on", [
+    ("+TLSv1.1:-ALL:+TLSv1.2", "1.2"), ("+TLSv1.2", "1.2"), ("+TLSv1.3", "1.3"), ("+TLSv1.2:+TLSv1.3", "1.2 1.3"), ("+ALL", "1.2 1.3"),
+    ("+all:-tlsv1.3", "1.2"), ("-TLSv1.3", "1.2"), ("-SSLv3:-TLSv1", "1.2 1.3"), ("+TLSv1:+ALL", "1.0 1.2 1.3"), ("-TLSv1.2:+ALL", "1.2 1.3")])
+def test_protocols_are_read_from_left_to_right(conf, text, on):
+    values = conf.publish(f"tls_protocols = {text}").globals
+    assert values["tls_protocols"] == ":".join(f"+TLSv{version}" for version in on.split())
 
 
 @pytest.mark.parametrize("text, message, column", [
