@@ -265,6 +265,7 @@ def attempt(str option not None, str value not None, str certificate=""):
     cdef const char *certificate_path = certificate_text
     cdef char why[256]
     cdef bint fine
+    cdef unsigned long error
     cdef SSL_CTX *ctx = SSL_CTX_new(TLS_server_method())
     if ctx == NULL:
         raise MemoryError
@@ -286,5 +287,8 @@ def attempt(str option not None, str value not None, str certificate=""):
         fine = SSL_CTX_load_verify_locations(ctx, path, NULL) == 1
     SSL_CTX_free(ctx)
     if not fine:
-        ERR_error_string_n(ERR_get_error(), why, sizeof(why))
+        error = ERR_get_error()
+        if error == 0:
+            raise ValueError("OpenSSL does not take it, and does not say why")
+        ERR_error_string_n(error, why, sizeof(why))
         raise ValueError(why.decode("utf-8", "replace"))

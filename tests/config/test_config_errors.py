@@ -262,6 +262,23 @@ def test_what_installations_have_that_is_not_built_loads_with_one_notice_each(co
     assert conf.error("Domain x { smpp_smsc_port = many }").message == 'smpp_smsc_port: takes a number, not "many"'
 
 
+@pytest.mark.parametrize("text, told", [
+    ("resolv_conf = resolv", ["resolv_conf: search, ndots in resolv without effect: names are looked up as they are, in DNS alone"]),
+    ("resolv_conf = ecelerity.conf", []),
+    ('ESMTP_Listener { smtp_extensions = ( "AUTH LOGIN" STARTTLS xremoteip "XCLIENT ADDR" "AUTH=LOGIN" "SIZE 10" xsetcontext ) }',
+     ["smtp_extensions: AUTH, xremoteip, xsetcontext not built yet, and not offered"]),
+    ("ESMTP_Listener { smtp_extensions = ( ENHANCEDSTATUSCODES STARTTLS always-allow ) always_allow = true proxy_protocol = true }", []),
+    ("Control_Listener { Listen :2025 { proxy_protocol = true } }",
+     ["proxy_protocol has no effect: the console is for clients on this machine, and speaks to no proxy"]),
+    ("Control_Listener { always_allow = true always_deny = true proxy_protocol = false }",
+     ["always_allow has no effect: the console is for root and the user of the server alone"]),
+    ("Control_Listener { Listen :2025 { Peer 10.0.0.1 { always_deny = true } } }",
+     ["always_deny has no effect: a Peer of the console is not looked for; it counts in the listener and its Listen"])])
+def test_what_loads_without_effect_is_told(conf, text, told):
+    (conf.folder / "resolv").write_text("nameserver 10.0.0.1\nsearch a.test\noptions ndots:2 timeout:1\n")
+    assert [notice.split(": ", 1)[1] for notice in conf.load(text).notices] == told
+
+
 def test_file_that_cannot_be_read_is_named(conf, capsys):
     conf.write("tls_ciphers = ALL\nESMTP_Listener { tls_key = none.key  tls_certificate = '' }\n")
     assert validate_config.main(["-c", "ecelerity.conf"]) == 0
@@ -280,6 +297,13 @@ def test_what_openssl_does_not_take_is_told(conf, capsys, text):
     conf.write(text)
     assert validate_config.main(["-c", "ecelerity.conf"]) == 1
     assert "ecelerity.conf:1:" in (out := capsys.readouterr().out) and " cannot be used: error:" in out
+
+
+@pytest.mark.parametrize("curves", ["P-256::P-384", "P-256:", "P-256:P-256"])
+def test_curves_that_openssl_refuses_without_a_reason_are_told(conf, capsys, curves):
+    conf.write(f"tls_ec_curve_names = {curves}")
+    assert validate_config.main(["-c", "ecelerity.conf"]) == 1
+    assert f"tls_ec_curve_names: {curves} cannot be used: OpenSSL does not take it" in capsys.readouterr().out
 
 
 def test_logs_that_are_not_written_are_named(conf):
