@@ -3,6 +3,7 @@ import os
 
 from pymomentum.config.scopes import walk
 from pymomentum.core.tls import context
+from pymomentum.options import registry
 
 ALONE = ("tls_certificate", "tls_ciphers", "tlsv13_ciphersuites", "tls_ca", "tls_client_ca", "tls_ec_curve_names", "tls_dhparams_file")
 FILES = ("tls_certificate", "tls_key", "tls_ca", "tls_client_ca", "tls_dhparams_file")
@@ -25,19 +26,24 @@ def mistakes(loaded, unread=True):
 def wanted(scope):
     """Walk what a scope itself says: the option that says it, and what is to be tried."""
     for option in ALONE:
-        if scope.values.get(option):
-            yield option, (option, scope.values[option])
+        if said(scope, option):
+            yield option, (option, said(scope, option))
     certificate = inherited(scope, "tls_certificate")
     for option in ("tls_key", "tls_certificate"):
-        if certificate and scope.values.get(option):
+        if certificate and option in scope.values:
             yield option, ("tls_key", inherited(scope, "tls_key") or certificate, certificate)
             break
 
 
+def said(scope, option):
+    """Answer what a scope itself says, as the engine has it; empty: nothing, or that there is none."""
+    return registry.find(option, scope.kind).type.encode(scope.values[option]) if option in scope.values else ""
+
+
 def inherited(scope, option):
-    while scope is not None and not scope.values.get(option):
+    while scope is not None and option not in scope.values:
         scope = scope.parent
-    return scope.values[option] if scope is not None else ""
+    return said(scope, option) if scope is not None else ""
 
 
 def refusal(*asked):

@@ -101,6 +101,7 @@ cdef enum client_state_t:
 cdef struct endpoint_t:
     int fd                      # -1: free
     uint64_t timeout_ms         # 0: none
+    bint denied                 # always_deny: nobody is served
 
 cdef struct client_t:
     int fd
@@ -478,6 +479,10 @@ cdef void on_arrival(console_t *c, endpoint_t *e) noexcept nogil:
         dismiss(fd, why)
         posix_close(fd)
         return
+    if e.denied:
+        dismiss(fd, b"Not authorized: always_deny is set for this address")
+        posix_close(fd)
+        return
     if not allowed(peer_uid(fd)):
         dismiss(fd, b"Not authorized: the console is for root and the user of the server")
         posix_close(fd)
@@ -669,7 +674,7 @@ cdef class Console:
             raise OSError(last_errno(), "cannot start a thread")
         self.c.running = True
 
-    def open(self, int fd, double timeout):
+    def open(self, int fd, double timeout, bint denied=False):
         """Accept from a listening socket that does not block; its owner keeps it.  Answers its number."""
         cdef int i, found = -1
         with nogil:
@@ -678,6 +683,7 @@ cdef class Console:
                 if self.c.endpoint[i].fd < 0:
                     self.c.endpoint[i].fd = fd
                     self.c.endpoint[i].timeout_ms = <uint64_t>(timeout * 1000)
+                    self.c.endpoint[i].denied = denied
                     found = i
                     break
             leave(self.c)
@@ -685,11 +691,12 @@ cdef class Console:
             raise ValueError(f"more than {ENDPOINTS} addresses")
         return found
 
-    def change(self, int number, double timeout):
-        """Let clients that come from now on be silent for so many seconds; 0: for ever."""
+    def change(self, int number, double timeout, bint denied=False):
+        """Let clients that come from now on be silent for so many seconds, 0: for ever; or serve none of them."""
         with nogil:
             enter(self.c)
             self.c.endpoint[number].timeout_ms = <uint64_t>(timeout * 1000)
+            self.c.endpoint[number].denied = denied
             leave(self.c)
 
     def close(self, int number):

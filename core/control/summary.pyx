@@ -11,6 +11,7 @@ from libc.string cimport memset
 from pymomentum.core.base.atomic cimport atomic_load32, atomic_store32
 from pymomentum.core.base.buf cimport buf_add_z, buf_free, buf_printf, buf_t
 from pymomentum.core.base.clock cimport clock_mono_ns
+from pymomentum.core.dns.rate cimport dns_rate_read, dns_rate_t
 from pymomentum.core.loop.loop cimport *
 from pymomentum.core.message.message cimport message_count, resident_bytes
 from pymomentum.core.spool.spool cimport spool_main, spool_t
@@ -22,6 +23,8 @@ cdef enum:                      # line_t.kind
     FIXED                       # text is the value
     PROGRESS                    # of the spool's reading: in text only while it goes on
     ASKED                       # a NUMBER shown only once something has raised it
+    PAIR                        # the same, with the row behind it on one line of text
+    SWITCH                      # 1: enabled, 0: disabled
 
 cdef enum:                      # index in ROWS
     OUTBOUND
@@ -44,6 +47,14 @@ cdef enum:                      # index in ROWS
     PEAK
     AVERAGE
     LIMITER
+    LIMIT_QUERIES
+    LIMIT_PERIOD
+    LIMIT_HELD
+    LIMIT_ROOM
+    LIMIT_IMMEDIATE
+    LIMIT_QUEUED
+    LIMIT_DRAINED
+    LIMIT_OVERFLOW
     DELIVERED
     FAILED
     REJECTED
@@ -85,7 +96,15 @@ ROWS[:] = [
     line_t(b"Query Rate", b"DNSQueryRate", REAL, b"%6.2f queries/second"),
     line_t(b"DNS Response Time Peak", b"DNSResponseTimePeak", REAL, b"%4.0f ms"),
     line_t(b"DNS Response Time Average", b"DNSResponseTimeAverage", REAL, b"%6.3f ms"),
-    line_t(b"DNS Rate Limiter", b"DNSRateLimiter", FIXED, b"disabled"),
+    line_t(b"DNS Rate Limiter", b"DNSRateLimiter", SWITCH, b""),
+    line_t(b"DNS Rate Limit", b"DNSRateLimitMXQueries", PAIR, b"%lld MX queries per %lld seconds"),
+    line_t(NULL, b"DNSRateLimitPeriod", ASKED, b""),
+    line_t(b"DNS Rate Limiter Queue", b"DNSRateLimiterQueueSize", PAIR, b"%lld / %lld"),
+    line_t(NULL, b"DNSRateLimiterQueueMax", ASKED, b""),
+    line_t(b"DNS Rate Limiter Immediate", b"DNSRateLimiterImmediate", ASKED, b"%lld"),
+    line_t(b"DNS Rate Limiter Queued", b"DNSRateLimiterQueued", ASKED, b"%lld"),
+    line_t(b"DNS Rate Limiter Drained", b"DNSRateLimiterDrained", ASKED, b"%lld"),
+    line_t(b"DNS Rate Limiter Overflow", b"DNSRateLimiterOverflow", ASKED, b"%lld"),
     line_t(b"Successfully Delivered Messages", b"DeliveredMessages", NUMBER, b"%6lld"),
     line_t(b"Failed Messages", b"FailedMessages", NUMBER, b"%6lld"),
     line_t(b"Rejected Messages", b"RejectedMessages", NUMBER, b"%6lld"),
@@ -101,6 +120,8 @@ ROWS[:] = [
 ]
 
 cdef int64_t base[COUNT_COUNT]  # counters at the last reset
+cdef dns_rate_t rate_base       # the same
+memset(&rate_base, 0, sizeof(rate_base))
 cdef uint64_t started_ns = 0
 cdef uint64_t reset_ns = 0
 cdef uint32_t reading = 0       # the spool is being read; atomic
@@ -116,6 +137,24 @@ cdef int64_t in_all(int which) noexcept nogil:
 
 cdef double since(int which) noexcept nogil:
     return <double>(in_all(which) - base[which])
+
+
+cdef void take_rate(summary_t *s) noexcept nogil:
+    cdef dns_rate_t rate
+    cdef double *v = s.value
+    cdef int row
+    dns_rate_read(&rate)
+    v[LIMITER] = rate.room != 0
+    v[LIMIT_QUERIES] = rate.most
+    v[LIMIT_PERIOD] = rate.period
+    v[LIMIT_HELD] = rate.held
+    v[LIMIT_ROOM] = rate.room
+    v[LIMIT_IMMEDIATE] = <double>(rate.immediate - rate_base.immediate)
+    v[LIMIT_QUEUED] = <double>(rate.queued - rate_base.queued)
+    v[LIMIT_DRAINED] = <double>(rate.drained - rate_base.drained)
+    v[LIMIT_OVERFLOW] = <double>(rate.overflow - rate_base.overflow)
+    for row in range(LIMIT_QUERIES, LIMIT_OVERFLOW + 1):
+        s.hidden[row] = rate.room == 0
 
 
 cdef void summary_take(summary_t *s) noexcept nogil:
@@ -150,6 +189,7 @@ cdef void summary_take(summary_t *s) noexcept nogil:
     v[PEAK] = <double>peak / 1000
     if since(COUNT_DNS_ANSWERS) > 0:
         v[AVERAGE] = since(COUNT_DNS_TIME_US) / since(COUNT_DNS_ANSWERS) / 1000
+    take_rate(s)
     v[DELIVERED] = since(COUNT_DELIVERED)
     v[FAILED] = since(COUNT_FAILED)
     v[REJECTED] = since(COUNT_REJECTED)
@@ -172,6 +212,8 @@ cdef void write_value(const summary_t *s, int row, buf_t *out) noexcept nogil:
     cdef const line_t *line = &ROWS[row]
     if line.kind == FIXED:
         buf_add_z(out, line.text)
+    elif line.kind == SWITCH:
+        buf_add_z(out, b"enabled" if s.value[row] else b"disabled")
     elif line.kind == PROGRESS:
         buf_printf(out, b"%6u/%6u", s.segments_read, s.segments)
     elif line.kind == REAL:
@@ -187,8 +229,10 @@ cdef void write_line(const summary_t *s, int row, buf_t *out) noexcept nogil:
     buf_printf(out, b"        %s: ", line.label)
     if line.kind == REAL:
         buf_printf(out, line.text, s.value[row])
-    elif line.kind == FIXED or line.kind == PROGRESS:
+    elif line.kind == FIXED or line.kind == SWITCH or line.kind == PROGRESS:
         write_value(s, row, out)
+    elif line.kind == PAIR:
+        buf_printf(out, line.text, <long long>s.value[row], <long long>s.value[row + 1])
     else:
         buf_printf(out, line.text, <long long>s.value[row])
     buf_add_z(out, b" segments\n" if line.kind == PROGRESS else b"\n")
@@ -203,9 +247,9 @@ cdef void summary_write(const summary_t *s, int form, buf_t *out) noexcept nogil
             if ROWS[row].label != NULL and not s.hidden[row]:
                 write_line(s, row, out)
             continue
-        if s.hidden[row] and ROWS[row].kind == ASKED:
+        if s.hidden[row] and (ROWS[row].kind == ASKED or ROWS[row].kind == PAIR):
             continue
-        quoted = ROWS[row].kind == FIXED or ROWS[row].kind == PROGRESS
+        quoted = ROWS[row].kind == FIXED or ROWS[row].kind == SWITCH or ROWS[row].kind == PROGRESS
         if form == SUMMARY_JSON:
             json_key(out, ROWS[row].key)
             buf_add_z(out, b'"' if quoted else b"")
@@ -253,6 +297,8 @@ def render(dict known not None, str form not None):
         value = known.get((<bytes>ROWS[row].key).decode())
         if ROWS[row].kind == PROGRESS and value is not None:
             s.segments_read, s.segments = value
+        elif ROWS[row].kind == SWITCH:
+            s.value[row] = value == "enabled"
         elif ROWS[row].kind != FIXED:
             s.value[row] = value or 0
             s.hidden[row] = value is None
@@ -271,6 +317,7 @@ def reset():
     cdef int i, k
     for k in range(COUNT_COUNT):
         base[k] = in_all(k)
+    dns_rate_read(&rate_base)
     for i in range(loop_count()):
         loop_at(i).counters[COUNT_DNS_PEAK_US] = 0
     reset_ns = clock_mono_ns()

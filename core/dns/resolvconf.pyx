@@ -1,4 +1,4 @@
-"""resolv.conf(5): `nameserver` lines and the options timeout and attempts."""
+"""resolv.conf(5): `nameserver` lines and the options timeout and attempts, which Momentum also calls retrans and retry."""
 from libc.stdint cimport int64_t
 from libc.string cimport memchr, memset
 
@@ -69,7 +69,9 @@ cdef void resolvconf_parse(slice_t text, resolvconf_t *out) noexcept nogil:
             w = word(&line)
             while w.len:
                 set_option(w, b"timeout:", 1, 30, 1000, &out.timeout_ms)
+                set_option(w, b"retrans:", 1, 30, 1000, &out.timeout_ms)
                 set_option(w, b"attempts:", 1, 5, 1, &out.attempts)
+                set_option(w, b"retry:", 1, 5, 1, &out.attempts)
                 w = word(&line)
     if out.servers == 0:
         add_server(slice_of(b"127.0.0.1"), out)
@@ -102,3 +104,13 @@ def parse_resolvconf(bytes text not None):
         n = address_port_text(<const sockaddr*>&conf.server[i], out)
         servers.append((<char*>out)[:n].decode())
     return {"servers": servers, "timeout_ms": conf.timeout_ms, "attempts": conf.attempts}
+
+
+def without_effect(bytes text not None):
+    """Answer the words in a resolv.conf that mail does not follow, each once: it asks for whole names, and DNS alone."""
+    found = []
+    for line in text.decode("latin-1").splitlines():
+        first, *rest = line.split() or [""]
+        words = [word.partition(":")[0].lower() for word in rest] if first == "options" else [first]
+        found += [word for word in words if word in ("search", "domain", "sortlist", "lookup", "ndots", "rotate")]
+    return list(dict.fromkeys(found))

@@ -17,7 +17,6 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from pymomentum.core.base.atomic cimport atomic_add32, atomic_cas64, atomic_load64
 from pymomentum.core.base.buf cimport buf_free, buf_slice
 from pymomentum.core.base.cidr cimport sockaddr
 from pymomentum.core.base.clock cimport clock_mono_ns
@@ -32,7 +31,7 @@ from pymomentum.core.c.uv cimport (UV_READABLE, UV_WRITABLE, as_handle, uv_close
 from pymomentum.core.config.generation cimport config_current, config_generation_t, config_number, config_unref
 from pymomentum.core.config.values cimport (
     OPT_DNS_CACHE_PURGE_INTERVAL, OPT_DNS_CACHE_SIZE, OPT_DNS_FALLBACK_TO_TCP, OPT_DNS_MAX_ANSWERS, OPT_DNS_MAX_CNAME,
-    OPT_DNS_MAX_PENDING, OPT_DNS_MAX_UDP_QUERIES_PER_PORT, OPT_DNS_RATE_LIMIT_ENABLED, OPT_DNS_RATE_LIMIT_MAX_QUEUE,
+    OPT_DNS_MAX_PENDING, OPT_DNS_MAX_UDP_QUERIES_PER_PORT,
     OPT_DNS_RATE_LIMIT_MX_QUERIES, OPT_DNS_RATE_LIMIT_PERIOD, OPT_DNS_UDP_RCVBUF_SIZE, OPT_DNS_UDP_SNDBUF_SIZE, OPT_MAX_DNS_TTL, OPT_MIN_DNS_TTL,
     OPT_RESOLV_CONF, opt_number, opt_text, values_t,
 )
@@ -49,6 +48,7 @@ from .answer cimport (
     dns_answer_new, dns_answer_ref, dns_answer_t, dns_answer_unref, dns_key,
 )
 from .cache cimport dns_cache_get, dns_cache_init, dns_cache_limit, dns_cache_purge, dns_cache_put
+from .rate cimport dns_rate_hold, dns_rate_immediate, dns_rate_release, dns_rate_room, dns_rate_take
 from .resolvconf cimport RESOLVCONF_SERVERS, resolvconf_parse, resolvconf_read
 from .wire cimport WIRE_FORMERR, WIRE_QUERY_MAX, wire_parse, wire_query, wire_reply_t
 
@@ -99,9 +99,6 @@ cdef struct socket_t:
     int fd
     socket_t *next
 
-cdef uint64_t spent = 0         # atomic, of all loops: second that the period began, and in the lower half MX queries in it
-cdef uint32_t held = 0          # atomic, of all loops: flights held back
-
 ares_library_init(ARES_LIB_INIT_ALL)
 
 
@@ -123,7 +120,6 @@ cdef void read_servers(resolver_t *r, const slice_t *text) noexcept nogil:
 
 
 cdef void configure(resolver_t *r) noexcept nogil:
-    cdef bint first = r.generation == <uint64_t>-1
     cdef config_generation_t *g = config_current()
     cdef const values_t *v = g.globals if g != NULL else NULL
     cdef channel_t *c = r.channels
@@ -149,8 +145,7 @@ cdef void configure(resolver_t *r) noexcept nogil:
     r.port_queries = <uint32_t>opt_number(v, OPT_DNS_MAX_UDP_QUERIES_PER_PORT)
     r.rate_most = <uint32_t>opt_number(v, OPT_DNS_RATE_LIMIT_MX_QUERIES)
     r.rate_period = <uint32_t>opt_number(v, OPT_DNS_RATE_LIMIT_PERIOD)
-    if first and opt_number(v, OPT_DNS_RATE_LIMIT_ENABLED) == 1:
-        r.rate_room = <uint32_t>opt_number(v, OPT_DNS_RATE_LIMIT_MAX_QUEUE)
+    r.rate_room = dns_rate_room(v)
     r.always_tcp = opt_number(v, OPT_DNS_FALLBACK_TO_TCP) != 0
     dns_cache_limit(&r.cache, opt_number(v, OPT_DNS_CACHE_SIZE))
     config_unref(g)
@@ -391,29 +386,20 @@ cdef void drop_unwanted(flight_t *f) noexcept nogil:
     free(f)
 
 
-cdef bint rate_take(resolver_t *r) noexcept nogil:
+cdef inline bint rate_take(resolver_t *r) noexcept nogil:
     """One of the MX queries of this period."""
-    cdef uint64_t now = r.loop.now_ms // 1000, seen, began, n
-    while True:
-        seen = atomic_load64(&spent)
-        began = seen >> 32
-        n = seen & 0xffffffffu
-        if now >= began + r.rate_period:
-            began = now
-            n = 0
-        if n >= r.rate_most:
-            return False
-        if atomic_cas64(&spent, seen, began << 32 | (n + 1)):
-            return True
+    return dns_rate_take(r.loop.now_ms // 1000, r.rate_most, r.rate_period)
 
 
 cdef bint hold_back(flight_t *f) noexcept nogil:
     """True where the rate limit keeps it for later."""
     cdef resolver_t *r = f.resolver
-    if r.rate_room == 0 or f.type != DNS_MX or (list_empty(&r.limited) and rate_take(r)):
+    if r.rate_room == 0 or f.type != DNS_MX:
         return False
-    if atomic_add32(&held, 1) > r.rate_room:
-        atomic_add32(&held, -1)
+    if list_empty(&r.limited) and rate_take(r):
+        dns_rate_immediate()
+        return False
+    if not dns_rate_hold(r.rate_room):
         return False
     if list_empty(&r.limited):
         loop_timer_set(r.loop, &r.drainer, DRAIN_MS)
@@ -424,17 +410,19 @@ cdef bint hold_back(flight_t *f) noexcept nogil:
 cdef void on_drain(timer_entry_t *t) noexcept nogil:
     cdef resolver_t *r = <resolver_t*>(<char*>t - <size_t>&(<resolver_t*>NULL).drainer)
     cdef flight_t *f
+    cdef bint wanted
     while not list_empty(&r.limited):
         f = <flight_t*>r.limited.next
-        if not list_empty(&f.askers) and not rate_take(r):
+        wanted = not list_empty(&f.askers)
+        if wanted and not rate_take(r):
             loop_timer_set(r.loop, t, DRAIN_MS)
             return
         list_remove(&f.node)
-        atomic_add32(&held, -1)
-        if list_empty(&f.askers):
-            drop_unwanted(f)
-        else:
+        dns_rate_release(wanted)
+        if wanted:
             launch(f)
+        else:
+            drop_unwanted(f)
 
 
 cdef uint32_t lifetime(resolver_t *r, wire_reply_t *reply) noexcept nogil:

@@ -56,31 +56,26 @@ cdef void key_number(buf_t *b, const values_t *v, int option) noexcept nogil:
 
 
 cdef unsigned long protocols(slice_t text) noexcept nogil:
-    """"+ALL:-TLSv1.0": a bit per protocol that is off.  TLS 1.0 and 1.1 are off unless named."""
-    cdef unsigned long off = SSL_OP_NO_SSLv3 | SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1, bit
+    """"+TLSv1.2:+TLSv1.3", as the type of tls_protocols encodes it: a bit per protocol that is off."""
+    cdef unsigned long off = SSL_OP_NO_SSLv3 | SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1
     cdef const char *end
     cdef slice_t word
+    if text.len:
+        off |= SSL_OP_NO_TLSv1_2 | SSL_OP_NO_TLSv1_3
     while text.len:
         end = <const char*>memchr(text.ptr, c':', text.len)
         word = slice_make(text.ptr, end - text.ptr if end != NULL else text.len)
         text = slice_make(word.ptr + word.len, text.len - word.len)
         if text.len:
             text = slice_make(text.ptr + 1, text.len - 1)
-        if word.len < 2:
-            continue
-        bit = 0
-        if slice_ieq(slice_make(word.ptr + 1, word.len - 1), slice_of(b"TLSv1.0")) or slice_ieq(slice_make(word.ptr + 1, word.len - 1), slice_of(b"TLSv1")):
-            bit = SSL_OP_NO_TLSv1
-        elif slice_ieq(slice_make(word.ptr + 1, word.len - 1), slice_of(b"TLSv1.1")):
-            bit = SSL_OP_NO_TLSv1_1
-        elif slice_ieq(slice_make(word.ptr + 1, word.len - 1), slice_of(b"TLSv1.2")):
-            bit = SSL_OP_NO_TLSv1_2
-        elif slice_ieq(slice_make(word.ptr + 1, word.len - 1), slice_of(b"TLSv1.3")):
-            bit = SSL_OP_NO_TLSv1_3
-        if word.ptr[0] == c'-':
-            off |= bit
-        else:
-            off &= ~bit
+        if slice_ieq(word, slice_of(b"+TLSv1.0")):
+            off &= ~SSL_OP_NO_TLSv1
+        elif slice_ieq(word, slice_of(b"+TLSv1.1")):
+            off &= ~SSL_OP_NO_TLSv1_1
+        elif slice_ieq(word, slice_of(b"+TLSv1.2")):
+            off &= ~SSL_OP_NO_TLSv1_2
+        elif slice_ieq(word, slice_of(b"+TLSv1.3")):
+            off &= ~SSL_OP_NO_TLSv1_3
     return off
 
 
@@ -270,6 +265,7 @@ def attempt(str option not None, str value not None, str certificate=""):
     cdef const char *certificate_path = certificate_text
     cdef char why[256]
     cdef bint fine
+    cdef unsigned long error
     cdef SSL_CTX *ctx = SSL_CTX_new(TLS_server_method())
     if ctx == NULL:
         raise MemoryError
@@ -291,5 +287,8 @@ def attempt(str option not None, str value not None, str certificate=""):
         fine = SSL_CTX_load_verify_locations(ctx, path, NULL) == 1
     SSL_CTX_free(ctx)
     if not fine:
-        ERR_error_string_n(ERR_get_error(), why, sizeof(why))
+        error = ERR_get_error()
+        if error == 0:
+            raise ValueError("OpenSSL does not take it, and does not say why")
+        ERR_error_string_n(error, why, sizeof(why))
         raise ValueError(why.decode("utf-8", "replace"))

@@ -9,13 +9,19 @@ from contextlib import suppress
 from pymomentum.config import anywhere, logs
 from pymomentum.config.names import INSIDE, LABELS, LISTENERS, NOT_BUILT, UNLABELLED, similar
 from pymomentum.config.tree import Include, Sequence, Setting
+from pymomentum.core.dns.resolvconf import without_effect
 from pymomentum.options import modules, registry, unbuilt, vendor
 from pymomentum.options.pending import PENDING
 from pymomentum.options.types import shown
 
 FILES = ("resolv_conf", "tls_certificate", "tls_client_ca", "tls_key")         # options that name a file to be read
 AHEAD_OF_GATEWAY = frozenset("blackhole exclude_vctx_conn exclude_vctx_mess gateway generate_bounces reroute_domain".split())
+IN_CONSOLE = {          # what has no effect in a Control_Listener, when it is on
+    "always_allow": "the console is for root and the user of the server alone",
+    "proxy_protocol": "the console is for clients on this machine, and speaks to no proxy",
+}
 MAX_ERRORS = 100
+MAX_RESOLV_CONF = 16384         # bytes that the resolver reads
 
 
 class Scope:
@@ -134,14 +140,39 @@ class Reader:
             return
         scope.values[name] = value
         scope.settings[name] = node
-        if name in FILES and value and not os.access(value, os.R_OK):
+        if name in FILES and row.type.encode(value) and not os.access(value, os.R_OK):
             self.notice(node, f"{name}: {value} cannot be read")
+        if name == "resolv_conf":
+            self.resolver(node, value)
+        if name == "smtp_extensions" and (words := unbuilt.extensions(value)):
+            self.notice(node, f"smtp_extensions: {', '.join(words)} not built yet, and not offered")
+        if value is True and (why := self.in_console(name, scope)):
+            self.notice(node, f"{name} has no effect: {why}")
         if name in unbuilt.VALUES and (word := unbuilt.value(name, value)):
             self.notice(node, f"{name} = {word} is not built yet: mail goes by ESMTP")
         why = vendor.reason(name, value)
         if (why or row.pending) and name not in self.named:
             self.named.add(name)
             self.notice(node, f"{name} has no effect: {why}" if why else f"{name} is not read yet")
+
+    def resolver(self, node, path):
+        with suppress(OSError):
+            with open(path, "rb") as file:
+                words = without_effect(file.read(MAX_RESOLV_CONF))
+            if words:
+                self.notice(node, f"resolv_conf: {', '.join(words)} in {path} without effect: names are looked up as they are, in DNS alone")
+
+    @staticmethod
+    def in_console(name, scope):
+        """Answer why an option that is on has no effect in a Control_Listener; empty elsewhere, or where it has one."""
+        kinds = [scope.kind]
+        while scope.parent is not None:
+            scope = scope.parent
+            kinds.append(scope.kind)
+        if "control_listener" not in kinds:
+            return ""
+        denied = "a Peer of the console is not looked for; it counts in the listener and its Listen" if kinds[0] == "peer" else ""
+        return denied if name == "always_deny" else IN_CONSOLE.get(name, "")
 
     def provided(self, node, name, module, type):
         """Check an option that a module would give to this scope, were it built."""

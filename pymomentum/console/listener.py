@@ -66,7 +66,7 @@ class Listener:
     def open(self, listen):
         endpoint = Endpoint(listen)
         try:
-            endpoint.number = self.console.open(endpoint.socket.fileno(), listen.setting("timeout"))
+            endpoint.number = self.console.open(endpoint.socket.fileno(), listen.setting("timeout"), listen.setting("always_deny"))
         except ValueError as e:
             endpoint.close()
             raise ConsoleError(f"cannot listen on {listen.name}: {e}") from None
@@ -85,7 +85,7 @@ class Listener:
         for name, listen in wanted.items():
             if name in self.endpoints:
                 self.endpoints[name].tune(listen)
-                self.console.change(self.endpoints[name].number, listen.setting("timeout"))
+                self.console.change(self.endpoints[name].number, listen.setting("timeout"), listen.setting("always_deny"))
             else:
                 self.endpoints[name] = made.get(name) or self.open(listen)
 

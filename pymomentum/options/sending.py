@@ -121,7 +121,7 @@ option("scope_max_outbound_connections", Limit(), unit="connections", scopes=DEL
        doc="Most connections of the whole scope together; unset is unlimited.")
 option("send_8bitmime", Enum("no ifavailable", "no"), scopes=DELIVERY, page="4/config/ref-send-8-bitmime",
        doc="Send eight-bit bodies as they are where the peer offers 8BITMIME.")
-option("server_max_outbound_connections", Number(20000), unit="connections", scopes=BINDINGS,
+option("server_max_outbound_connections", Number(75000), unit="connections", scopes=BINDINGS,
        page="4/config/ref-server-max-outbound-connections",
        doc="Most outbound connections of the server or binding.")
 option("server_reserve_outbound_connections", Number(200), unit="connections", scopes=GLOBAL,

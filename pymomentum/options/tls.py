@@ -1,6 +1,6 @@
 """TLS in both directions, DANE and MTA-STS."""
 from pymomentum.options.registry import DELIVERY, GLOBAL, ROUTING, SESSION, SESSION_GLOBAL, option
-from pymomentum.options.types import Boolean, Enum, Number, Protocols, Text
+from pymomentum.options.types import Boolean, Enum, File, Number, Protocols, Text
 
 option("crypto_engine", Text(), scopes=GLOBAL, page="4/config/ref-crypto-engine",
        doc="OpenSSL engine; accepted and without effect on OpenSSL 3.")
@@ -26,9 +26,9 @@ option("tls_allow_renegotiation", Boolean(True), scopes=SESSION | {"ecstream_lis
        doc="Let clients renegotiate, up to eight times in a connection (TLS 1.2).")
 option("tls_ca", Text(), scopes=DELIVERY, page="4/config/tls-ca",
        doc="File of authorities that vouch for servers.")
-option("tls_certificate", Text(), scopes=SESSION_GLOBAL | DELIVERY | {"ecstream_listener", "http_listener"},
+option("tls_certificate", File(), scopes=SESSION_GLOBAL | DELIVERY | {"ecstream_listener", "http_listener"},
        page="4/config/tls-certificate",
-       doc="Certificate file, with its chain.")
+       doc="Certificate file, with its chain; none: no certificate, whatever an outer scope says.")
 option("tls_ciphers", Text(), scopes=SESSION_GLOBAL | DELIVERY | {"ecstream_listener", "http_listener"},
        page="4/config/tls-ciphers",
        doc="Ciphers up to TLS 1.2, as OpenSSL writes them.")
@@ -47,12 +47,12 @@ option("tls_fallback_always_new_connection", Boolean(True), scopes=GLOBAL, page=
        doc="Fall back to plain text on a fresh connection.")
 option("tls_ifavailable_fallback", Boolean(True), scopes=DELIVERY, page="4/config/tls-ifavailable-fallback",
        doc="Deliver in plain text when opportunistic TLS fails.")
-option("tls_key", Text(), scopes=SESSION_GLOBAL | DELIVERY | {"ecstream_listener", "http_listener"},
+option("tls_key", File(), scopes=SESSION_GLOBAL | DELIVERY | {"ecstream_listener", "http_listener"},
        page="4/config/tls-key",
-       doc="Private key file.")
+       doc="Private key file; none: the key is in the certificate file.")
 option("tls_protocols", Protocols("+ALL"), scopes=SESSION_GLOBAL | DELIVERY | {"ecstream_listener", "http_listener"},
        page="4/config/tls-protocols",
-       doc="Protocol versions, +NAME and -NAME joined by colons.")
+       doc="Protocol versions, +NAME and -NAME joined by colons, from left to right; ALL is TLSv1.2 and TLSv1.3.")
 option("tls_verify", Enum("no ca host optional", "no"), scopes=DELIVERY, page="4/config/tls-verify",
        doc="How the server's certificate is checked.")
 option("tls_verify_mode", Enum("none require"), scopes=SESSION | {"ecstream_listener", "http_listener"},

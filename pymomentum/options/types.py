@@ -110,40 +110,48 @@ class Gateway(Text):
         return text
 
 
+class File(Text):
+    """The name of a file; `none` is no file, whatever an outer scope says."""
+
+    word = "the name of a file, or none"
+
+    def read(self, text):
+        return "none" if text.lower() == "none" else text
+
+    def encode(self, value):
+        return "" if value == "none" else value
+
+
 class Protocols(Text):
     """Versions of TLS that are switched on and off, from left to right."""
 
     VERSIONS = ("SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3")
-    USUAL = frozenset(("tlsv1.2", "tlsv1.3"))
+    USUAL = frozenset(("tlsv1.2", "tlsv1.3"))   # ALL: RFC 8996 has ended those before
     OLD = frozenset(("sslv2", "sslv3"))          # no OpenSSL that we run with has them
     TOKENS = frozenset(("all", *(version.lower() for version in VERSIONS)))
 
     def read(self, text):
-        on = set(self.USUAL)
+        if not self.on(text) - self.OLD:
+            raise ValueError(f"{shown(text)} leaves no protocol")
+        return text
+
+    def on(self, text):
+        """Answer what is on; a first + stands for itself alone, a first - takes from the usual ones."""
+        on = set(self.USUAL if text[:1] == "-" else ())
         for word in text.split(":"):
             token = word[1:].lower()
             token = "tlsv1.0" if token == "tlsv1" else token
             if word[:1] not in ("+", "-") or token not in self.TOKENS:
                 raise ValueError(f"takes +NAME and -NAME of ALL, {', '.join(self.VERSIONS)} with colons between, not {shown(word)}")
-            if token == "all":
-                on = set(self.USUAL) if word[0] == "+" else set()
-            elif word[0] == "+":
-                on.add(token)
+            if word[0] == "+":
+                on |= self.USUAL if token == "all" else {token}
             else:
-                on.discard(token)
-        if not on - self.OLD:
-            raise ValueError(f"{shown(text)} leaves no protocol")
-        return text
+                on = on - {token} if token != "all" else set()
+        return on
 
     def encode(self, value):
-        """ALL is spelled out, and what stands before it left out."""
-        words = []
-        for word in (value or "").split(":"):
-            if word[1:].lower() == "all":
-                words = [word] if word[0] == "+" else [f"-{version}" for version in self.VERSIONS]
-            else:
-                words.append(word)
-        return value and ":".join(words)
+        """What is on, each with its +."""
+        return value and ":".join(f"+{version}" for version in self.VERSIONS if version.lower() in self.on(value))
 
 
 class Address(Text):

@@ -3,6 +3,8 @@
 The unindented lines name a stanza, or one inside another, the indented ones its options, each with its
 type where that is not text.  Rows leave for a file of their part when it is built.
 """
+import re
+
 from pymomentum.options import modules
 from pymomentum.options.types import Boolean, Decimal, Dict, Enum, List, Number, Octal, Range, Text
 
@@ -255,6 +257,7 @@ smpp
 """
 VALUES = {"delivery_method": ("ecstream", "apn", "gcm", "mm7", "xfer", "delay_xfer"),      # of options that are built for others
           "routes": ("http", "apn", "gcm", "mm7", "xfer")}                                 # what stands before ://
+EXTENSIONS = frozenset("PIPELINING SIZE 8BITMIME ENHANCEDSTATUSCODES STARTTLS XCLIENT ALWAYS-ALLOW".split())      # that are built
 PROVIDED_IN = ("global", "binding_group", "binding", "domain")     # scopes that may hold what modules provide
 TYPES = {"text": Text(joins=True), "number": Number(minimum=-1), "decimal": Decimal(), "boolean": Boolean(), "octal": Octal(),
          "list": List(), "dict": Dict(), "range": Range()}
@@ -309,6 +312,12 @@ def value(name, value):
     """Answer the word of a value that stands for what is not built, or None."""
     words = value if isinstance(value, list) else [str(value)]
     return next((word for word in words if word.partition("://")[0].lower() in VALUES.get(name, ())), None)
+
+
+def extensions(words):
+    """Answer those that smtp_extensions names and nothing offers, each once."""
+    names = [re.split("[ \t=]", word.strip(), maxsplit=1)[0] for word in words]
+    return list(dict.fromkeys(name for name in names if name and name.upper() not in EXTENSIONS))
 
 
 def options_of(path):

@@ -262,10 +262,34 @@ def test_what_installations_have_that_is_not_built_loads_with_one_notice_each(co
     assert conf.error("Domain x { smpp_smsc_port = many }").message == 'smpp_smsc_port: takes a number, not "many"'
 
 
+@pytest.mark.parametrize("text, told", [
+    ("resolv_conf = resolv", ["resolv_conf: search, ndots in resolv without effect: names are looked up as they are, in DNS alone"]),
+    ("resolv_conf = ecelerity.conf", []),
+    ('ESMTP_Listener { smtp_extensions = ( "AUTH LOGIN" STARTTLS xremoteip "XCLIENT ADDR" "AUTH=LOGIN" "SIZE 10" xsetcontext ) }',
+     ["smtp_extensions: AUTH, xremoteip, xsetcontext not built yet, and not offered"]),
+    ("ESMTP_Listener { smtp_extensions = ( ENHANCEDSTATUSCODES STARTTLS always-allow ) always_allow = true proxy_protocol = true }", []),
+    ("Control_Listener { Listen :2025 { proxy_protocol = true } }",
+     ["proxy_protocol has no effect: the console is for clients on this machine, and speaks to no proxy"]),
+    ("Control_Listener { always_allow = true always_deny = true proxy_protocol = false }",
+     ["always_allow has no effect: the console is for root and the user of the server alone"]),
+    ("Control_Listener { Listen :2025 { Peer 10.0.0.1 { always_deny = true } } }",
+     ["always_deny has no effect: a Peer of the console is not looked for; it counts in the listener and its Listen"])])
+def test_what_loads_without_effect_is_told(conf, text, told):
+    (conf.folder / "resolv").write_text("nameserver 10.0.0.1\nsearch a.test\noptions ndots:2 timeout:1\n")
+    assert [notice.split(": ", 1)[1] for notice in conf.load(text).notices] == told
+
+
 def test_file_that_cannot_be_read_is_named(conf, capsys):
     conf.write("tls_ciphers = ALL\nESMTP_Listener { tls_key = none.key  tls_certificate = '' }\n")
     assert validate_config.main(["-c", "ecelerity.conf"]) == 0
     assert capsys.readouterr().out == "notice: ecelerity.conf:2: tls_key: none.key cannot be read\nConfiguration valid\n"
+
+
+@pytest.mark.parametrize("text", ["tls_certificate = none tls_key = None", "tls_certificate = none.pem Domain a.test { tls_certificate = NONE }"])
+def test_none_is_no_file(conf, capsys, text):
+    conf.write(text)
+    validate_config.main(["-c", "ecelerity.conf"])
+    assert "none " not in (out := capsys.readouterr().out) and "None" not in out and "NONE" not in out
 
 
 @pytest.mark.parametrize("text", ["tls_certificate = ecelerity.conf", "tls_ciphers = GARBAGE", "Domain a.test { tls_ca = ecelerity.conf }"])
@@ -273,6 +297,13 @@ def test_what_openssl_does_not_take_is_told(conf, capsys, text):
     conf.write(text)
     assert validate_config.main(["-c", "ecelerity.conf"]) == 1
     assert "ecelerity.conf:1:" in (out := capsys.readouterr().out) and " cannot be used: error:" in out
+
+
+@pytest.mark.parametrize("curves", ["P-256::P-384", "P-256:", "P-256:P-256"])
+def test_curves_that_openssl_refuses_without_a_reason_are_told(conf, capsys, curves):
+    conf.write(f"tls_ec_curve_names = {curves}")
+    assert validate_config.main(["-c", "ecelerity.conf"]) == 1
+    assert f"tls_ec_curve_names: {curves} cannot be used: OpenSSL does not take it" in capsys.readouterr().out
 
 
 def test_logs_that_are_not_written_are_named(conf):
@@ -382,9 +413,12 @@ def test_what_could_not_serve_is_refused_with_its_place(conf, text):
     assert error.message.startswith(f"{option}: ") and (error.line, error.column) == (1, inside.index(value.strip('( )')) + 1)
 
 
-def test_protocols_are_read_from_left_to_right(conf):
-    values = conf.publish("tls_protocols = +TLSv1.1:-ALL:+TLSv1.2").globals
-    assert values["tls_protocols"] == "-SSLv2:-SSLv3:-TLSv1.0:-TLSv1.1:-TLSv1.2:-TLSv1.3:+TLSv1.2"
+@pytest.mark.parametrize("text, on", [
+    ("+TLSv1.1:-ALL:+TLSv1.2", "1.2"), ("+TLSv1.2", "1.2"), ("+TLSv1.3", "1.3"), ("+TLSv1.2:+TLSv1.3", "1.2 1.3"), ("+ALL", "1.2 1.3"),
+    ("+all:-tlsv1.3", "1.2"), ("-TLSv1.3", "1.2"), ("-SSLv3:-TLSv1", "1.2 1.3"), ("+TLSv1:+ALL", "1.0 1.2 1.3"), ("-TLSv1.2:+ALL", "1.2 1.3")])
+def test_protocols_are_read_from_left_to_right(conf, text, on):
+    values = conf.publish(f"tls_protocols = {text}").globals
+    assert values["tls_protocols"] == ":".join(f"+TLSv{version}" for version in on.split())
 
 
 @pytest.mark.parametrize("text, message, column", [

@@ -62,6 +62,12 @@ def test_page_of_a_site_names_its_files(folder):
     assert f"validate_config -c {folder.relative_to(ROOT)}/ecelerity.conf" in page
 
 
+def test_default_has_fewer_connections_than_are_built_in(conf):
+    shipped = config.load(ROOT / "conf" / "default" / "ecelerity.conf")
+    assert shipped.root.value("server_max_outbound_connections") == 20000
+    assert conf.load("").root.value("server_max_outbound_connections") == 75000
+
+
 def test_default_relays_for_this_machine(mta, site):
     site("default")
     sink = mta.route()

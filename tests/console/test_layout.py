@@ -165,6 +165,23 @@ def test_summary_leaves_out_what_nothing_has_raised():
     assert "DNSTXTQueries" not in json.loads(summary.render(counters, "json"))
 
 
+def test_summary_shows_the_rate_limit_where_there_is_one():
+    limit = {"DNSRateLimiter": "enabled", "DNSRateLimitMXQueries": 500, "DNSRateLimitPeriod": 1, "DNSRateLimiterQueueSize": 42,
+             "DNSRateLimiterQueueMax": 50000, "DNSRateLimiterImmediate": 18340, "DNSRateLimiterQueued": 4120,
+             "DNSRateLimiterDrained": 4078, "DNSRateLimiterOverflow": 0}
+    assert """\
+        DNS Rate Limiter: enabled
+        DNS Rate Limit: 500 MX queries per 1 seconds
+        DNS Rate Limiter Queue: 42 / 50000
+        DNS Rate Limiter Immediate: 18340
+        DNS Rate Limiter Queued: 4120
+        DNS Rate Limiter Drained: 4078
+        DNS Rate Limiter Overflow: 0
+        Successfully""" in summary.render({**COUNTERS, **limit}, "text")
+    data = json.loads(summary.render({**COUNTERS, **limit}, "json"))
+    assert {name: data[name] for name in limit} == limit
+
+
 def test_summary_shows_how_far_the_spool_is_read():
     text = summary.render({**COUNTERS, "DiskQueueProgress": (12, 2900)}, "text")
     assert "        Disk Queue Progress:     12/  2900 segments\n" in text

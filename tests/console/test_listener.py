@@ -52,6 +52,18 @@ def raw(data):
     return received
 
 
+def test_always_deny_of_an_address_refuses_its_clients(console, server):
+    [listen] = control(server.loaded)
+    listen.scope.values["always_deny"] = True
+    console.listen([listen])
+    with Client("run/2025") as client:
+        assert client.ask("pid") == ("Not authorized: always_deny is set for this address\n", 1)
+    listen.scope.values["always_deny"] = False
+    console.listen([listen])
+    with Client("run/2025") as client:
+        assert client.ask("pid") == (f"{os.getpid()}\n", 0)
+
+
 def test_answers_over_a_unix_socket_with_the_mode_of_the_option(console):
     assert stat.S_IMODE(os.stat("run/2025").st_mode) == 0o600
     with Client("run/2025") as client:

@@ -76,6 +76,14 @@ def test_name_servers_are_those_of_the_file(engine, hostile, tmp_path):
         assert [seen[0] for seen in server.seen] == [f"a{i}.test"]
 
 
+@pytest.mark.parametrize("options, asked", [("options retrans:1 retry:1", 1), ("options retrans:1 retry:2", 2)])
+def test_a_mute_server_is_asked_as_often_as_the_file_says(engine, hostile, options, asked):
+    server = hostile(lambda query, transport: None)
+    engine.use(server, options)
+    assert engine.lookup("a.test", ADDRESS_ONLY, timeout=4)["status"] == "failed"
+    assert len(server.seen) == asked
+
+
 def udp_sockets(process):
     for _, sock in held(process.pid):
         with sock:

@@ -49,6 +49,26 @@ def test_queries_that_the_rate_limit_has_no_room_for(mta, room, asked):
     assert mx_asked(mta) == asked
 
 
+def test_summary_counts_what_the_rate_limit_does(mta):
+    mta.config("dns_rate_limit_enabled = true\ndns_rate_limit_mx_queries = 3\ndns_rate_limit_period = 2\ndns_rate_limit_max_queue = 1000")
+    to_many_domains(mta, 6)
+    until(lambda: mx_asked(mta) == 6, 6)
+    found = mta.data("summary")
+    assert {name: found[name] for name in found if name.startswith("DNSRate")} == {
+        "DNSRateLimiter": "enabled", "DNSRateLimitMXQueries": 3, "DNSRateLimitPeriod": 2, "DNSRateLimiterQueueSize": 0,
+        "DNSRateLimiterQueueMax": 1000, "DNSRateLimiterImmediate": 3, "DNSRateLimiterQueued": 3, "DNSRateLimiterDrained": 3,
+        "DNSRateLimiterOverflow": 0}
+    mta.console("summary reset")
+    assert mta.data("summary")["DNSRateLimiterImmediate"] == 0
+
+
+def test_summary_counts_queries_that_the_rate_limit_has_no_room_for(mta):
+    mta.config("dns_rate_limit_enabled = true\ndns_rate_limit_mx_queries = 1\ndns_rate_limit_period = 60\ndns_rate_limit_max_queue = 1000")
+    to_many_domains(mta, 1051)
+    until(lambda: mta.data("summary").get("DNSRateLimiterOverflow") == 50, 5)
+    assert mta.data("summary")["DNSRateLimiterQueueSize"] == 1000
+
+
 @pytest.mark.variants
 def test_held_back_queries_are_sent_in_the_next_period(mta):
     mta.dns({f"d{i}.test": {"A": ["127.0.0.2"]} for i in range(6)})

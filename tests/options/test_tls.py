@@ -41,6 +41,29 @@ def test_key_is_that_of_the_option(mta, which, reply):
         c.expect(reply)
 
 
+@pytest.mark.parametrize("none", ["none", "None"])
+def test_certificate_none_delivers_by_tls_without_one(mta, none):
+    secure(mta, f"Domain example.com {{ tls = required tls_certificate = {none} }}")
+    sink = mta.route(tls=True)
+    mta.send()
+    mta.wait_log("D")
+    assert sink.messages[0].tls
+
+
+def test_certificate_none_offers_no_starttls(mta):
+    secure(mta, 'ESMTP_Listener { Listen "127.0.0.1:$port" { tls_certificate = none } }')
+    with mta.smtp() as c:
+        c.command("STARTTLS")
+        c.expect("502 *")
+
+
+def test_key_none_is_that_in_the_certificate_file(mta, tmp_path):
+    cert, key = certificate("one.test")
+    (tmp_path / "both").write_text(cert.read_text() + key.read_text())
+    mta.config(f'tls_key = /nowhere/key\nESMTP_Listener {{ tls_certificate = {tmp_path}/both tls_key = NONE Listen "127.0.0.1:$port" {{ }} }}')
+    assert secured(mta)[0] == ssl.PEM_cert_to_DER_cert(cert.read_text())
+
+
 @pytest.mark.parametrize("option, place", [
     ("tls_certificate = $folder/paniclog", "tls_certificate"), ("tls_key = /nowhere/key", "tls_key"),
     ("tls_ciphers = GARBAGE", "tls_ciphers"), ("tlsv13_ciphersuites = GARBAGE", "tlsv13_ciphersuites"),
@@ -71,7 +94,8 @@ def test_certificate_is_read_again_behind_a_reload(mta, tmp_path):
 
 
 @pytest.mark.shows("tls_protocols")
-@pytest.mark.parametrize("protocols, version", [("+ALL:-TLSv1.3", "TLSv1.2"), ("+ALL:-TLSv1.2", "TLSv1.3"), ("-ALL:+TLSv1.2", "TLSv1.2")])
+@pytest.mark.parametrize("protocols, version", [("+ALL:-TLSv1.3", "TLSv1.2"), ("+ALL:-TLSv1.2", "TLSv1.3"), ("-ALL:+TLSv1.2", "TLSv1.2"),
+                                                ("+TLSv1.2", "TLSv1.2"), ("-TLSv1.3", "TLSv1.2"), ("+TLSv1.2:+TLSv1.3", "TLSv1.3")])
 def test_protocol_is_one_of_the_option(mta, protocols, version):
     secure(mta, f'tls_protocols = "{protocols}"')
     assert secured(mta)[1] == version
