@@ -139,7 +139,7 @@ option("smtp_extensions", List(), scopes=SESSION, page="4/esmtp-listener-extensi
        doc="Extensions announced in answer to EHLO, each with its arguments.")
 option("starttls_injection_policy", Enum("allow ignore reject", "reject"), scopes=SESSION,
        page="4/config/starttls-injection-policy",
-       doc="What happens to bytes that a client sends behind STARTTLS.")
+       doc="What happens to bytes that a client sends with STARTTLS, behind it; reject ends the session.")
 option("static_banner", Text(), scopes=SESSION, page="4/config-options-summary",
        doc="Whole text of the greeting, in place of the usual one.")
 option("tls_verified_peer_can_relay", Boolean(False), scopes=SESSION | {"ecstream_listener"},

@@ -202,6 +202,7 @@ cdef void after_ehlo(session_t *s) noexcept nogil:
 
 cdef void do_starttls(session_t *s, slice_t args) noexcept nogil:
     cdef SSL_CTX *ctx = NULL
+    cdef int64_t policy = opt_number(s.values, OPT_STARTTLS_INJECTION_POLICY)
     if args.len:
         session_bad(s, 501, b"5.5.4 Syntax error (no parameters allowed)")
         return
@@ -210,13 +211,18 @@ cdef void do_starttls(session_t *s, slice_t args) noexcept nogil:
     if ctx == NULL:
         session_bad(s, 502 if s.stream.ssl == NULL else 503, b"5.5.1 STARTTLS not available")
         return
+    # What was pipelined behind the command came in clear: it must not count as said under TLS (RFC 3207 4.2).
+    if s.more_input and policy == STARTTLS_INJECTION_POLICY_REJECT:
+        s.state = AT_SETUP
+        session_reject(s, 503, b"5.5.1 commands behind STARTTLS dropped")
+        session_end(s)
+        return
     session_reset(s)
     session_reply(s, b"220 2.0.0 continue")
     s.stream.on_secure = on_secure
-    # What was pipelined behind the command came in clear: it must not count as said under TLS (RFC 3207 4.2).
     s.parked = True
     s.after = after_secure
-    s.drop_input = opt_number(s.values, OPT_STARTTLS_INJECTION_POLICY) != STARTTLS_INJECTION_POLICY_ALLOW
+    s.drop_input = policy != STARTTLS_INJECTION_POLICY_ALLOW
     stream_secure(&s.stream, ctx, True, NULL)
 
 

@@ -94,6 +94,7 @@ cdef struct session_t:
     bint half                   # it sends no more, but may read
     bint committing             # the spool has the transaction: not to be freed
     bint drop_input             # STARTTLS: what came behind it in clear is void
+    bint more_input             # bytes came behind the line in hand
     bint feeding                # input is being consumed: a resume must not consume too
     uint32_t receptions
     uint32_t rcpts_in_all

@@ -27,9 +27,8 @@ from pymomentum.core.config.values cimport (OPT_ALWAYS_ALLOW, OPT_ALWAYS_DENY, O
                                             OPT_CONTEXT, OPT_GENERATION_MAX_AGE, OPT_HOSTNAME, OPT_IDLE_TIME,
                                             OPT_LISTENER_SESSIONS, OPT_MAX_BAD_COMMANDS, OPT_MAX_COMMAND_LENGTH,
                                             OPT_PROXY_PROTOCOL, OPT_RECEIVED_HOSTNAME, OPT_RECONFIG_MESSAGE,
-                                            OPT_SERVICE_SESSIONS, OPT_SMTP_EXTENSIONS, OPT_STARTTLS_INJECTION_POLICY,
-                                            STARTTLS_INJECTION_POLICY_REJECT, limit_ref_t, limits_give, limits_take, opt_limit,
-                                            opt_list, opt_list_t, opt_number, opt_text)
+                                            OPT_SERVICE_SESSIONS, OPT_SMTP_EXTENSIONS, limit_ref_t, limits_give, limits_take,
+                                            opt_limit, opt_list, opt_list_t, opt_number, opt_text)
 from pymomentum.core.log.level cimport LEVEL_DEBUG, LEVEL_INFO, LEVEL_NOTICE, LEVEL_WARNING, OF_NET, OF_SMTP, log_says
 from pymomentum.core.log.record cimport log_rejection, rejection_t
 from pymomentum.core.log.writer cimport log_at
@@ -474,24 +473,14 @@ cdef void on_read(stream_t *st, const char *p, size_t n) noexcept nogil:
     s.feeding = False
     if s.stream.closing:
         return
-    if used < n and not s.ending:
-        if s.drop_input:
-            injected(s)
-        else:
-            keep_input(s, p + used, n - used)
+    if used < n and not s.ending and not s.drop_input:
+        keep_input(s, p + used, n - used)
     stream_flush(st)
 
 
 cdef void keep_input(session_t *s, const char *p, size_t n) noexcept nogil:
     if buf_add(&s.input, p, n) != EC_OK:
         session_abort(s)                # with a hole in it the rest would mean something else
-
-
-cdef void injected(session_t *s) noexcept nogil:
-    """Bytes behind STARTTLS, sent in clear, are void (RFC 3207 4.2)."""
-    if s.state != AT_SETUP and opt_number(s.values, OPT_STARTTLS_INJECTION_POLICY) == STARTTLS_INJECTION_POLICY_REJECT:
-        s.state = AT_SETUP
-        session_log_rejection(s, 503, slice_of(b"5.5.1 commands behind STARTTLS dropped"))
 
 
 cdef size_t consume(session_t *s, const char *p, size_t n) noexcept nogil:
@@ -518,6 +507,7 @@ cdef size_t consume(session_t *s, const char *p, size_t n) noexcept nogil:
         elif len_ >= most:
             too_long(s)
         else:
+            s.more_input = at + len_ + 1 < n
             on_line(s, slice_make(p + at, len_ - 1 if len_ and (nl - 1)[0] == c'\r' else len_))
         at += len_ + 1
         if stream_pending(&s.stream) > OUTPUT_MAX:      # reads nothing of what we say
@@ -556,8 +546,7 @@ cdef void session_resume(session_t *s) noexcept nogil:
         if s.stream.closing:
             return
         buf_consume(&s.input, used)
-        if s.input.len and s.drop_input:
-            injected(s)
+        if s.drop_input:
             s.input.len = 0
         if used == 0:
             break
