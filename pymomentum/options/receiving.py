@@ -99,7 +99,7 @@ option("reconfig_message", Text("4.3.2 Reconfiguration in progress"), scopes={"e
 option("relay_domains", List(), scopes=RECEPTION, page="4/config/ref-relay-domains",
        doc="Domains any client may send to.")
 option("relay_for_sending_domains", List(), scopes=SESSION, page="4/config/ref-relay-for-sending-domains",
-       doc="Sender domains that may relay from anywhere.")
+       doc="Sender domains that may relay from anywhere; unset, none. WARNING: an empty list, ( ), is an open relay.")
 option("relay_hosts", Nets(), scopes=SESSION_GLOBAL, page="4/config/ref-relay-hosts",
        doc="Networks whose clients may relay.")
 option("require_ehlo", Boolean(False), scopes=SESSION_GLOBAL, page="4/config/ref-require-ehlo",

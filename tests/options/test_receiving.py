@@ -57,6 +57,18 @@ def test_reply_follows_the_option(mta):
             assert fnmatch.fnmatchcase(last, reply), (option, value, last)
 
 
+@pytest.mark.shows("relay_for_sending_domains")
+def test_no_sending_domains_at_all_are_an_open_relay_and_unset_ones_are_none(mta):
+    mta.config(NOBODY + """
+        ESMTP_Listener {
+          Listen "127.0.0.1:$port" { Peer 127.0.0.2 { relay_for_sending_domains = ( ) } }
+        }
+    """)
+    for sender in "MAIL FROM:<a@test>", "MAIL FROM:<>":
+        assert replies(mta, sender, RCPT, source="127.0.0.2")[-1].startswith("250 ")
+        assert replies(mta, sender, RCPT, source="127.0.0.3")[-1] == "550 5.7.1 relaying denied"
+
+
 @pytest.mark.shows("static_banner")
 def test_greeting_is_what_the_option_says(mta):
     for text in ("hello there", "good day"):

@@ -403,13 +403,16 @@ cdef void after_mail(session_t *s) noexcept nogil:
 
 cdef bint may_relay(session_t *s, slice_t domain) noexcept nogil:
     cdef const cidr_set_t *hosts = opt_nets(s.values, OPT_RELAY_HOSTS)
+    cdef const opt_list_t *senders = opt_list(s.values, OPT_RELAY_FOR_SENDING_DOMAINS)
     if s.can_relay or opt_number(s.values, OPT_OPEN_RELAY) == 1:
         return True
     if hosts != NULL and cidr_find(hosts, <sockaddr*>&s.peer) != NULL:
         s.can_relay = True
         context_set(&s.context, slice_of(b"can_relay"), slice_of(b"true"))
         return True
-    if s.mailfrom.len and globs_hold(opt_list(s.values, OPT_RELAY_FOR_SENDING_DOMAINS), address_domain(s.mailfrom)):
+    if senders != NULL and senders.n == 0:      # "( )" is said: an open relay, for the null sender, too
+        return True
+    if s.mailfrom.len and globs_hold(senders, address_domain(s.mailfrom)):
         return True
     return globs_hold(opt_list(s.values, OPT_RELAY_DOMAINS), domain) or globs_hold(opt_list(s.values, OPT_BOUNCE_DOMAINS), domain)
 
