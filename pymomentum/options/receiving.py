@@ -124,7 +124,7 @@ option("rfc2822_max_line_length", Number("ignore", minimum=1, words={"ignore": -
        doc="Longest line of a message, or how lines over 998 bytes are treated.")
 option("rfc2822_max_line_length_policy", Enum("none fix reject", "none"), scopes=RECEPTION,
        page="4/config/ref-rfc-2822-max-line-length-policy",
-       doc="What happens to a message with a line above the limit.")
+       doc="What happens to a message with a line above rfc2822_max_line_length, or above 998 bytes where that is no number.")
 option("rfc2822_messageid_header", Enum("ignore ifneeded", "ifneeded"), scopes=RECEPTION,
        page="4/config/ref-rfc-2822-messageid-header",
        doc="Whether a missing Message-ID header is added.")

@@ -174,6 +174,7 @@ def test_session_on_a_replaced_configuration_may_stay_as_long_as_the_option_says
 
 PLAIN = b"From: a@test\r\n\r\nx\r\n"
 LONG = b"From: a@test\r\n\r\n" + b"y" * 300 + b"\r\n"
+LONGER = b"From: a@test\r\n\r\n" + b"y" * 999 + b"\r\n"      # than RFC 5322 2.1.1 allows
 # option, what stands beside it, the message, value -> the reply, and what the delivered message has and has not
 BODIES = [
     ("rfc2822_date_header", "", PLAIN, {"ifneeded": (b"\nDate: ", None), "ignore": (None, b"\nDate: "), "pedantic": "550 5.6.0 *"}),
@@ -186,6 +187,9 @@ BODIES = [
      {"299": "550 5.6.0 *", "300": (b"y" * 300, None), "ignore": (b"y" * 300, None)}),
     ("rfc2822_max_line_length_policy", "rfc2822_max_line_length = 200\n", LONG,
      {"reject": "550 5.6.0 *", "none": (b"y" * 300 + b"\r\n", None), "fix": (b"\n" + b"y" * 200 + b"\r\n" + b"y" * 100 + b"\r\n", b"y" * 201)}),
+    *(("rfc2822_max_line_length_policy", beside, LONGER,
+       {"reject": "550 5.6.0 *", "none": (b"y" * 999, None), "fix": (b"\n" + b"y" * 998 + b"\r\ny\r\n", b"y" * 999)})
+      for beside in ("", "rfc2822_max_line_length = ignore\n")),
 ]
 
 

@@ -141,7 +141,7 @@ cdef int judge_lines(session_t *s) noexcept nogil:
     cdef int64_t limit = opt_number(s.values, OPT_RFC2822_MAX_LINE_LENGTH)
     cdef int64_t policy = opt_number(s.values, OPT_RFC2822_MAX_LINE_LENGTH_POLICY)
     cdef int64_t most = limit if limit > 0 else LINE_LIMIT
-    if limit == RFC2822_MAX_LINE_LENGTH_IGNORE or <int64_t>s.scan.longest <= most:
+    if <int64_t>s.scan.longest <= most:
         return EC_OK
     if limit == RFC2822_MAX_LINE_LENGTH_PEDANTIC or policy == RFC2822_MAX_LINE_LENGTH_POLICY_REJECT:
         return refuse(s, 550, b"5.6.0 Body line too long (see RFC2822 section 3.5)")
