@@ -115,7 +115,7 @@ option("rfc2822_date_header", Enum("ignore pedantic ifneeded", "ifneeded"), scop
        doc="Whether a missing Date header is added or its lack refused.")
 option("rfc2822_lone_lf_in_body", Enum("ignore pedantic fix", "ignore"), scopes=RECEPTION,
        page="4/config/ref-rfc-2822-lone-lf-in-body",
-       doc="What to do about a line feed without carriage return in a body.")
+       doc="What to do about CR or LF by itself in a body; ignore takes it and sends CR LF in its place.")
 option("rfc2822_lone_lf_in_headers", Enum("fix pedantic", "pedantic"), scopes=RECEPTION,
        page="4/config/ref-rfc-2822-lone-lf-in-headers",
        doc="What to do about a line feed without carriage return in headers.")
