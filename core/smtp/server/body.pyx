@@ -202,7 +202,7 @@ cdef int received(session_t *s, buf_t *b) noexcept nogil:
     buf_add_z(b, b")\r\n\tby ")
     buf_add_slice(b, session_received_hostname(s))
     buf_add_z(b, b" (envelope-from <")
-    buf_add_slice(b, s.mailfrom)
+    buf_add_slice(b, s.mailfrom_said)
     buf_printf(b, b">)\r\n\t(ecelerity %s) with %s", server_version(),
                b"ESMTPS" if s.stream.ssl != NULL else (b"ESMTP" if s.esmtp else b"SMTP"))
     if s.stream.ssl != NULL:
@@ -248,7 +248,7 @@ cdef int body_trace(session_t *s) noexcept nogil:
         return refuse(s, 550, b"5.6.0 Missing required RFC2822 Date field (see RFC2822 section 3.6)")
     if trace:
         buf_add_z(&b, b"Return-Path: <")
-        buf_add_slice(&b, s.mailfrom)
+        buf_add_slice(&b, s.mailfrom_said)
         buf_add_z(&b, b">\r\n")
         received(s, &b)
     if not date and opt_number(s.values, OPT_RFC2822_DATE_HEADER) == RFC2822_DATE_HEADER_IFNEEDED:

@@ -367,6 +367,7 @@ cdef void do_mail(session_t *s, slice_t args) noexcept nogil:
         s.mailfrom = completed(&s.tx, path.local, unqualified)
     else:
         s.mailfrom = arena_copy(&s.tx, path.whole)
+    s.mailfrom_said = slice_make(s.mailfrom.ptr, path.local.len if path.domain.len == 0 else s.mailfrom.len)
     s.params.envid = arena_copy(&s.tx, s.params.envid)
     if s.mailfrom.ptr == NULL or s.params.envid.ptr == NULL:    # else it would count as the null sender
         session_reject(s, 452, b"4.3.1 out of memory")
@@ -466,6 +467,7 @@ cdef void do_rcpt(session_t *s, slice_t args) noexcept nogil:
             r.address = completed(&s.tx, path.local, host_of(s))        # Postmaster, RFC 5321 4.5.1
     else:
         r.address = arena_copy(&s.tx, path.whole)
+    r.said = slice_make(r.address.ptr, path.local.len if path.domain.len == 0 else r.address.len)
     if params.orcpt.len:
         r.orcpt = arena_copy(&s.tx, params.orcpt)
     if r.address.ptr == NULL or (params.orcpt.len and r.orcpt.ptr == NULL):

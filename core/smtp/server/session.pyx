@@ -627,11 +627,11 @@ cdef void context(session_t *s, buf_t *conn, buf_t *mess) noexcept nogil:
     pairs(context_bytes(s.mess_context), mess)
     if s.has_mail:
         buf_add(mess, b'mailfrom_string="MAIL FROM:<', 28)
-        buf_add(mess, s.mailfrom.ptr, s.mailfrom.len)
+        buf_add(mess, s.mailfrom_said.ptr, s.mailfrom_said.len)
         buf_add(mess, b'>"', 2)
     if r != NULL:
         buf_add(mess, b',rcptto_string="RCPT TO:<', 25)
-        buf_add(mess, r.address.ptr, r.address.len)
+        buf_add(mess, r.said.ptr, r.said.len)
         buf_add(mess, b'>"', 2)
 
 
