@@ -69,6 +69,26 @@ def test_no_sending_domains_at_all_are_an_open_relay_and_unset_ones_are_none(mta
         assert replies(mta, sender, RCPT, source="127.0.0.3")[-1] == "550 5.7.1 relaying denied"
 
 
+@pytest.mark.shows("pathway")
+def test_rejectlog_names_the_pathway_and_its_group(mta):
+    mta.config(NOBODY + """
+        Pathway_Group many { Pathway one { } }
+        Pathway two { }
+        ESMTP_Listener {
+          pathway = two
+          Listen "127.0.0.1:$port" {
+            Peer 127.0.0.2 { pathway = one }
+            Peer 127.0.0.3 { pathway = undeclared }
+          }
+        }
+    """)
+    names = {"127.0.0.1": ("two", "default"), "127.0.0.2": ("one", "many"), "127.0.0.3": ("default", "default")}
+    for source in names:
+        replies(mta, MAIL, RCPT, source=source)
+    for r, (pathway, group) in zip(mta.wait_rejectlog(3), names.values()):
+        assert (r.path, r.path_group) == (pathway, group) and f"pathway={pathway}" in r.conn_context.split(",")
+
+
 @pytest.mark.shows("static_banner")
 def test_greeting_is_what_the_option_says(mta):
     for text in ("hello there", "good day"):

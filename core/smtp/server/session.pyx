@@ -22,7 +22,7 @@ from pymomentum.core.loop.limit cimport limit_give, limit_take
 from pymomentum.core.c.posix cimport posix_close, posix_write
 from pymomentum.core.c.uv cimport uv_tcp_getpeername, uv_tcp_getsockname
 from pymomentum.core.config.generation cimport (config_current, config_generation_t, config_listen_t, config_number,
-                                                config_reception, config_unref)
+                                                config_pathway, config_pathway_t, config_reception, config_unref)
 from pymomentum.core.config.values cimport (OPT_ALWAYS_ALLOW, OPT_ALWAYS_DENY, OPT_BANNER_HOSTNAME, OPT_COMMAND_TIMEOUT,
                                             OPT_CONTEXT, OPT_GENERATION_MAX_AGE, OPT_HOSTNAME, OPT_IDLE_TIME,
                                             OPT_LISTENER_SESSIONS, OPT_MAX_BAD_COMMANDS, OPT_MAX_COMMAND_LENGTH,
@@ -613,10 +613,11 @@ cdef void pairs(slice_t bytes, buf_t *out) noexcept nogil:
         buf_add(out, value.ptr, value.len)
 
 
-cdef void context(session_t *s, buf_t *conn, buf_t *mess) noexcept nogil:
+cdef void context(session_t *s, slice_t pathway, buf_t *conn, buf_t *mess) noexcept nogil:
     """The two dictionaries as the rejectlog shows them."""
     cdef rcpt_t *r = s.candidate
-    buf_add(conn, b"pathway=default", 15)
+    buf_add(conn, b"pathway=", 8)
+    buf_add(conn, pathway.ptr, pathway.len)
     if s.helo.len:
         buf_add(conn, b',ehlo_string="', 14)
         buf_add(conn, b"EHLO " if s.esmtp else b"HELO ", 5)
@@ -636,6 +637,7 @@ cdef void context(session_t *s, buf_t *conn, buf_t *mess) noexcept nogil:
 
 
 cdef void session_log_rejection(session_t *s, int code, slice_t text) noexcept nogil:
+    cdef const config_pathway_t *pathway = config_pathway(s.generation, s.values)
     cdef rejection_t r
     cdef buf_t conn
     cdef buf_t mess
@@ -644,12 +646,12 @@ cdef void session_log_rejection(session_t *s, int code, slice_t text) noexcept n
     memset(&r, 0, sizeof(r))
     memset(&conn, 0, sizeof(conn))
     memset(&mess, 0, sizeof(mess))
-    context(s, &conn, &mess)
+    r.pathway = pathway.name if pathway != NULL else slice_of(b"default")
+    r.pathway_group = pathway.group if pathway != NULL else slice_of(b"default")
+    context(s, r.pathway, &conn, &mess)
     r.remote = slice_of(s.peer_text)
     r.local = slice_of(s.local_text)
     r.conn = s.conn
-    r.pathway = slice_of(b"default")
-    r.pathway_group = slice_of(b"default")
     r.phase = slice_of(STATE_NAMES[s.state])
     r.code = code
     r.module = s.phase.module if s.phase.code and s.phase.module.len else slice_of(b"esmtp")
