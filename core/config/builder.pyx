@@ -326,14 +326,16 @@ cdef class Builder:
         t.bindings[slot] = b
         check(hash_put(&t.binding_names, b.front.name, b))
 
-    def add_pathway(self, str name not None, inner=None, own=None, group_scope=None):
+    def add_pathway(self, str name not None, str group not None, inner=None, own=None, group_scope=None):
         """Add a pathway with the scopes that speak for it."""
         cdef tables_t *t = self.tables()
         cdef pathway_t *p = <pathway_t*>need(arena_calloc(&t.arena, sizeof(pathway_t)))
+        p.front.name = self.copy(name)
+        p.front.group = self.copy(group)
         p.inner = NULL if inner is None else self.scope(inner)
         p.own = NULL if own is None else self.scope(own)
         p.group = NULL if group_scope is None else self.scope(group_scope)
-        check(hash_put(&t.pathways, self.copy(name), p))
+        check(hash_put(&t.pathways, p.front.name, p))
 
     def publish(self):
         """Make this the current generation; answers its number.  The builder is empty afterwards."""

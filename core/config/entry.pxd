@@ -1,4 +1,4 @@
-# What callers see of an address to accept on and of a binding; generation.pxd hands them out.
+# What callers see of an address to accept on, of a binding and of a pathway; generation.pxd hands them out.
 from libc.stdint cimport uint16_t, uint32_t
 
 from pymomentum.core.base.cidr cimport sockaddr_storage
@@ -21,3 +21,7 @@ cdef struct config_binding_t:
     slice_t name
     slice_t group
     uint16_t slot               # the same name keeps its slot over generations
+
+cdef struct config_pathway_t:
+    slice_t name
+    slice_t group               # "default" where it stands in none

@@ -4,7 +4,8 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from pymomentum.core.base.cidr cimport sockaddr
 from pymomentum.core.base.slice cimport slice_t
-from .entry cimport LISTEN_CONTROL, LISTEN_ECSTREAM, LISTEN_ESMTP, LISTEN_HTTP, config_binding_t, config_listen_t, listen_kind_t
+from .entry cimport (LISTEN_CONTROL, LISTEN_ECSTREAM, LISTEN_ESMTP, LISTEN_HTTP, config_binding_t, config_listen_t, config_pathway_t,
+                     listen_kind_t)
 from .values cimport values_t
 
 cdef struct config_generation_t:
@@ -33,6 +34,8 @@ cdef const values_t *config_delivery_kept(config_generation_t *g, uint16_t bindi
 cdef const values_t *config_host(config_generation_t *g, uint16_t binding, slice_t host) noexcept nogil
 # Reception: listener::listen::peer > listener::listen > listener::peer > listener > pathway chain > global > default
 cdef const values_t *config_reception(config_generation_t *g, const config_listen_t *l, const sockaddr *peer) noexcept nogil
+# The pathway that such an answer names; NULL: none that is declared
+cdef const config_pathway_t *config_pathway(config_generation_t *g, const values_t *reception) noexcept nogil
 
 cdef size_t config_listen_count(config_generation_t *g) noexcept nogil
 cdef const config_listen_t *config_listen(config_generation_t *g, size_t index) noexcept nogil

@@ -20,7 +20,7 @@ from pymomentum.core.c.posix cimport pthread_mutex_destroy, pthread_mutex_init, 
 from .match cimport match_free, match_init
 from .scope cimport CHAIN_MAX, chain_add, chain_add_peers, chain_apply, chain_t, chain_value, instance_t, names_find, names_free, names_t
 from .tables cimport binding_t, compiled_t, listen_t, pathway_t, tables, tables_t
-from .values cimport OPT_PATHWAY, pairs_t, value_t, values_t
+from .values cimport OPT_PATHWAY, opt_text, pairs_t, value_t, values_t
 
 cdef pthread_mutex_t current_lock
 cdef config_generation_t *current = NULL
@@ -291,6 +291,11 @@ cdef const values_t *config_reception(config_generation_t *g, const config_liste
     if not peers:
         atomic_storep(&listen.bare, bare)
     return &bare.values
+
+
+cdef const config_pathway_t *config_pathway(config_generation_t *g, const values_t *reception) noexcept nogil:
+    cdef const slice_t *name = opt_text(reception, OPT_PATHWAY)
+    return <const config_pathway_t*>hash_get(&tables(g).pathways, name[0]) if name != NULL else NULL
 
 
 cdef size_t config_listen_count(config_generation_t *g) noexcept nogil:

@@ -11,7 +11,7 @@ cdef bint globs_hold(const opt_list_t *list, slice_t domain) noexcept nogil:
     for i in range(list.n):
         g = list.items[i]
         if g.len and g.ptr[0] == c'*':
-            if g.len == 1 or (domain.len >= g.len and slice_ends_i(domain, slice_make(g.ptr + 1, g.len - 1))):
+            if slice_ends_i(domain, slice_make(g.ptr + 1, g.len - 1)):
                 return True
         elif slice_ieq(g, domain):
             return True

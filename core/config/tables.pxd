@@ -5,7 +5,7 @@ from pymomentum.core.base.arena cimport arena_t
 from pymomentum.core.base.hash cimport hash_t
 from pymomentum.core.base.slice cimport slice_t
 from pymomentum.core.c.posix cimport pthread_mutex_t
-from .entry cimport config_binding_t, config_listen_t
+from .entry cimport config_binding_t, config_listen_t, config_pathway_t
 from .generation cimport config_generation_t
 from .match cimport match_cache_t
 from .scope cimport instance_t, names_t
@@ -31,6 +31,7 @@ cdef struct listen_t:
     compiled_t *bare            # without peer; set once, atomically
 
 cdef struct pathway_t:
+    config_pathway_t front      # first
     instance_t *inner           # Pathway inside its group
     instance_t *own
     instance_t *group

@@ -310,6 +310,6 @@ class Publication:
         for group in self.root.inside("pathway_group"):
             number = self.add(group)
             for pathway in group.inside("pathway"):
-                self.builder.add_pathway(pathway.label, self.add(pathway), outside.pop(pathway.label, None), number)
+                self.builder.add_pathway(pathway.label, group.label, self.add(pathway), outside.pop(pathway.label, None), number)
         for name, number in outside.items():
-            self.builder.add_pathway(name, None, number, None)
+            self.builder.add_pathway(name, "default", None, number, None)

@@ -44,9 +44,9 @@ option("proxy_allow", Nets(), scopes=SOCKET | {"peer"},
        doc="Networks whose hosts may send the PROXY header; unset, all that reach the address.")
 option("proxy_protocol", Boolean(False), scopes=SOCKET | {"peer"}, page="4/config/ref-proxy-protocol",
        doc="Expect the PROXY header before the client's first byte.")
-option("proxy_protocol_timeout", Number(60, minimum=1), unit="seconds", scopes=SOCKET | {"peer"},
+option("proxy_protocol_timeout", Number(60), unit="seconds", scopes=SOCKET | {"peer"},
        page="4/config/ref-proxy-protocol-timeout",
-       doc="How long the PROXY header may take.")
+       doc="How long the PROXY header may take; 0 is unlimited.")
 option("tcp_recv_buffer_size", Number(4096, maximum=1073741824), unit="bytes", scopes=SOCKET,
        defaults={"http_listener": 32768}, page="4/config-options-summary",
        doc="Receive buffer of accepted sockets; unset or 0, the system sizes it.")

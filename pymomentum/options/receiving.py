@@ -99,7 +99,7 @@ option("reconfig_message", Text("4.3.2 Reconfiguration in progress"), scopes={"e
 option("relay_domains", List(), scopes=RECEPTION, page="4/config/ref-relay-domains",
        doc="Domains any client may send to.")
 option("relay_for_sending_domains", List(), scopes=SESSION, page="4/config/ref-relay-for-sending-domains",
-       doc="Sender domains that may relay from anywhere.")
+       doc="Sender domains that may relay from anywhere; unset, none. WARNING: an empty list, ( ), is an open relay.")
 option("relay_hosts", Nets(), scopes=SESSION_GLOBAL, page="4/config/ref-relay-hosts",
        doc="Networks whose clients may relay.")
 option("require_ehlo", Boolean(False), scopes=SESSION_GLOBAL, page="4/config/ref-require-ehlo",
@@ -115,7 +115,7 @@ option("rfc2822_date_header", Enum("ignore pedantic ifneeded", "ifneeded"), scop
        doc="Whether a missing Date header is added or its lack refused.")
 option("rfc2822_lone_lf_in_body", Enum("ignore pedantic fix", "ignore"), scopes=RECEPTION,
        page="4/config/ref-rfc-2822-lone-lf-in-body",
-       doc="What to do about a line feed without carriage return in a body.")
+       doc="What to do about CR or LF by itself in a body; ignore takes it and sends CR LF in its place.")
 option("rfc2822_lone_lf_in_headers", Enum("fix pedantic", "pedantic"), scopes=RECEPTION,
        page="4/config/ref-rfc-2822-lone-lf-in-headers",
        doc="What to do about a line feed without carriage return in headers.")
@@ -124,7 +124,7 @@ option("rfc2822_max_line_length", Number("ignore", minimum=1, words={"ignore": -
        doc="Longest line of a message, or how lines over 998 bytes are treated.")
 option("rfc2822_max_line_length_policy", Enum("none fix reject", "none"), scopes=RECEPTION,
        page="4/config/ref-rfc-2822-max-line-length-policy",
-       doc="What happens to a message with a line above the limit.")
+       doc="What happens to a message with a line above rfc2822_max_line_length, or above 998 bytes where that is no number.")
 option("rfc2822_messageid_header", Enum("ignore ifneeded", "ifneeded"), scopes=RECEPTION,
        page="4/config/ref-rfc-2822-messageid-header",
        doc="Whether a missing Message-ID header is added.")
@@ -139,7 +139,7 @@ option("smtp_extensions", List(), scopes=SESSION, page="4/esmtp-listener-extensi
        doc="Extensions announced in answer to EHLO, each with its arguments.")
 option("starttls_injection_policy", Enum("allow ignore reject", "reject"), scopes=SESSION,
        page="4/config/starttls-injection-policy",
-       doc="What happens to bytes that a client sends behind STARTTLS.")
+       doc="What happens to bytes that a client sends with STARTTLS, behind it; reject ends the session.")
 option("static_banner", Text(), scopes=SESSION, page="4/config-options-summary",
        doc="Whole text of the greeting, in place of the usual one.")
 option("tls_verified_peer_can_relay", Boolean(False), scopes=SESSION | {"ecstream_listener"},

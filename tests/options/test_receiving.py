@@ -57,6 +57,38 @@ def test_reply_follows_the_option(mta):
             assert fnmatch.fnmatchcase(last, reply), (option, value, last)
 
 
+@pytest.mark.shows("relay_for_sending_domains")
+def test_no_sending_domains_at_all_are_an_open_relay_and_unset_ones_are_none(mta):
+    mta.config(NOBODY + """
+        ESMTP_Listener {
+          Listen "127.0.0.1:$port" { Peer 127.0.0.2 { relay_for_sending_domains = ( ) } }
+        }
+    """)
+    for sender in "MAIL FROM:<a@test>", "MAIL FROM:<>":
+        assert replies(mta, sender, RCPT, source="127.0.0.2")[-1].startswith("250 ")
+        assert replies(mta, sender, RCPT, source="127.0.0.3")[-1] == "550 5.7.1 relaying denied"
+
+
+@pytest.mark.shows("pathway")
+def test_rejectlog_names_the_pathway_and_its_group(mta):
+    mta.config(NOBODY + """
+        Pathway_Group many { Pathway one { } }
+        Pathway two { }
+        ESMTP_Listener {
+          pathway = two
+          Listen "127.0.0.1:$port" {
+            Peer 127.0.0.2 { pathway = one }
+            Peer 127.0.0.3 { pathway = undeclared }
+          }
+        }
+    """)
+    names = {"127.0.0.1": ("two", "default"), "127.0.0.2": ("one", "many"), "127.0.0.3": ("default", "default")}
+    for source in names:
+        replies(mta, MAIL, RCPT, source=source)
+    for r, (pathway, group) in zip(mta.wait_rejectlog(3), names.values()):
+        assert (r.path, r.path_group) == (pathway, group) and f"pathway={pathway}" in r.conn_context.split(",")
+
+
 @pytest.mark.shows("static_banner")
 def test_greeting_is_what_the_option_says(mta):
     for text in ("hello there", "good day"):
@@ -162,6 +194,7 @@ def test_session_on_a_replaced_configuration_may_stay_as_long_as_the_option_says
 
 PLAIN = b"From: a@test\r\n\r\nx\r\n"
 LONG = b"From: a@test\r\n\r\n" + b"y" * 300 + b"\r\n"
+LONGER = b"From: a@test\r\n\r\n" + b"y" * 999 + b"\r\n"      # than RFC 5322 2.1.1 allows
 # option, what stands beside it, the message, value -> the reply, and what the delivered message has and has not
 BODIES = [
     ("rfc2822_date_header", "", PLAIN, {"ifneeded": (b"\nDate: ", None), "ignore": (None, b"\nDate: "), "pedantic": "550 5.6.0 *"}),
@@ -174,6 +207,9 @@ BODIES = [
      {"299": "550 5.6.0 *", "300": (b"y" * 300, None), "ignore": (b"y" * 300, None)}),
     ("rfc2822_max_line_length_policy", "rfc2822_max_line_length = 200\n", LONG,
      {"reject": "550 5.6.0 *", "none": (b"y" * 300 + b"\r\n", None), "fix": (b"\n" + b"y" * 200 + b"\r\n" + b"y" * 100 + b"\r\n", b"y" * 201)}),
+    *(("rfc2822_max_line_length_policy", beside, LONGER,
+       {"reject": "550 5.6.0 *", "none": (b"y" * 999, None), "fix": (b"\n" + b"y" * 998 + b"\r\ny\r\n", b"y" * 999)})
+      for beside in ("", "rfc2822_max_line_length = ignore\n")),
 ]
 
 

@@ -152,6 +152,17 @@ def test_header_must_come_in_time(mta):
     assert [r.text for r in mta.wait_rejectlog(1)] == ["4.4.2 no PROXY header in time"]
 
 
+@pytest.mark.shows("proxy_protocol_timeout")
+def test_header_may_take_its_time_where_the_timeout_is_0(mta):
+    listener(mta, "", "proxy_protocol = true proxy_protocol_timeout = 0 command_timeout = 1")
+    mta.start()
+    with behind(mta, HEADER[:10]) as c:
+        time.sleep(1.5)
+        c.send(HEADER[10:])
+        c.expect("220 *")
+        c.expect("421 4.4.2 timeout")
+
+
 @pytest.mark.shows("proxy_allow")
 def test_who_may_be_a_proxy(mta):
     listener(mta, "proxy_allow = ( 127.0.0.0/8 )", "proxy_protocol = true")

@@ -166,6 +166,29 @@ def test_lone_line_end_in_body(mta, lone, how):
     assert came(sink).data.endswith(HEAD + b"one\r\ntwo\r\n")       # never passed on
 
 
+LOOSE = "rfc2822_lone_lf_in_headers = fix\nrfc2822_lone_lf_in_body = "
+
+
+@pytest.mark.parametrize("how", ["ignore", "fix"])
+def test_mended_header_leaves_the_line_ends_of_the_body(mta, how):
+    mta.config(LOOSE + how)
+    mta.route(rcpt="452 4.2.2 full")
+    give(mta, b"From: a@test\nSubject: x\r\n\r\none\ntwo\rthree\r\n.\r\n")
+    spooled = b"".join(p.read_bytes() for p in (mta.folder / "spool").rglob("*") if p.is_file())
+    assert b"From: a@test\r\nSubject: x\r\n\r\none" in spooled
+    assert (b"one\ntwo\rthree" in spooled) == (how == "ignore") and (b"one\r\ntwo\r\nthree" in spooled) == (how == "fix")
+
+
+@pytest.mark.parametrize("how", ["ignore", "fix"])
+@pytest.mark.parametrize("blank", [b"\n\n", b"\r\n\n", b"\r\n\r\n"])
+def test_dot_behind_a_mended_header_is_no_end(mta, how, blank):
+    mta.config(LOOSE + how)
+    sink = mta.route()
+    dot = b".." if blank.endswith(b"\r\n") else b"."
+    give(mta, b"From: a@test\nSubject: x" + blank + dot + b"\r\nfirst\nsecond\r\n.\r\n")
+    assert came(sink).data.endswith(b"From: a@test\r\nSubject: x\r\n\r\n.\r\nfirst\r\nsecond\r\n")
+
+
 # ---- smuggling: what others may take for the end of data is none here, and never looks like one there
 
 ENDS = [b"\n.\n", b"\r.\r", b"\n.\r\n", b"\r\n.\n", b"\r\n.\r", b"\r.\r\n", b"\r\r\n.\r\r\n", b"\r\n\0.\r\n", b"\r\n.\0\r\n", b"\n\r\n.\r\r\n",

@@ -28,6 +28,7 @@ GLOBS = [
     ("example.com", "b@example.com", True), ("example.com", "b@EXAMPLE.com", True), ("example.com", "b@sub.example.com", False),
     ("*.example.com", "b@sub.example.com", True), ("*.example.com", "b@a.sub.example.com", True), ("*.example.com", "b@example.com", False),
     ("*.example.com", "b@badexample.com", False), ("*example.com", "b@badexample.com", True), ("x.test *.y.test", "b@z.y.test", True),
+    ("*example.com", "b@example.com", True), ("*example.com", "b@xample.com", False),
     ("example.com", "example.com@x.test", False), ("example.com", "b@example.com.x.test", False), ("*", "b@any.test", True),
     ("example.com", "b%example.com@x.test", False), ("example.com", '"b@example.com"@x.test', False),
     ("example.com", "@example.com:b@x.test", False), ("[127.0.0.1]", "b@[127.0.0.1]", True),

@@ -138,6 +138,24 @@ def test_unqualified_addresses_are_refused_or_completed(mta):
     assert (sink.messages[0].mailfrom, sink.messages[0].rcpts) == ("a@here.test", ["b@example.com"])
 
 
+def test_trace_fields_show_the_sender_as_it_was_said(mta):
+    mta.config("relay_hosts ( 192.0.2.1 )\nrelay_domains ( example.com )\ndomain_for_unqualified_sender_address = here.test\n"
+               "domain_for_unqualified_recipient_addresses = other.test")
+    sink = mta.route()
+    with mta.smtp() as c:
+        talk(c, ("MAIL FROM:<a>", "250 *"), ("RCPT TO:<b>", "550 5.7.1 *"))
+        talk(c, ("RSET", "250 *"))
+        for sender in "a", "A@here.test", "":
+            c.send_mail(sender, "b@example.com")
+            c.expect("250 *")
+    sink.wait(messages=3)
+    for m, (sender, said) in zip(sink.messages, (("a@here.test", b"a"), ("A@here.test", b"A@here.test"), ("", b""))):
+        assert m.mailfrom == sender
+        assert m.data.startswith(b"Return-Path: <" + said + b">\r\n") and b"(envelope-from <" + said + b">)" in m.data
+    [r] = mta.wait_rejectlog(1)
+    assert 'mailfrom_string="MAIL FROM:<a>",rcptto_string="RCPT TO:<b>"' in r.mess_context
+
+
 def test_postmaster_needs_no_domain(mta):
     sink = mta.route("mta.test")
     mta.send("a@test", "Postmaster")

@@ -51,15 +51,17 @@ cdef size_t header_length(slice_t body) noexcept nogil:
     return w.at if w.ended else body.len
 
 
-cdef int mend(session_t *s) noexcept nogil:
-    """Every lone CR or LF becomes CR LF."""
-    cdef slice_t body = blob_slice(s.blob)
+cdef int mend(session_t *s, size_t until) noexcept nogil:
+    """Every lone CR or LF becomes CR LF, ahead of an offset that stands behind a line."""
+    cdef slice_t body = blob_slice(s.blob), rest = slice_make(body.ptr + until, body.len - until)
     cdef blob_t *fresh = blob_new(body.len + body.len // 8 + 64, s.blob.off)
     cdef dot_encode_t e
     cdef char room[4096]
     cdef size_t used = 0, made = 0
+    cdef int rc
     if fresh == NULL:
         return EC_NOMEM
+    body.len = until
     dot_encode_init(&e, True)
     while body.len:
         dot_encode(&e, body, room, sizeof(room), &used, &made)
@@ -68,10 +70,18 @@ cdef int mend(session_t *s) noexcept nogil:
             return EC_NOMEM
         body = slice_make(body.ptr + used, body.len - used)
     made = dot_encode_finish(&e, room)
-    blob_add(fresh, room, made)
+    rc = blob_add(fresh, room, made)
+    if rc == EC_OK and rest.len and rest.ptr[0] == c'.' and not e.in_start:    # a line begins here only now
+        rc = blob_add(fresh, b".", 1)
+    if rc == EC_OK:
+        rc = blob_add(fresh, rest.ptr, rest.len)
+    if rc != EC_OK:
+        blob_unref(fresh)
+        return rc
     blob_unref(s.blob)
     s.blob = fresh
-    if s.large == NULL:                 # the tail of a large one goes out through the encoder
+    s.scan.flags |= DATA_STUFFED        # a line may begin with a dot only now
+    if s.large == NULL and not lone_in(rest):       # the tail of a large one goes out through the encoder
         s.scan.flags &= ~(DATA_LONE_CR | DATA_LONE_LF)
     return EC_OK
 
@@ -141,7 +151,7 @@ cdef int judge_lines(session_t *s) noexcept nogil:
     cdef int64_t limit = opt_number(s.values, OPT_RFC2822_MAX_LINE_LENGTH)
     cdef int64_t policy = opt_number(s.values, OPT_RFC2822_MAX_LINE_LENGTH_POLICY)
     cdef int64_t most = limit if limit > 0 else LINE_LIMIT
-    if limit == RFC2822_MAX_LINE_LENGTH_IGNORE or <int64_t>s.scan.longest <= most:
+    if <int64_t>s.scan.longest <= most:
         return EC_OK
     if limit == RFC2822_MAX_LINE_LENGTH_PEDANTIC or policy == RFC2822_MAX_LINE_LENGTH_POLICY_REJECT:
         return refuse(s, 550, b"5.6.0 Body line too long (see RFC2822 section 3.5)")
@@ -164,9 +174,12 @@ cdef int body_judge(session_t *s) noexcept nogil:
             return refuse(s, 550, b"5.6.0 Lone CR or LF in headers (see RFC2822 section 2.2)")
         if in_body and for_body == RFC2822_LONE_LF_IN_BODY_PEDANTIC:
             return refuse(s, 550, b"5.6.0 Lone CR or LF in body (see RFC2822 section 2.3)")
-        if (in_head and for_head == RFC2822_LONE_LF_IN_HEADERS_FIX) or (in_body and for_body == RFC2822_LONE_LF_IN_BODY_FIX):
-            if mend(s) != EC_OK:
-                return refuse(s, 452, b"4.3.1 out of memory")
+        if in_body and for_body == RFC2822_LONE_LF_IN_BODY_FIX:
+            head = body.len
+        elif not in_head:
+            head = 0
+        if head and mend(s, head) != EC_OK:
+            return refuse(s, 452, b"4.3.1 out of memory")
     return judge_lines(s)
 
 
@@ -189,7 +202,7 @@ cdef int received(session_t *s, buf_t *b) noexcept nogil:
     buf_add_z(b, b")\r\n\tby ")
     buf_add_slice(b, session_received_hostname(s))
     buf_add_z(b, b" (envelope-from <")
-    buf_add_slice(b, s.mailfrom)
+    buf_add_slice(b, s.mailfrom_said)
     buf_printf(b, b">)\r\n\t(ecelerity %s) with %s", server_version(),
                b"ESMTPS" if s.stream.ssl != NULL else (b"ESMTP" if s.esmtp else b"SMTP"))
     if s.stream.ssl != NULL:
@@ -235,7 +248,7 @@ cdef int body_trace(session_t *s) noexcept nogil:
         return refuse(s, 550, b"5.6.0 Missing required RFC2822 Date field (see RFC2822 section 3.6)")
     if trace:
         buf_add_z(&b, b"Return-Path: <")
-        buf_add_slice(&b, s.mailfrom)
+        buf_add_slice(&b, s.mailfrom_said)
         buf_add_z(&b, b">\r\n")
         received(s, &b)
     if not date and opt_number(s.values, OPT_RFC2822_DATE_HEADER) == RFC2822_DATE_HEADER_IFNEEDED:

@@ -202,6 +202,7 @@ cdef void after_ehlo(session_t *s) noexcept nogil:
 
 cdef void do_starttls(session_t *s, slice_t args) noexcept nogil:
     cdef SSL_CTX *ctx = NULL
+    cdef int64_t policy = opt_number(s.values, OPT_STARTTLS_INJECTION_POLICY)
     if args.len:
         session_bad(s, 501, b"5.5.4 Syntax error (no parameters allowed)")
         return
@@ -210,13 +211,18 @@ cdef void do_starttls(session_t *s, slice_t args) noexcept nogil:
     if ctx == NULL:
         session_bad(s, 502 if s.stream.ssl == NULL else 503, b"5.5.1 STARTTLS not available")
         return
+    # What was pipelined behind the command came in clear: it must not count as said under TLS (RFC 3207 4.2).
+    if s.more_input and policy == STARTTLS_INJECTION_POLICY_REJECT:
+        s.state = AT_SETUP
+        session_reject(s, 503, b"5.5.1 commands behind STARTTLS dropped")
+        session_end(s)
+        return
     session_reset(s)
     session_reply(s, b"220 2.0.0 continue")
     s.stream.on_secure = on_secure
-    # What was pipelined behind the command came in clear: it must not count as said under TLS (RFC 3207 4.2).
     s.parked = True
     s.after = after_secure
-    s.drop_input = opt_number(s.values, OPT_STARTTLS_INJECTION_POLICY) != STARTTLS_INJECTION_POLICY_ALLOW
+    s.drop_input = policy != STARTTLS_INJECTION_POLICY_ALLOW
     stream_secure(&s.stream, ctx, True, NULL)
 
 
@@ -361,6 +367,7 @@ cdef void do_mail(session_t *s, slice_t args) noexcept nogil:
         s.mailfrom = completed(&s.tx, path.local, unqualified)
     else:
         s.mailfrom = arena_copy(&s.tx, path.whole)
+    s.mailfrom_said = slice_make(s.mailfrom.ptr, path.local.len if path.domain.len == 0 else s.mailfrom.len)
     s.params.envid = arena_copy(&s.tx, s.params.envid)
     if s.mailfrom.ptr == NULL or s.params.envid.ptr == NULL:    # else it would count as the null sender
         session_reject(s, 452, b"4.3.1 out of memory")
@@ -397,13 +404,16 @@ cdef void after_mail(session_t *s) noexcept nogil:
 
 cdef bint may_relay(session_t *s, slice_t domain) noexcept nogil:
     cdef const cidr_set_t *hosts = opt_nets(s.values, OPT_RELAY_HOSTS)
+    cdef const opt_list_t *senders = opt_list(s.values, OPT_RELAY_FOR_SENDING_DOMAINS)
     if s.can_relay or opt_number(s.values, OPT_OPEN_RELAY) == 1:
         return True
     if hosts != NULL and cidr_find(hosts, <sockaddr*>&s.peer) != NULL:
         s.can_relay = True
         context_set(&s.context, slice_of(b"can_relay"), slice_of(b"true"))
         return True
-    if s.mailfrom.len and globs_hold(opt_list(s.values, OPT_RELAY_FOR_SENDING_DOMAINS), address_domain(s.mailfrom)):
+    if senders != NULL and senders.n == 0:      # "( )" is said: an open relay, for the null sender, too
+        return True
+    if s.mailfrom.len and globs_hold(senders, address_domain(s.mailfrom)):
         return True
     return globs_hold(opt_list(s.values, OPT_RELAY_DOMAINS), domain) or globs_hold(opt_list(s.values, OPT_BOUNCE_DOMAINS), domain)
 
@@ -457,6 +467,7 @@ cdef void do_rcpt(session_t *s, slice_t args) noexcept nogil:
             r.address = completed(&s.tx, path.local, host_of(s))        # Postmaster, RFC 5321 4.5.1
     else:
         r.address = arena_copy(&s.tx, path.whole)
+    r.said = slice_make(r.address.ptr, path.local.len if path.domain.len == 0 else r.address.len)
     if params.orcpt.len:
         r.orcpt = arena_copy(&s.tx, params.orcpt)
     if r.address.ptr == NULL or (params.orcpt.len and r.orcpt.ptr == NULL):

@@ -1,11 +1,13 @@
 """Sessions whose client comes through a proxy, which says so ahead of SMTP (net/proxy)."""
+from libc.stdint cimport int64_t
+
 from pymomentum.core.base.buf cimport buf_add, buf_consume
 from pymomentum.core.base.cidr cimport cidr_find, cidr_set_t, sockaddr
 from pymomentum.core.base.slice cimport slice_make
 from pymomentum.core.base.status cimport EC_AGAIN, EC_OK
 from pymomentum.core.config.values cimport (OPT_COMMAND_TIMEOUT, OPT_PROXY_ALLOW, OPT_PROXY_PROTOCOL_TIMEOUT, opt_nets,
                                             opt_number)
-from pymomentum.core.loop.loop cimport loop_timer_set
+from pymomentum.core.loop.loop cimport loop_timer_clear, loop_timer_set
 from pymomentum.core.net.proxy cimport proxy_header_t, proxy_parse
 from pymomentum.core.net.stream cimport stream_read_start
 from .session cimport (AT_SETUP, session_abort, session_begin, session_count_in, session_count_out, session_end, session_meet, session_reject,
@@ -19,12 +21,16 @@ cdef void proxied_start() noexcept nogil:
 cdef void await_header(session_t *s) noexcept nogil:
     """Whoever may connect to a proxied address says whom it speaks for, unless proxy_allow names others."""
     cdef const cidr_set_t *allowed = opt_nets(s.values, OPT_PROXY_ALLOW)
+    cdef int64_t seconds = opt_number(s.values, OPT_PROXY_PROTOCOL_TIMEOUT)
     s.state = AT_SETUP
     if allowed != NULL and cidr_find(allowed, <sockaddr*>&s.peer) == NULL:
         session_unproxied(s, b"5.7.1 not a proxy that proxy_allow names")
         return
     s.proxied = True
-    loop_timer_set(s.loop, &s.timer, opt_number(s.values, OPT_PROXY_PROTOCOL_TIMEOUT) * 1000)
+    if seconds > 0:
+        loop_timer_set(s.loop, &s.timer, seconds * 1000)
+    else:
+        loop_timer_clear(s.loop, &s.timer)
     stream_read_start(&s.stream)
 
 

@@ -45,6 +45,7 @@ ctypedef void (*session_fn)(session_t *s) noexcept nogil
 cdef struct rcpt_t:             # arena of the transaction
     rcpt_t *next
     slice_t address             # local@domain
+    slice_t said                # as RCPT TO had it; borrowed from `address`
     slice_t orcpt
     uint32_t notify
     int code                    # policy refused this one; 0: no
@@ -94,6 +95,7 @@ cdef struct session_t:
     bint half                   # it sends no more, but may read
     bint committing             # the spool has the transaction: not to be freed
     bint drop_input             # STARTTLS: what came behind it in clear is void
+    bint more_input             # bytes came behind the line in hand
     bint feeding                # input is being consumed: a resume must not consume too
     uint32_t receptions
     uint32_t rcpts_in_all
@@ -106,6 +108,7 @@ cdef struct session_t:
     overlay_t *overlay          # edits for all recipients; counted
     bint each                   # the phase in hand is about one recipient: `at`
     slice_t mailfrom
+    slice_t mailfrom_said       # as MAIL FROM had it, perhaps without a domain; borrowed from `mailfrom`
     smtp_mail_params_t params   # envid and auth point into tx
     rcpt_t *rcpts
     rcpt_t **last_rcpt

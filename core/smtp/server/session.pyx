@@ -22,14 +22,13 @@ from pymomentum.core.loop.limit cimport limit_give, limit_take
 from pymomentum.core.c.posix cimport posix_close, posix_write
 from pymomentum.core.c.uv cimport uv_tcp_getpeername, uv_tcp_getsockname
 from pymomentum.core.config.generation cimport (config_current, config_generation_t, config_listen_t, config_number,
-                                                config_reception, config_unref)
+                                                config_pathway, config_pathway_t, config_reception, config_unref)
 from pymomentum.core.config.values cimport (OPT_ALWAYS_ALLOW, OPT_ALWAYS_DENY, OPT_BANNER_HOSTNAME, OPT_COMMAND_TIMEOUT,
                                             OPT_CONTEXT, OPT_GENERATION_MAX_AGE, OPT_HOSTNAME, OPT_IDLE_TIME,
                                             OPT_LISTENER_SESSIONS, OPT_MAX_BAD_COMMANDS, OPT_MAX_COMMAND_LENGTH,
                                             OPT_PROXY_PROTOCOL, OPT_RECEIVED_HOSTNAME, OPT_RECONFIG_MESSAGE,
-                                            OPT_SERVICE_SESSIONS, OPT_SMTP_EXTENSIONS, OPT_STARTTLS_INJECTION_POLICY,
-                                            STARTTLS_INJECTION_POLICY_REJECT, limit_ref_t, limits_give, limits_take, opt_limit,
-                                            opt_list, opt_list_t, opt_number, opt_text)
+                                            OPT_SERVICE_SESSIONS, OPT_SMTP_EXTENSIONS, limit_ref_t, limits_give, limits_take,
+                                            opt_limit, opt_list, opt_list_t, opt_number, opt_text)
 from pymomentum.core.log.level cimport LEVEL_DEBUG, LEVEL_INFO, LEVEL_NOTICE, LEVEL_WARNING, OF_NET, OF_SMTP, log_says
 from pymomentum.core.log.record cimport log_rejection, rejection_t
 from pymomentum.core.log.writer cimport log_at
@@ -474,24 +473,14 @@ cdef void on_read(stream_t *st, const char *p, size_t n) noexcept nogil:
     s.feeding = False
     if s.stream.closing:
         return
-    if used < n and not s.ending:
-        if s.drop_input:
-            injected(s)
-        else:
-            keep_input(s, p + used, n - used)
+    if used < n and not s.ending and not s.drop_input:
+        keep_input(s, p + used, n - used)
     stream_flush(st)
 
 
 cdef void keep_input(session_t *s, const char *p, size_t n) noexcept nogil:
     if buf_add(&s.input, p, n) != EC_OK:
         session_abort(s)                # with a hole in it the rest would mean something else
-
-
-cdef void injected(session_t *s) noexcept nogil:
-    """Bytes behind STARTTLS, sent in clear, are void (RFC 3207 4.2)."""
-    if s.state != AT_SETUP and opt_number(s.values, OPT_STARTTLS_INJECTION_POLICY) == STARTTLS_INJECTION_POLICY_REJECT:
-        s.state = AT_SETUP
-        session_log_rejection(s, 503, slice_of(b"5.5.1 commands behind STARTTLS dropped"))
 
 
 cdef size_t consume(session_t *s, const char *p, size_t n) noexcept nogil:
@@ -518,6 +507,7 @@ cdef size_t consume(session_t *s, const char *p, size_t n) noexcept nogil:
         elif len_ >= most:
             too_long(s)
         else:
+            s.more_input = at + len_ + 1 < n
             on_line(s, slice_make(p + at, len_ - 1 if len_ and (nl - 1)[0] == c'\r' else len_))
         at += len_ + 1
         if stream_pending(&s.stream) > OUTPUT_MAX:      # reads nothing of what we say
@@ -556,8 +546,7 @@ cdef void session_resume(session_t *s) noexcept nogil:
         if s.stream.closing:
             return
         buf_consume(&s.input, used)
-        if s.input.len and s.drop_input:
-            injected(s)
+        if s.drop_input:
             s.input.len = 0
         if used == 0:
             break
@@ -624,10 +613,11 @@ cdef void pairs(slice_t bytes, buf_t *out) noexcept nogil:
         buf_add(out, value.ptr, value.len)
 
 
-cdef void context(session_t *s, buf_t *conn, buf_t *mess) noexcept nogil:
+cdef void context(session_t *s, slice_t pathway, buf_t *conn, buf_t *mess) noexcept nogil:
     """The two dictionaries as the rejectlog shows them."""
     cdef rcpt_t *r = s.candidate
-    buf_add(conn, b"pathway=default", 15)
+    buf_add(conn, b"pathway=", 8)
+    buf_add(conn, pathway.ptr, pathway.len)
     if s.helo.len:
         buf_add(conn, b',ehlo_string="', 14)
         buf_add(conn, b"EHLO " if s.esmtp else b"HELO ", 5)
@@ -638,15 +628,16 @@ cdef void context(session_t *s, buf_t *conn, buf_t *mess) noexcept nogil:
     pairs(context_bytes(s.mess_context), mess)
     if s.has_mail:
         buf_add(mess, b'mailfrom_string="MAIL FROM:<', 28)
-        buf_add(mess, s.mailfrom.ptr, s.mailfrom.len)
+        buf_add(mess, s.mailfrom_said.ptr, s.mailfrom_said.len)
         buf_add(mess, b'>"', 2)
     if r != NULL:
         buf_add(mess, b',rcptto_string="RCPT TO:<', 25)
-        buf_add(mess, r.address.ptr, r.address.len)
+        buf_add(mess, r.said.ptr, r.said.len)
         buf_add(mess, b'>"', 2)
 
 
 cdef void session_log_rejection(session_t *s, int code, slice_t text) noexcept nogil:
+    cdef const config_pathway_t *pathway = config_pathway(s.generation, s.values)
     cdef rejection_t r
     cdef buf_t conn
     cdef buf_t mess
@@ -655,12 +646,12 @@ cdef void session_log_rejection(session_t *s, int code, slice_t text) noexcept n
     memset(&r, 0, sizeof(r))
     memset(&conn, 0, sizeof(conn))
     memset(&mess, 0, sizeof(mess))
-    context(s, &conn, &mess)
+    r.pathway = pathway.name if pathway != NULL else slice_of(b"default")
+    r.pathway_group = pathway.group if pathway != NULL else slice_of(b"default")
+    context(s, r.pathway, &conn, &mess)
     r.remote = slice_of(s.peer_text)
     r.local = slice_of(s.local_text)
     r.conn = s.conn
-    r.pathway = slice_of(b"default")
-    r.pathway_group = slice_of(b"default")
     r.phase = slice_of(STATE_NAMES[s.state])
     r.code = code
     r.module = s.phase.module if s.phase.code and s.phase.module.len else slice_of(b"esmtp")
