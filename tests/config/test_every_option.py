@@ -4,7 +4,7 @@ import pytest
 from pymomentum import config
 from pymomentum.core.config.view import Generation
 from pymomentum.options import registry
-from pymomentum.options.types import (Address, Boolean, Decimal, Dict, Duration, Enum, Gateway, Limit, List, Nets, Number, Octal, Protocols,
+from pymomentum.options.types import (Address, Boolean, Decimal, Dict, Duration, Enum, File, Gateway, Limit, List, Nets, Number, Octal, Protocols,
                                       Range, Routes, Server, Source, Text, Throttle)
 
 STANZAS = {
@@ -17,7 +17,7 @@ STANZAS = {
     "eventloop": "EventLoop default { %s }", "security": "Security { %s }", "debug_flags": "Debug_Flags { %s }",
 }
 SAMPLES = {         # as written, and as the types are given it
-    Source: ("10.1.2.3", "10.1.2.3"), Gateway: ('"[::1]:25"', "[::1]:25"),
+    File: ("default", "default"), Source: ("10.1.2.3", "10.1.2.3"), Gateway: ('"[::1]:25"', "[::1]:25"),
     Protocols: ('"-ALL:+TLSv1.3"', "-ALL:+TLSv1.3"),
     Boolean: ("on", "on"), Octal: ("0600", "0600"), Duration: ('"2 days"', "2 days"), Text: ("default", "default"),
     Throttle: ("7/60", "7/60"), Nets: ("( 10.0.0.0/8 )", ["10.0.0.0/8"]), Range: ("( 1 9 )", ["1", "9"]),
