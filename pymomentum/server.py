@@ -276,8 +276,8 @@ class Server:
 
     def try_trust(self, loaded):
         """What TLS could use until now and cannot any more goes on as it was; what is new must be usable."""
-        known = {mistake.message for mistake in trust.mistakes(self.loaded)}
         mistakes = trust.mistakes(loaded)
+        known = {mistake.message for mistake in trust.mistakes(self.loaded)} if mistakes else ()
         if any(mistake.message not in known for mistake in mistakes):
             raise ConfigErrors(mistakes)
         for mistake in mistakes:

@@ -25,6 +25,11 @@ cdef extern from *:
         if (a.len == 0 || a.len > 18) return -1;
         for (i = 0; i < a.len; i++) { if (a.ptr[i] < '0' || a.ptr[i] > '9') return -1; v = v * 10 + (a.ptr[i] - '0'); }
         return v; }
+    static inline int slice_8bit(slice_t a) {
+        uint64_t any = 0, w[4]; size_t i = 0;
+        for (; i + 32 <= a.len; i += 32) { memcpy(w, a.ptr + i, 32); any |= w[0] | w[1] | w[2] | w[3]; }
+        for (; i < a.len; i++) any |= (uint8_t)a.ptr[i];
+        return (any & 0x8080808080808080ull) != 0; }
     /* 64-bit mixing hash with a seed; names from the wire are hashed with a random one */
     static inline uint64_t slice_mix(uint64_t a, uint64_t b) { __uint128_t r = (__uint128_t)a * b; return (uint64_t)r ^ (uint64_t)(r >> 64); }
     static inline uint64_t slice_hash(slice_t s, uint64_t seed) {
@@ -44,6 +49,7 @@ cdef extern from *:
     bint slice_ends_i(slice_t a, slice_t suffix) noexcept nogil
     slice_t slice_trim(slice_t a) noexcept nogil                 # spaces and tabs off both ends
     int64_t slice_number(slice_t a) noexcept nogil               # -1 where it is no decimal
+    bint slice_8bit(slice_t a) noexcept nogil                    # has a byte above 127
     uint64_t slice_hash(slice_t s, uint64_t seed) noexcept nogil
     uint64_t slice_mix(uint64_t a, uint64_t b) noexcept nogil
 

@@ -4,8 +4,8 @@ from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
 from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_copy, arena_t
-from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.cidr cimport cidr_parse, cidr_set_t, cidr_sort, cidr_t
+from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.hash cimport hash_get, hash_next, hash_put, hash_t
 from pymomentum.core.base.slice cimport slice_of_bytes, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK

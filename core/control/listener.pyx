@@ -10,12 +10,12 @@ to the thread, under the lock whenever it does not sleep in poll.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport FILE, fclose, fgets, fopen, snprintf, sscanf
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset, strcmp, strlen
+from libc.string cimport memcpy, memset, strcmp
 
 from pymomentum.core.base.buf cimport buf_add, buf_add_slice, buf_add_z, buf_consume, buf_free, buf_slice, buf_t
 from pymomentum.core.base.cidr cimport sockaddr_storage
 from pymomentum.core.base.clock cimport clock_mono_ms
-from pymomentum.core.base.slice cimport slice_eq, slice_make, slice_of, slice_of_bytes, slice_t
+from pymomentum.core.base.slice cimport slice_make, slice_of_bytes, slice_t
 from pymomentum.core.base.status cimport EC_OK
 from pymomentum.core.c.posix cimport (EAGAIN, EINTR, cond_init_monotonic, last_errno, posix_close, posix_read, posix_write,
                                       pthread_cond_broadcast, pthread_cond_destroy, pthread_cond_signal, pthread_cond_t,
@@ -25,6 +25,7 @@ from pymomentum.core.c.posix cimport (EAGAIN, EINTR, cond_init_monotonic, last_e
 from pymomentum.core.queue.maintainer cimport queues_drain
 from pymomentum.core.smtp.server.session cimport sessions_drain
 from .json cimport json_number, json_text
+from .request cimport COMMAND, request_t, request_understand
 from .summary cimport SUMMARY_FORMS, SUMMARY_JSON, SUMMARY_TEXT, SUMMARY_XML, summary_t, summary_take, summary_write
 
 cdef extern from *:
@@ -86,7 +87,6 @@ cdef enum:
     PREPARED = 8
     HEAD = 4                    # length of a frame
     REQUEST = 65536             # the longest
-    COMMAND = 128               # the longest that is answered here
     PIECE = 16384               # read at once
     CROWDED_MS = 100            # not accepted for so long when descriptors are short
     NOTICE_MS = 100             # Python has so long to notice that the server is to stop
@@ -135,123 +135,6 @@ cdef struct console_t:
     client_t client[CLIENTS]
     prepared_t prepared[PREPARED]
     int prepared_count
-
-cdef struct request_t:          # what is understood here
-    char command[COMMAND]
-    bint json
-    bint xml
-
-
-# ---- requests ----------------------------------------------------------------------
-
-cdef bint literal(slice_t *s, const char *word) noexcept nogil:
-    """Take a word off the front."""
-    cdef size_t n = strlen(word)
-    if not slice_eq(slice_make(s.ptr, n if n < s.len else s.len), slice_of(word)):
-        return False
-    s.ptr += n
-    s.len -= n
-    return True
-
-
-cdef void skip_space(slice_t *s) noexcept nogil:
-    while s.len and (s.ptr[0] == c' ' or s.ptr[0] == c'\t' or s.ptr[0] == c'\r' or s.ptr[0] == c'\n'):
-        s.ptr += 1
-        s.len -= 1
-
-
-cdef bint plain_string(slice_t *s, slice_t *out) noexcept nogil:
-    """Take a string without escapes off the front."""
-    cdef size_t i
-    if not literal(s, b'"'):
-        return False
-    for i in range(s.len):
-        if s.ptr[i] == c'"':
-            out[0] = slice_make(s.ptr, i)
-            s.ptr += i + 1
-            s.len -= i + 1
-            return True
-        if s.ptr[i] == c'\\' or <unsigned char>s.ptr[i] < 32 or <unsigned char>s.ptr[i] > 126:
-            return False
-    return False
-
-
-cdef bint flag(slice_t *s, bint *out) noexcept nogil:
-    out[0] = literal(s, b"true")
-    return out[0] or literal(s, b"false") or literal(s, b"null")
-
-
-cdef bint parse(slice_t s, slice_t *command, request_t *r) noexcept nogil:
-    """An object of command, json and xml; False where Python is to look at it."""
-    cdef slice_t key
-    cdef bint ok
-    command[0] = slice_make(NULL, 0)
-    skip_space(&s)
-    if not literal(&s, b"{"):
-        return False
-    while True:
-        skip_space(&s)
-        if not plain_string(&s, &key):
-            return False
-        skip_space(&s)
-        if not literal(&s, b":"):
-            return False
-        skip_space(&s)
-        if slice_eq(key, slice_of(b"command")):
-            ok = plain_string(&s, command)
-        elif slice_eq(key, slice_of(b"json")):
-            ok = flag(&s, &r.json)
-        elif slice_eq(key, slice_of(b"xml")):
-            ok = flag(&s, &r.xml)
-        else:
-            return False
-        skip_space(&s)
-        if not ok:
-            return False
-        if literal(&s, b","):
-            continue
-        ok = literal(&s, b"}")
-        skip_space(&s)
-        return ok and s.len == 0 and command.ptr != NULL
-
-
-cdef bint understand(slice_t frame, request_t *r) noexcept nogil:
-    """As the registry would: xml ahead, --json anywhere, words in lower case; False where Python is to look at it."""
-    cdef slice_t line, word
-    cdef size_t i, n = 0
-    cdef char c
-    cdef int words = 0
-    memset(r, 0, sizeof(r[0]))
-    if not parse(frame, &line, r):
-        return False
-    while True:
-        skip_space(&line)
-        if line.len == 0:
-            break
-        i = 0
-        while i < line.len and line.ptr[i] != c' ':
-            i += 1
-        word = slice_make(line.ptr, i)
-        line = slice_make(line.ptr + i, line.len - i)
-        words += 1
-        if words == 1 and slice_eq(word, slice_of(b"xml")):
-            r.xml = True
-            continue
-        if slice_eq(word, slice_of(b"--json")):
-            r.json = True
-            continue
-        if n + word.len + 2 > COMMAND:
-            return False
-        if n:
-            r.command[n] = c' '
-            n += 1
-        for i in range(word.len):
-            c = word.ptr[i]
-            if c == c'"' or c == c"'":
-                return False
-            r.command[n] = <char>(c + 32) if c'A' <= c <= c'Z' else c
-            n += 1
-    return n > 0
 
 
 # ---- who is there ------------------------------------------------------------------
@@ -406,7 +289,7 @@ cdef bint answer(console_t *c, client_t *l, slice_t frame) noexcept nogil:
     cdef request_t r
     cdef prepared_t *p
     cdef int i, form
-    if not understand(frame, &r):
+    if not request_understand(frame, &r):
         return False
     form = <int>SUMMARY_XML if r.xml else <int>SUMMARY_JSON if r.json else <int>SUMMARY_TEXT
     if strcmp(r.command, b"summary") == 0:

@@ -9,7 +9,7 @@ from libc.string cimport memchr, memcpy, memset
 
 from ..base.base64 cimport base64_add
 from ..base.buf cimport buf_add, buf_add_slice, buf_add_z, buf_clear, buf_free, buf_slice, buf_t
-from ..base.slice cimport slice_bytes, slice_ieq, slice_make, slice_of, slice_of_bytes, slice_t
+from ..base.slice cimport slice_8bit, slice_bytes, slice_ieq, slice_make, slice_of, slice_of_bytes, slice_t
 from ..base.status cimport EC_NOMEM, EC_NOTFOUND, EC_OK
 from .header cimport header_field_t, header_next, header_walk_init, header_walk_t
 from .part cimport holds_message, is_digest, is_multipart, mime_boundary, mime_part_init, mime_part_read, mime_part_t
@@ -66,14 +66,6 @@ cdef void sevenbit_strip(char *p, size_t n) noexcept nogil:
 
 
 # ---- what is 8-bit where -----------------------------------------------------------
-
-cdef bint has_8bit(slice_t s) noexcept nogil:
-    cdef char all_ = 0
-    cdef size_t i
-    for i in range(s.len):
-        all_ |= s.ptr[i]
-    return all_ & 0x80 != 0
-
 
 cdef int mark(sevenbit_t *s) noexcept nogil:
     """8-bit data in the part at hand."""
@@ -221,7 +213,7 @@ cdef int end_coding(sevenbit_t *s, buf_t *out) noexcept nogil:
 cdef int body(sevenbit_t *s, slice_t text, buf_t *out) noexcept nogil:
     """Bytes behind a header that are no boundary."""
     if not s.writing:
-        return mark(s) if has_8bit(text) else EC_OK
+        return mark(s) if slice_8bit(text) else EC_OK
     if s.coding == CODING_QUOTED_PRINTABLE:
         return quoted_printable(s, text, out)
     if s.coding == CODING_BASE64:
@@ -269,7 +261,7 @@ cdef int open_level(sevenbit_t *s, const mime_part_t *p) noexcept nogil:
     return EC_OK
 
 
-cdef int write_header(sevenbit_t *s, slice_t block, const mime_part_t *p, buf_t *out) noexcept nogil:
+cdef int write_header(sevenbit_t *s, slice_t block, buf_t *out) noexcept nogil:
     """The block with another Content-Transfer-Encoding, and what RFC 1428 wants of mail that states nothing."""
     cdef header_walk_t w
     cdef header_field_t f
@@ -316,14 +308,14 @@ cdef int end_header(sevenbit_t *s, buf_t *out) noexcept nogil:
     cdef int rc = EC_OK
     mime_part_init(&p, s.in_digest)
     mime_part_read(&p, block)
-    if has_8bit(block):
+    if slice_8bit(block):
         s.whole = False
     s.in_header = False
     s.in_leaf = encodable(&p)
     if s.writing and s.in_leaf and marked(s):
         s.coding = CODING_QUOTED_PRINTABLE if slice_ieq(p.type, slice_of(b"text")) else CODING_BASE64
     if s.writing and (s.coding != CODING_NONE or s.whole and states_8bit(&p)):
-        rc = write_header(s, block, &p, out)
+        rc = write_header(s, block, out)
     elif s.writing:
         rc = buf_add_slice(out, block)
     if rc == EC_OK and is_multipart(&p):
@@ -340,7 +332,7 @@ cdef int end_header(sevenbit_t *s, buf_t *out) noexcept nogil:
 cdef int cut_header(sevenbit_t *s, buf_t *out) noexcept nogil:
     """The block ends without a blank line."""
     cdef int rc = EC_OK
-    if has_8bit(buf_slice(&s.held)):
+    if slice_8bit(buf_slice(&s.held)):
         s.whole = False
     if s.writing:
         rc = buf_add_slice(out, buf_slice(&s.held))
@@ -371,7 +363,7 @@ cdef int level_of(sevenbit_t *s, slice_t line, bint *close) noexcept nogil:
 cdef int at_boundary(sevenbit_t *s, int level, bint close, slice_t line, buf_t *out) noexcept nogil:
     cdef bint digest = s.levels[level].digest
     cdef int rc = end_coding(s, out)
-    if has_8bit(line):
+    if slice_8bit(line):
         s.whole = False
     if rc == EC_OK and s.writing:
         rc = buf_add_slice(out, line)

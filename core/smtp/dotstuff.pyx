@@ -5,10 +5,9 @@ passes a lone CR or LF on.
 """
 from collections import namedtuple
 
-from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcpy, memmove
 
-from ..base.slice cimport slice_bytes, slice_make, slice_of_bytes, slice_t
+from ..base.slice cimport slice_8bit, slice_bytes, slice_make, slice_of_bytes, slice_t
 from ..base.status cimport EC_AGAIN, EC_OK
 
 Scan = namedtuple("Scan", "body used ended flags longest size stuffed")
@@ -21,21 +20,6 @@ cdef enum state_t:
     AT_CR           # a CR in the text
 
 cdef const char *HELD = ".\r"
-
-
-cdef bint has_8bit(const char *p, size_t n) noexcept nogil:
-    cdef uint64_t any = 0
-    cdef uint64_t word[4]
-    while n >= 32:
-        memcpy(word, p, 32)
-        any |= word[0] | word[1] | word[2] | word[3]
-        p += 32
-        n -= 32
-    while n:
-        any |= <unsigned char>p[0]
-        p += 1
-        n -= 1
-    return any & <uint64_t>0x8080808080808080 != 0
 
 
 cdef void data_scan_init(data_scan_t *s) noexcept nogil:
@@ -123,7 +107,7 @@ cdef int data_scan_feed(data_scan_t *s, slice_t chunk, data_piece_t *out) noexce
     if out.body.len:
         if not s.flags & DATA_NUL and memchr(out.body.ptr, 0, out.body.len) != NULL:
             s.flags |= DATA_NUL
-        if not s.flags & DATA_8BIT and has_8bit(out.body.ptr, out.body.len):
+        if not s.flags & DATA_8BIT and slice_8bit(out.body):
             s.flags |= DATA_8BIT
     return EC_OK if ended else EC_AGAIN
 
