@@ -48,10 +48,10 @@ def test_what_is_no_answer_is_waited_out(engine, hostile, bad):
     [record(b"\xff\xff", A, IP)],
 ], ids=["compression loop", "long address", "CNAME loop", "chain of 9", "pointer past the end"])
 def test_broken_answers_fail(engine, hostile, records):
-    engine.use(hostile(lambda query, transport: answer(query, None, records)))
+    engine.use(hostile(lambda query, transport: answer(query, None, records)), "options timeout:5")
     began = time.monotonic()
     assert engine.lookup("a.test", ADDRESS_ONLY)["status"] == "failed"
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 4
 
 
 def test_query_for_an_answer_fails(engine, hostile):
@@ -115,10 +115,10 @@ def test_ten_thousand_answers_that_are_not_there_fail(engine, hostile):
 
 @pytest.mark.parametrize("rcode", [2, 4, 5])
 def test_refusal_fails_at_once(engine, hostile, rcode):
-    engine.use(hostile(lambda query, transport: answer(query, None, rcode=rcode)))
+    engine.use(hostile(lambda query, transport: answer(query, None, rcode=rcode)), "options timeout:5")
     began = time.monotonic()
     assert engine.lookup("a.test")["status"] == "failed"
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 4
 
 
 def test_next_server_is_asked_where_one_refuses(engine, hostile):

@@ -15,7 +15,8 @@ BODY = b"Subject: x\r\n\r\n" + b"x" * 70 + b"\r\n" * 1000
 
 def failing(mta, config, n, body=BODY):
     """n messages to a receiver that wants none now."""
-    mta.route(rcpt="450 4.2.1 later")
+    if not mta.sinks:
+        mta.route(rcpt="450 4.2.1 later")
     queue_up(mta, "inline_transfail_processing = false\nretry_interval = 600\n" + config, [{"rcpts": f"{i}@example.com", "data": body} for i in range(n)])
 
 
@@ -34,11 +35,16 @@ def test_failure_handled_later_has_lost_its_peer(mta, inline, peer):
 @pytest.mark.shows("transfail_drain_rate")
 @pytest.mark.parametrize("rate, slow", [(1, True), (100, False)])
 def test_failures_of_one_turn(mta, rate, slow):
-    failing(mta, f"transfail_drain_rate = {rate}\nconnection_allocation_aggressiveness = high", 80)
-    mta.wait_log("T")
-    begun = time.monotonic()
-    mta.wait_log("T", 80)
-    assert (time.monotonic() - begun > 1.1) == slow         # 80 turns of 16 ms
+    def took(i):
+        failing(mta, f"transfail_drain_rate = {rate}\nconnection_allocation_aggressiveness = high", 80)
+        mta.wait_log("T", 80 * i + 1)
+        begin = time.monotonic()
+        mta.wait_log("T", 80 * i + 80)
+        return time.monotonic() - begin
+    if slow:
+        assert took(0) > 1.1                                # 80 turns of 16 ms
+    else:
+        assert any(took(i) < 1.1 for i in range(4))         # a busy machine is slow, but not each time
 
 
 @pytest.mark.shows("max_resident_transfails")
@@ -177,9 +183,15 @@ def test_timers_of_one_turn(mta, most, slow):
     refused = set()
     sink = mta.sink("127.0.0.2", rcpt=lambda path: "250 OK" if path in refused else refused.add(path) or "450 4.2.1 later")
     mta.config(f"max_timed_events_per_iter = {most}\nretry_interval = 2")
-    with mta.smtp() as c:
-        c.send_mail("a@test", [f"b@d{i}.test" for i in range(120)])
-        c.expect("250 2.0.0 OK *")
-    mta.wait_log("D", 120)
-    at = sorted(m.at for m in sink.messages)
-    assert (at[-1] - at[0] > 1.25) == slow                  # 120 turns of 16 ms
+
+    def spread(name):
+        with mta.smtp() as c:
+            c.send_mail("a@test", [f"{name}@d{i}.test" for i in range(120)])
+            c.expect("250 2.0.0 OK *")
+        mta.wait_empty()
+        at = sorted(m.at for m in sink.messages[-120:])
+        return at[-1] - at[0]
+    if slow:
+        assert spread("a") > 1.25                           # 120 turns of 16 ms
+    else:
+        assert any(spread(name) < 1.25 for name in "abcd")  # a busy machine is slow, but not each time
