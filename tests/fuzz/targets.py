@@ -32,6 +32,7 @@ from pymomentum.core.smtp.command import parse_command
 from pymomentum.core.smtp.dotstuff import decode, encode, scan
 from pymomentum.core.smtp.downconvert import downconvert
 from pymomentum.core.smtp.extension import parse_extension
+from pymomentum.core.smtp.linebreak import break_lines
 from pymomentum.core.smtp.path import PathError, parse_address, parse_mail, parse_rcpt
 from pymomentum.core.smtp.reply import parse_reply
 from pymomentum.core.spool.inspect import describe, survey
@@ -112,6 +113,28 @@ def dotstuff(data):
         assert again.ended and again.used == len(sent) + 3 and not again.flags & {"lone_cr", "lone_lf"}
         assert encode([sent]) == sent
     return result.ended, frozenset(result.flags), bucket(result.longest)
+
+
+def linebreak(data):
+    """Nothing is lost, no line is longer, no character is cut."""
+    most = 1 + sum(data[:2])
+    sent = encode([data])
+    made, stuffed = break_lines(pieces(sent), most, 8 + len(data) % 60)
+    assert (made, stuffed) == break_lines([sent], most) and break_lines([made], most) == (made, False)
+    assert scan([made + b".\r\n"]).used == len(made) + 3
+    before, after = decode([sent]), decode([made])
+    assert after.replace(b"\r\n", b"") == before.replace(b"\r\n", b"") and after.count(b"\r\n") >= before.count(b"\r\n")
+    assert all(len(line) <= most for line in after.split(b"\r\n"))
+    if most >= 4 and utf8(before):
+        assert all(utf8(line) for line in after.split(b"\r\n"))
+    raw, _ = break_lines(pieces(data), most)            # with lone CRs and LFs, which stay
+    assert max(map(len, re.split(rb"\r?\n", decode([raw])))) <= most and raw.replace(b"\r", b"").replace(b"\n", b"").replace(b".", b"") \
+        == data.replace(b"\r", b"").replace(b"\n", b"").replace(b".", b"")
+    return bucket(len(after) - len(before)), stuffed, made == sent
+
+
+def utf8(data):
+    return data.decode(errors="ignore").encode() == data
 
 
 def header(data):
@@ -426,5 +449,5 @@ def routes(data):
     return tuple(fields[2:12:5]), bucket(len(words))
 
 
-TARGETS = {f.__name__: f for f in (command, reply, extension, path, dotstuff, header, part, sevenbit, address, proxy, dns_answer, overlay, meta,
+TARGETS = {f.__name__: f for f in (command, reply, extension, path, dotstuff, linebreak, header, part, sevenbit, address, proxy, dns_answer, overlay, meta,
                                    spool, session, configuration, config_commands, routes)}

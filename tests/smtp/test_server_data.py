@@ -230,7 +230,7 @@ LONG_LINES = [
     (b"x" * 998, [b"x" * 998]), (b"x" * 999, [b"x" * 998, b"x"]), (b"x" * 1996, [b"x" * 998] * 2),
     (b"." * 2000, [b"." * 998] * 2 + [b"...."]), (b"x" * 998 + b".", [b"x" * 998, b"."]),
     (b"x" * 997 + "\u00e4\u20ac".encode(), [b"x" * 997, "\u00e4\u20ac".encode()]),
-    (b"\x80" * 1000, [b"\x80" * 995, b"\x80" * 5]),
+    (b"\x80" * 1000, [b"\x80" * 998, b"\x80" * 2]),
 ]
 
 
@@ -241,6 +241,19 @@ def test_line_too_long_is_broken(mta, options):
     for n, (line, pieces) in enumerate(LONG_LINES, 1):
         give(mta, HEAD + (b"." if line.startswith(b".") else b"") + line + b"\r\nnext\r\n.\r\n")
         assert came(sink, n).data.partition(b"\r\n\r\n")[2] == b"\r\n".join(pieces) + b"\r\nnext\r\n"
+
+
+@pytest.mark.parametrize("threshold", [100, 2000, 4999, 5000, 5001, 5002, 100_000])
+def test_long_lines_of_a_large_message_are_broken(mta, threshold):
+    """In memory and in its file alike, wherever the file begins."""
+    mta.config(f"rfc2822_max_line_length = fix\nlarge_message_threshold = {threshold}")
+    sink = mta.route()
+    sent = b"x" * (4999 - len(HEAD)) + b"\r\n" + b"\xc3\xa4" * 4000 + b"\r\n" + b"." * 5000 + b"\r\n" + b"y" * 998 + b"\r\nend\r\n"
+    give(mta, HEAD + sent.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+    body = came(sink).data.partition(b"\r\n\r\n")[2]
+    lines = body.split(b"\r\n")
+    assert max(map(len, lines)) == 998 and body.replace(b"\r\n", b"") == sent.replace(b"\r\n", b"") and lines[-3:] == [b"y" * 998, b"end", b""]
+    assert all(line.decode() for line in lines[:-1])
 
 
 def test_helo_name_cannot_forge_a_header(mta):

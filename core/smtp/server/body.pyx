@@ -5,7 +5,7 @@ a copy; what they leave alone is marked unclean and goes out through the
 encoder.
 """
 from libc.stdint cimport int64_t, uint32_t
-from libc.string cimport memchr, memset
+from libc.string cimport memset
 
 from pymomentum.core.base.buf cimport buf_add, buf_add_slice, buf_add_z, buf_free, buf_printf, buf_t
 from pymomentum.core.base.slice cimport slice_ieq, slice_make, slice_of, slice_t
@@ -18,6 +18,7 @@ from pymomentum.core.mime.header cimport header_field_t, header_next, header_wal
 from pymomentum.core.policy.phases cimport phase_answer
 from pymomentum.core.smtp.dotstuff cimport (DATA_LONE_CR, DATA_LONE_LF, DATA_STUFFED, dot_encode, dot_encode_finish,
                                             dot_encode_init, dot_encode_t)
+from pymomentum.core.smtp.linebreak cimport line_break, line_break_finish, line_break_init, line_break_t
 from .session cimport rfc_date, server_version, session_hostname, session_received_hostname, session_t
 
 cdef enum:
@@ -86,76 +87,75 @@ cdef int mend(session_t *s, size_t until) noexcept nogil:
     return EC_OK
 
 
-cdef size_t fitting(slice_t line, size_t most) noexcept nogil:
-    """How much of a line stays on it; no UTF-8 character is cut."""
-    cdef size_t n = most
-    if line.len <= most:
-        return line.len
-    while n > 1 and most - n < 3 and <unsigned char>line.ptr[n] & 0xc0 == 0x80:
-        n -= 1
-    return n
+cdef size_t lines_limit(session_t *s) noexcept nogil:
+    cdef int64_t limit = opt_number(s.values, OPT_RFC2822_MAX_LINE_LENGTH)
+    return limit if limit > 0 else LINE_LIMIT
 
 
-cdef int add_line(session_t *s, blob_t *out, slice_t line, size_t most) noexcept nogil:
-    """One line of a body in wire form, in pieces; each that begins with a dot has one more."""
-    cdef size_t n
-    cdef int rc
-    if line.len and line.ptr[0] == c'.':
-        line = slice_make(line.ptr + 1, line.len - 1)
-    while True:
-        n = fitting(line, most)
-        rc = EC_OK
-        if n and line.ptr[0] == c'.':
-            s.scan.flags |= DATA_STUFFED
-            rc = blob_add(out, b".", 1)
-        if rc == EC_OK:
-            rc = blob_add(out, line.ptr, n)
-        line = slice_make(line.ptr + n, line.len - n)
-        if rc != EC_OK or line.len == 0:
-            return rc
-        rc = blob_add(out, b"\r\n", 2)
-        if rc != EC_OK:
-            return rc
+cdef bint lines_refused(session_t *s) noexcept nogil:
+    return opt_number(s.values, OPT_RFC2822_MAX_LINE_LENGTH) == RFC2822_MAX_LINE_LENGTH_PEDANTIC \
+        or opt_number(s.values, OPT_RFC2822_MAX_LINE_LENGTH_POLICY) == RFC2822_MAX_LINE_LENGTH_POLICY_REJECT
 
 
-cdef int break_lines(session_t *s, size_t most) noexcept nogil:
-    """No line of the body is longer.  What lies in a file already stays as it came."""
-    cdef slice_t body = blob_slice(s.blob), line
-    cdef size_t head = header_length(body), end
+cdef bint lines_broken(session_t *s) noexcept nogil:
+    return not lines_refused(s) and (
+        opt_number(s.values, OPT_RFC2822_MAX_LINE_LENGTH) == RFC2822_MAX_LINE_LENGTH_FIX
+        or opt_number(s.values, OPT_RFC2822_MAX_LINE_LENGTH_POLICY) == RFC2822_MAX_LINE_LENGTH_POLICY_FIX)
+
+
+cdef void body_breaks_begin(session_t *s) noexcept nogil:
+    cdef slice_t body = blob_slice(s.blob)
+    cdef size_t head, used, made
+    cdef char room[4096]
+    s.breaking = lines_broken(s)
+    if not s.breaking:
+        return
+    head = header_length(body)
+    body = slice_make(body.ptr + head, body.len - head)
+    line_break_init(&s.breaks, lines_limit(s))
+    while body.len:
+        line_break(&s.breaks, body, room, sizeof(room), &used, &made)
+        body = slice_make(body.ptr + used, body.len - used)
+    if s.breaks.cr:                     # it is written with what follows
+        s.blob.len -= 1
+
+
+cdef int break_lines(session_t *s) noexcept nogil:
+    """No line of the body in memory is longer; one in a file was written so."""
+    cdef slice_t body = blob_slice(s.blob)
+    cdef size_t head = header_length(body), used = 0, made = 0
     cdef blob_t *fresh = blob_new(body.len + body.len // 8 + 64, s.blob.off)
-    cdef const char *nl
+    cdef line_break_t b
+    cdef char room[4096]
     cdef int rc
     if fresh == NULL:
         return EC_NOMEM
+    line_break_init(&b, lines_limit(s))
     rc = blob_add(fresh, body.ptr, head)
     body = slice_make(body.ptr + head, body.len - head)
     while rc == EC_OK and body.len:
-        nl = <const char*>memchr(body.ptr, c'\n', body.len)
-        end = nl + 1 - body.ptr if nl != NULL else body.len
-        line = slice_make(body.ptr, end - (nl != NULL))
-        if line.len and nl != NULL and line.ptr[line.len - 1] == c'\r':
-            line.len -= 1
-        rc = add_line(s, fresh, line, most)
-        if rc == EC_OK:
-            rc = blob_add(fresh, line.ptr + line.len, end - line.len)      # its end, as it is
-        body = slice_make(body.ptr + end, body.len - end)
+        line_break(&b, body, room, sizeof(room), &used, &made)
+        rc = blob_add(fresh, room, made)
+        body = slice_make(body.ptr + used, body.len - used)
+    made = line_break_finish(&b, room)
+    if rc == EC_OK:
+        rc = blob_add(fresh, room, made)
     if rc != EC_OK:
         blob_unref(fresh)
         return rc
+    if b.stuffed:
+        s.scan.flags |= DATA_STUFFED
     blob_unref(s.blob)
     s.blob = fresh
     return EC_OK
 
 
 cdef int judge_lines(session_t *s) noexcept nogil:
-    cdef int64_t limit = opt_number(s.values, OPT_RFC2822_MAX_LINE_LENGTH)
-    cdef int64_t policy = opt_number(s.values, OPT_RFC2822_MAX_LINE_LENGTH_POLICY)
-    cdef int64_t most = limit if limit > 0 else LINE_LIMIT
-    if <int64_t>s.scan.longest <= most:
+    if s.scan.longest <= lines_limit(s):
         return EC_OK
-    if limit == RFC2822_MAX_LINE_LENGTH_PEDANTIC or policy == RFC2822_MAX_LINE_LENGTH_POLICY_REJECT:
+    if lines_refused(s):
         return refuse(s, 550, b"5.6.0 Body line too long (see RFC2822 section 3.5)")
-    if (limit == RFC2822_MAX_LINE_LENGTH_FIX or policy == RFC2822_MAX_LINE_LENGTH_POLICY_FIX) and break_lines(s, most) != EC_OK:
+    if lines_broken(s) and break_lines(s) != EC_OK:
         return refuse(s, 452, b"4.3.1 out of memory")
     return EC_OK
 

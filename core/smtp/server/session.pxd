@@ -19,6 +19,7 @@ from pymomentum.core.net.listener cimport listener_t
 from pymomentum.core.net.stream cimport stream_t
 from pymomentum.core.policy.phases cimport phase_t
 from pymomentum.core.smtp.dotstuff cimport data_scan_t
+from pymomentum.core.smtp.linebreak cimport line_break_t
 from pymomentum.core.smtp.path cimport smtp_mail_params_t
 from pymomentum.core.spool.large cimport large_record_t, large_writer_t
 from pymomentum.core.spool.spool cimport spool_meta_t, spool_txn_t
@@ -121,6 +122,8 @@ cdef struct session_t:
     blob_t *blob                # the body, or the head of a large one
     large_writer_t *large       # NULL: the body is in memory
     large_record_t large_record
+    bint breaking               # the lines of a large one, by:
+    line_break_t breaks
     int data_error              # DATA_..., first thing wrong while reading
     message_id_t batch
     message_id_t said           # id in the reply

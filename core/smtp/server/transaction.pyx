@@ -34,11 +34,12 @@ from pymomentum.core.queue.bounce cimport bounce_refused
 from pymomentum.core.queue.insert cimport lower, queue_insert
 from pymomentum.core.smtp.dotstuff cimport (DATA_8BIT, DATA_LONE_CR, DATA_LONE_LF, DATA_NUL, DATA_STUFFED, data_piece_t,
                                             data_scan_feed, data_scan_init, data_scan_t)
+from pymomentum.core.smtp.linebreak cimport line_break
 from pymomentum.core.smtp.path cimport RET_FULL, RET_HDRS
 from pymomentum.core.spool.large cimport (large_abandon, large_close, large_finish, large_start, large_write,
                                           large_writer_new)
 from pymomentum.core.spool.spool cimport spool_commit, spool_main, spool_meta_t, spool_take_seq, spool_txn_t
-from .body cimport body_judge, body_trace
+from .body cimport body_breaks_begin, body_judge, body_trace
 from .exclude cimport exclude_pairs
 from .session cimport *
 
@@ -95,6 +96,25 @@ cdef void drop_body(session_t *s, int why) noexcept nogil:
         s.large = NULL
 
 
+cdef int write_large(session_t *s, slice_t part) noexcept nogil:
+    cdef char room[4096]
+    cdef size_t used = 0, made = 0
+    cdef int rc, last = EC_OK
+    if not s.breaking:
+        return large_write(s.large, part)
+    while part.len:
+        line_break(&s.breaks, part, room, sizeof(room), &used, &made)
+        part = slice_make(part.ptr + used, part.len - used)
+        rc = large_write(s.large, slice_make(room, made))
+        if rc == EC_AGAIN:
+            last = EC_AGAIN
+        elif rc != EC_OK:
+            return rc
+    if s.breaks.stuffed:
+        s.scan.flags |= DATA_STUFFED
+    return last
+
+
 cdef bint header_goes_on(slice_t head) noexcept nogil:
     """Field after field, and no blank line yet.  The last line may be cut."""
     cdef header_walk_t w
@@ -131,11 +151,12 @@ cdef void keep(session_t *s, slice_t part) noexcept nogil:
         if s.large == NULL:
             drop_body(s, DATA_NO_MEMORY)
             return
+        body_breaks_begin(s)
     if s.large == NULL:
         if blob_add(s.blob, part.ptr, part.len) != EC_OK:
             drop_body(s, DATA_NO_MEMORY)
         return
-    rc = large_write(s.large, part)
+    rc = write_large(s, part)
     if rc == EC_AGAIN:                  # the disk is behind: the client waits
         s.parked = True
         stream_read_stop(&s.stream)
