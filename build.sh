@@ -13,6 +13,10 @@ for_postfix="libicu72 libdb5.3 libnsl2 libsasl2-2"             # it is unpacked,
 for_test="nsd swaks libnet-ssleay-perl $for_postfix"
 for_bench="strace nsd $for_postfix"
 
+# what is compiled to bytecode goes with the rest that was built, for thousands of short processes
+unset PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX=$root/build/pycache
+
 # tests mostly wait: more at a time than there are cores
 pytest="-q -n 6 --dist worksteal"
 

@@ -9,8 +9,8 @@ import re
 import shlex
 import traceback
 from difflib import get_close_matches
+from html import escape
 from importlib import import_module
-from xml.sax.saxutils import escape
 
 from pymomentum.core.log.writer import panic
 from pymomentum.errors import ConfigErrors, ConsoleError
@@ -187,7 +187,7 @@ def element(tag, value, indent=""):
         inside = "".join(element(key, item, indent + "  ") for key, item in value.items())
         return f"{indent}<{tag}>\n{inside}{indent}</{tag}>\n"
     text = int(value) if isinstance(value, bool) else "" if value is None else value
-    return f"{indent}<{tag}>{escape(printable(str(text)))}</{tag}>\n"
+    return f"{indent}<{tag}>{escape(printable(str(text)), quote=False)}</{tag}>\n"
 
 
 def printable(text):
