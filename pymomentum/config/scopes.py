@@ -73,6 +73,7 @@ class Reader:
         self.errors = []
         self.notices = []
         self.named = set()      # options that a notice speaks of
+        self.unread = set()     # options and kinds of stanzas of which one could not be read; "" for an unknown one
 
     def read(self, file):
         with suppress(TooMany):
@@ -202,6 +203,7 @@ class Reader:
         outer = [kind for kind, inner in INSIDE.items() if name in inner] + list(NOT_BUILT.get(name, ()))
         if plain in modules.NAMES:
             outer.append("global")
+        self.unread.add(name if outer else "")
         if outer:
             hint = "it belongs to: " + ", ".join(outer)
             self.fail(node, f"stanza {name} is not possible in {where(scope)}", hint)
@@ -213,10 +215,12 @@ class Reader:
     def label(self, node, kind):
         """Answer the name of a stanza as it is kept; None with a mistake noted."""
         if node.label is None and kind not in UNLABELLED:
+            self.unread.add(kind)
             return self.fail(node, f"{kind} needs a name")
         try:
             return LABELS.get(kind, str)(node.label.text if node.label else "")
         except ValueError as e:
+            self.unread.add(kind)
             return self.fail(node.label or node, f"{kind}: {e}")
 
     def scope(self, node, kind, parent):
@@ -272,6 +276,7 @@ class Reader:
         try:
             return type.parse(node.value.raw())
         except ValueError as e:
+            self.unread.add(name)
             return self.fail(culprit(node.value, type, str(e)), f"{name}: {e}")
 
     def module_body(self, nodes, stanza):
@@ -304,12 +309,15 @@ class Reader:
             self.check_groups("binding")
             self.check_groups("pathway")
             self.check_listens()
-            if not self.errors:             # what is missed may be what could not be read
+            self.check_gateways()
+            logs.check(self)
+            # what would be missed may be what could not be read
+            if "local_changes_file" not in self.unread:
                 self.check_local_changes()
+            if not self.unread & {"eventloop", ""}:
                 self.check_loops()
+            if not self.unread & {"pathway", "pathway_group", ""}:
                 self.check_pathways()
-                self.check_gateways()
-                logs.check(self)
 
     def check_local_changes(self):
         if self.root.value("local_changes_only") and "local_changes_file" not in self.root.settings:

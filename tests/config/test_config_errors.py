@@ -401,6 +401,18 @@ def test_what_does_not_fit_together_is_refused(conf, text, message):
     assert conf.error(text).message == message
 
 
+@pytest.mark.parametrize("text, more", [
+    ('delivery_pool = b\nretry_interval = x\nlocal_changes_only = true', ["no local_changes_file is set", 'no EventLoop "b"']),
+    ('delivery_pool = b\nEventLoop "b:c d" { }', []), ('delivery_pool = b\nEvntLoop "b" { }', []),
+    ('delivery_pool = b\nBinding b { EventLoop "b" { } }', []), ('delivery_pool = b\nBinding "b c" { }', ['no EventLoop "b"']),
+    ('local_changes_only = true\nlocal_changes_file = ( a b )', [])])
+def test_what_is_missing_is_said_beside_other_mistakes_but_not_where_they_may_be_the_cause(conf, text, more):
+    found = [e.message for e in conf.errors(text)]
+    assert [any(said in message for message in found) for said in more] == [True] * len(more)
+    assert sum("no EventLoop" in message or "no local_changes_file" in message for message in found) == len(more)
+    assert len(found) == len(more) + 1
+
+
 @pytest.mark.parametrize("text", [
     "bind_address = 300.1.1.1", 'bind_address = "a..b"', "gateway = mail.example.com:99999", 'gateway = "[2001:db8::zz]:25"',
     'gateway = "a b"', 'ha_proxy_server = "[::::]:25"', "tls_protocols = foo", "tls_protocols = -ALL",
