@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from pymomentum import __version__, config, listeners, loggers, security, trust, watch
@@ -133,6 +134,9 @@ class Server:
         if identity:
             identity.assume([os.path.abspath(self.loaded.globals["spoolbase"])], [file[0] for file in loggers.files(self.loaded) if file],
                             [listen.path for listen in (*listens, *self.listens("control_listener")) if listen.path])
+            if identity.root:
+                with suppress(ConfigErrors):        # a reload will say so
+                    self.loaded = self.load()       # with its files as they are called from inside
         elif security.stated(self.loaded):
             return "not started as root: the Security stanza has no effect"
         elif os.geteuid() == 0:
