@@ -10,10 +10,10 @@ PORTS = range(12000, 32000)         # below those that the kernel gives to clien
 reserved = collections.deque(maxlen=100)            # the oldest is let go: no test uses so many
 
 
-def free_port(addresses=("127.0.0.1",)):
+def free_port(addresses=("127.0.0.1",), ports=PORTS):
     """A port that is ours, and free on every address for TCP and UDP."""
     while True:
-        port = random.choice(PORTS)
+        port = random.choice(ports)
         name = socket.socket(socket.AF_UNIX)
         try:
             name.bind(f"\0ecelerity test port {port}")

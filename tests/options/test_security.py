@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.mta import ROOT, Mta
+from tests.harness.port import free_port
 from tests.harness.smtp import SMTPClient
 from tests.harness.wait import until
 
@@ -49,14 +50,6 @@ def refused(mta):
     done = subprocess.run([sys.executable, "-m", "pymomentum.server", "-c", mta.path], cwd=ROOT, capture_output=True, text=True, timeout=20)
     assert done.returncode == 1
     return done.stderr
-
-
-def privileged_port():
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    for port in range(1023 - worker * 40, 600, -1):         # not that of a test beside this one
-        with socket.socket() as sock:
-            if sock.connect_ex(("127.0.0.1", port)):
-                return port
 
 
 @pytest.mark.shows("user", "group")
@@ -104,7 +97,7 @@ def test_server_with_a_high_nice_number_reloads(mta):
 @pytest.mark.parametrize("text, bits, binds", [("", BIND, True), ("capabilities = cap_net_raw+ep", RAW, False),
                                                ('capabilities = "cap_net_raw+ep cap_net_bind_service+ep"', RAW | BIND, True)])
 def test_capabilities_that_stay(mta, text, bits, binds):
-    port = privileged_port()
+    port = free_port(ports=range(600, 1024))         # only root may listen there
     mta.config(SECURITY % text)
     mta.start()
     assert int(status(mta.process.pid)["CapEff"][0], 16) == bits
