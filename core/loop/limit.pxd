@@ -9,6 +9,7 @@ from pymomentum.core.loop.post cimport post_t
 
 cdef struct limit_t:            # zeroed: ready for use
     uint64_t used               # atomic
+    uint64_t going              # atomic: of them, those that are about to be given back
     uint64_t most               # atomic; as the last asker had it
     uint32_t waiting            # atomic: how many
     pthread_mutex_t lock        # of the list
@@ -47,6 +48,13 @@ cdef inline bint limit_take(limit_t *l, int64_t most) noexcept nogil:
             return False
         if atomic_cas64(&l.used, used, used + 1):
             return True
+
+
+cdef inline bint limit_exceeded(limit_t *l, int64_t most) noexcept nogil:
+    """More are taken than may be, those that go not counted."""
+    if most >= 0 and atomic_load64(&l.most) != <uint64_t>most:
+        atomic_store64(&l.most, most)
+    return most >= 0 and <int64_t>(atomic_load64(&l.used) - atomic_load64(&l.going)) > most
 
 
 cdef inline void limit_give(limit_t *l) noexcept nogil:

@@ -41,6 +41,7 @@ cdef struct mail_queue_t:       # of one binding in one domain
     uint32_t active_count
     uint32_t resident           # of the active ones with body and envelope in memory
     uint32_t connections
+    uint32_t going              # of them, those that are told to end
     uint16_t binding
     uint16_t waiting            # wait_t
     uint64_t waiting_until_ms   # monotonic; 0: until something happens

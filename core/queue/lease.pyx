@@ -11,17 +11,18 @@ from libc.string cimport memcpy
 from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.throttle cimport throttle_ask, throttle_return
 from pymomentum.core.base.list cimport list_append, list_empty, list_init, list_node_t, list_remove
-from pymomentum.core.base.slice cimport slice_make, slice_t
+from pymomentum.core.base.slice cimport slice_make, slice_of, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
-from pymomentum.core.config.values cimport (OPT_MESSAGE_EXPIRATION, OPT_MIGRATE_CONNECTIONS_BETWEEN_SIBLING_DOMAINS,
+from pymomentum.core.config.generation cimport config_generation_t, config_host
+from pymomentum.core.config.values cimport (OPT_MAX_OUTBOUND_CONNECTIONS, OPT_MESSAGE_EXPIRATION, OPT_MIGRATE_CONNECTIONS_BETWEEN_SIBLING_DOMAINS,
                                              OPT_NEVER_ATTEMPT_EXPIRED_MESSAGES,
-                                            OPT_OUTBOUND_THROTTLE_MESSAGES, opt_number, opt_throttle,
-                                            throttle_t)
+                                            OPT_OUTBOUND_THROTTLE_MESSAGES, opt_number, opt_throttle, throttle_t, values_t)
 from pymomentum.core.loop.loop cimport LOOP_RUNNING, loop_post, loop_t
 from pymomentum.core.loop.post cimport post_t
 from pymomentum.core.message.message cimport ec_message_t, same_content
 from .domain cimport (WAIT_MESSAGES, WAIT_SUSPENDED, domain_t, domain_touch, mail_queue_t, message_resident, queue_of,
                       queue_remove_active, queue_suspended)
+from .permit cimport permit_go, permit_renew, permit_wanted
 from .outcome cimport message_fail, message_lost, message_settle
 from .route cimport route_abandoned, route_next, route_t
 from .swap cimport swap_in
@@ -135,7 +136,8 @@ cdef void take(lease_t *l) noexcept nogil:
     list_init(&l.batch)
     l.n = 0
     l.wait_ms = 0
-    if d.loop.state != LOOP_RUNNING:            # the server stops: what is queued stays queued
+    l.wanted = False
+    if d.loop.state != LOOP_RUNNING or l.permit.going:      # the server stops, and what is queued stays queued; or it has no place
         l.wait_ms = <uint64_t>-1
     elif l.own >= TURN and not list_empty(&l.route.hungry) and sibling(l):      # others count on this connection too
         q = l.queue
@@ -169,6 +171,7 @@ cdef void take(lease_t *l) noexcept nogil:
     if l.wait_ms == 0 and sibling(l):
         take(l)
         return
+    l.wanted = permit_wanted(&l.permit)
     answer(l)
 
 
@@ -185,11 +188,11 @@ cdef bint sibling(lease_t *l) noexcept nogil:
     return True
 
 
-cdef void lease_join(lease_t *l, mail_queue_t *q, route_t *route, throttle_t *host) noexcept nogil:
+cdef void lease_join(lease_t *l, mail_queue_t *q, route_t *route, const values_t *scope) noexcept nogil:
     l.queue = q
     l.route = route
     l.own = 0
-    l.host_throttle = host
+    l.host_throttle = opt_throttle(scope, OPT_OUTBOUND_THROTTLE_MESSAGES) if scope != NULL else NULL
     list_init(&l.idle)
     list_init(&l.spare)
     list_init(&l.node)
@@ -207,6 +210,21 @@ cdef void lease_switch(lease_t *l, mail_queue_t *q) noexcept nogil:
     l.own = 0
     q.connections += 1
     list_append(&q.domain.connections, &l.node)
+
+
+cdef void lease_renew(lease_t *l) noexcept nogil:
+    cdef mail_queue_t *q = l.queue
+    cdef config_generation_t *g = q.domain.generation
+    cdef const values_t *scope = config_host(g, q.binding, slice_of(l.host)) if g.hosts else NULL
+    cdef int64_t most = opt_number(q.values, OPT_MAX_OUTBOUND_CONNECTIONS)
+    l.host_throttle = opt_throttle(scope, OPT_OUTBOUND_THROTTLE_MESSAGES) if scope != NULL else NULL
+    if not l.permit.going:
+        if most >= 0 and q.connections - q.going > most:
+            permit_go(&l.permit)
+        if not permit_renew(&l.permit, q, l.route, scope):
+            q.going += 1
+    if not list_empty(&l.idle):
+        lease_wake(l)
 
 
 cdef void on_asked(post_t *p) noexcept nogil:
@@ -324,6 +342,7 @@ cdef void on_left(post_t *p) noexcept nogil:
     list_remove(&l.spare)
     list_remove(&l.node)
     l.queue.connections -= 1
+    l.queue.going -= l.permit.going
     domain_touch(l.queue.domain)
     l.route.connections -= 1
     if l.route.connections == 0:

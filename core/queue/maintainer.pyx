@@ -35,7 +35,7 @@ from pymomentum.core.net.address cimport address_parse, split_port
 from .domain cimport *
 from .host cimport choice_t, host_choose, host_excuse, host_failures, host_prohibited
 from .insert cimport queue_move, reroute_name
-from .lease cimport lease_switch, lease_t, lease_wake
+from .lease cimport lease_renew, lease_switch, lease_t, lease_wake
 from .outcome cimport message_fail, outcome_next_turn, outcome_save
 from .permit cimport permit_give, permit_t, permit_take
 from .route cimport route_hungry, route_t, routes_wake
@@ -124,9 +124,21 @@ cdef void on_refresh(post_t *p) noexcept nogil:
             atomic_store32(&ql.refreshing, 0)
             return
         domain_refresh(d)
+        renew_connections(d)
         if d.messages:
             domain_touch(d)
     loop_call(ql.loop, p, on_refresh)
+
+
+cdef void renew_connections(domain_t *d) noexcept nogil:
+    cdef lease_t *l = NULL
+    cdef size_t at = <size_t>(<char*>&l.node - <char*>l)
+    cdef list_node_t *node = d.connections.next
+    cdef list_node_t *next
+    while node != &d.connections:
+        next = node.next
+        lease_renew(<lease_t*>(<char*>node - at))       # which may end it
+        node = next
 
 
 cdef void on_refresh_asked(post_t *p) noexcept nogil:

@@ -4,6 +4,7 @@ import time
 import pytest
 
 from tests.delivery.test_transactions import queue_up
+from tests.harness.port import free_port
 from tests.harness.smtp import blast
 from tests.harness.wait import until
 
@@ -228,3 +229,46 @@ def test_a_throttle_that_is_raised_holds_nothing_back(mta, option):
     sink.wait(messages=1)
     mta.config(f"{config}{option} = 100")
     sink.wait(messages=4, timeout=5)
+
+
+@pytest.mark.parametrize("before, after, most", [
+    ("max_outbound_connections = 6", "max_outbound_connections = 2", 2),
+    ("scope_max_outbound_connections = 6", "scope_max_outbound_connections = 2", 2),
+    ("max_outbound_connections = 6", "max_outbound_connections = 6\nscope_max_outbound_connections = 2", 2),
+    ("Host mx.test { max_outbound_connections = 6 }", "Host mx.test { max_outbound_connections = 2 }", 2),
+    ("max_outbound_connections = 6", "max_outbound_connections = 6\nHost mx.test { scope_max_outbound_connections = 2 }", 2),
+    ("server_max_outbound_connections = 6", "server_max_outbound_connections = 3\nserver_reserve_outbound_connections = 0", 3),
+    ("max_outbound_connections = 3", "max_outbound_connections = 7", 7),
+])
+def test_open_connections_follow_a_limit(mta, before, after, most):
+    """Those above it end with the mail they carry, and no others."""
+    sink = domains(mta, ["one.test"])
+    queue_up(mta, AGGRESSIVE + before, each(["one.test"], 40))
+    sink.wait(messages=6)
+    assert sink.open == int(before.rpartition("= ")[2].split()[0])
+    mta.config(AGGRESSIVE + after)
+    until(lambda: sink.open == most)
+    at, done = len(sink.connections), len(sink.messages)
+    while len(sink.messages) < 34:
+        assert sink.open <= most
+        time.sleep(0.02)
+    assert done < 30 and len(sink.connections) <= at + 1
+    mta.wait_empty(20)
+
+
+@pytest.mark.parametrize("text, moved", [
+    ("remote_smtp_port = $other", True), ("bind_address = 127.0.0.9", True), ("prohibited_hosts = ( 127.0.0.2 )", False),
+    ("skip_hosts = ( 127.0.0.2 )", False)])
+def test_open_connections_follow_where_mail_goes(mta, text, moved):
+    other = free_port(("127.0.0.2",))
+    sink = mta.route()
+    elsewhere = mta.sink("127.0.0.2", port=other)
+    mta.config("idle_timeout = 60")
+    mta.send()
+    sink.wait(messages=1)
+    mta.config("idle_timeout = 60\nretry_interval = 600\n" + text.replace("$other", str(other)))
+    mta.send()
+    mta.wait_log("D" if moved else "T" if "skip" in text else "P", 2 if moved else 1)
+    assert len(sink.messages) == (2 if "bind" in text else 1) and len(elsewhere.messages) == ("port" in text)
+    if "bind" in text:
+        assert sink.messages[1].peer[0] == "127.0.0.9"

@@ -16,7 +16,6 @@ from pymomentum.core.net.address cimport ADDRESS_TEXT
 from pymomentum.core.net.proxy_out cimport PROXY_HEADER
 from pymomentum.core.net.stream cimport stream_read_fn, stream_t
 from pymomentum.core.queue.domain cimport mail_queue_t
-from pymomentum.core.queue.permit cimport permit_t
 from pymomentum.core.queue.lease cimport lease_fn, lease_t
 from pymomentum.core.queue.route cimport route_t
 from pymomentum.core.smtp.dotstuff cimport dot_encode_t
@@ -82,7 +81,6 @@ cdef struct client_t:
     config_generation_t *generation     # pinned
     const values_t *values
     values_t own_values         # what `values` may point to
-    permit_t permit
     route_t *route              # touched on the domain's loop only
     sockaddr_storage peer
     char peer_text[ADDRESS_TEXT]

@@ -13,7 +13,7 @@ from libc.string cimport memchr, memcpy, memset, strlen, strncpy
 
 from pymomentum.core.base.atomic cimport atomic_add64
 from pymomentum.core.base.buf cimport buf_clear, buf_free
-from pymomentum.core.base.cidr cimport sockaddr, sockaddr_storage
+from pymomentum.core.base.cidr cimport cidr_find, cidr_set_t, sockaddr, sockaddr_storage
 from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.list cimport list_empty, list_init
 from pymomentum.core.base.slice cimport slice_eq, slice_ieq, slice_number, slice_of, slice_t
@@ -108,7 +108,7 @@ cdef bint client_connect(mail_queue_t *q, const choice_t *to, const permit_t *pe
     if c == NULL:
         return False
     where = place_for(q)
-    c.permit = permit[0]
+    c.lease.permit = permit[0]
     c.loop = where
     c.route = to.route
     c.generation = config_current()
@@ -123,7 +123,8 @@ cdef bint client_connect(mail_queue_t *q, const choice_t *to, const permit_t *pe
     c.lease.loop = where
     c.lease.granted = on_granted
     c.lease.wake = on_wake
-    lease_join(&c.lease, q, to.route, opt_throttle(to.scope, OPT_OUTBOUND_THROTTLE_MESSAGES) if to.scope != NULL else NULL)
+    c.lease.host = c.host
+    lease_join(&c.lease, q, to.route, to.scope)
     c.conn = message_id_new()
     if where == d.loop:
         begin(c)
@@ -252,12 +253,16 @@ cdef void begin(client_t *c) noexcept nogil:
 
 # ---- a newer configuration ---------------------------------------------------------
 
-cdef int SHAPE[15]              # options that an open connection was made by
-SHAPE[:] = [OPT_TLS, OPT_TLS_VERIFY, OPT_TLS_IFAVAILABLE_FALLBACK, OPT_DELIVERY_METHOD, OPT_OUTBOUND_SMTP_AUTH_TYPE, OPT_XCLIENT,
-            OPT_TLS_CERTIFICATE, OPT_TLS_KEY, OPT_TLS_CA, OPT_TLS_CIPHERS, OPT_TLSV13_CIPHERSUITES, OPT_TLS_PROTOCOLS,
-            OPT_OUTBOUND_SMTP_AUTH_USER, OPT_OUTBOUND_SMTP_AUTH_PASS, OPT_EHLO_HOSTNAME]
 cdef enum:
-    SHAPE_NUMBERS = 6           # the first of them
+    SHAPE_NUMBERS = 9
+    SHAPE_ALL = 23
+
+cdef int SHAPE[SHAPE_ALL]       # options that an open connection was made by, numbers first
+SHAPE[:] = [OPT_TLS, OPT_TLS_VERIFY, OPT_TLS_IFAVAILABLE_FALLBACK, OPT_DELIVERY_METHOD, OPT_OUTBOUND_SMTP_AUTH_TYPE, OPT_XCLIENT,
+            OPT_REMOTE_SMTP_PORT, OPT_LMTP_PORT, OPT_HA_PROXY_BYPASS,
+            OPT_TLS_CERTIFICATE, OPT_TLS_KEY, OPT_TLS_CA, OPT_TLS_CIPHERS, OPT_TLSV13_CIPHERSUITES, OPT_TLS_PROTOCOLS,
+            OPT_OUTBOUND_SMTP_AUTH_USER, OPT_OUTBOUND_SMTP_AUTH_PASS, OPT_EHLO_HOSTNAME,
+            OPT_BIND_ADDRESS, OPT_BIND_ADDRESS_SECONDARY, OPT_HA_PROXY_SERVER, OPT_HA_PROXY_SRC_ADDR, OPT_HA_PROXY_IPV6_SRC_ADDR]
 
 
 cdef bint same_text(const slice_t *a, const slice_t *b) noexcept nogil:
@@ -266,13 +271,21 @@ cdef bint same_text(const slice_t *a, const slice_t *b) noexcept nogil:
 
 cdef bint same_shape(const values_t *a, const values_t *b) noexcept nogil:
     cdef int i
-    for i in range(15):
+    for i in range(SHAPE_ALL):
         if i < SHAPE_NUMBERS:
             if opt_number(a, SHAPE[i]) != opt_number(b, SHAPE[i]):
                 return False
         elif not same_text(opt_text(a, SHAPE[i]), opt_text(b, SHAPE[i])):
             return False
     return True
+
+
+cdef bint shunned(client_t *c, config_generation_t *g) noexcept nogil:
+    """Mail may not go to its peer, or is to go to another."""
+    cdef const cidr_set_t *prohibited = opt_nets(g.globals, OPT_PROHIBITED_HOSTS)
+    cdef const cidr_set_t *skipped = opt_nets(g.globals, OPT_SKIP_HOSTS)
+    return prohibited != NULL and cidr_find(prohibited, <sockaddr*>&c.peer) != NULL \
+        or skipped != NULL and cidr_find(skipped, <sockaddr*>&c.peer) != NULL
 
 
 cdef bint client_current(client_t *c) noexcept nogil:
@@ -284,7 +297,7 @@ cdef bint client_current(client_t *c) noexcept nogil:
         return True
     g = config_current()
     values = config_delivery(g, c.lease.queue.binding, c.lease.queue.domain.option_name, &room)
-    if not same_shape(c.values, values):
+    if shunned(c, g) or not same_shape(c.values, values):
         config_unref(g)
         return False
     c.own_values = room
@@ -379,7 +392,7 @@ cdef void on_gone(lease_t *l) noexcept nogil:
     cdef client_t *c = NULL
     c = <client_t*>(<char*>l - (<char*>&c.lease - <char*>c))
     c.loop.counters[COUNT_OUTBOUND] -= 1
-    permit_give(&c.permit)
+    permit_give(&c.lease.permit)
     buf_free(&c.line)
     buf_free(&c.head)
     downconvert_free(c.down)

@@ -14,7 +14,6 @@ from pymomentum.core.message.message cimport BODY_8BIT, ec_message_t
 from pymomentum.core.net.stream cimport *
 from pymomentum.core.queue.lease cimport *
 from pymomentum.core.queue.outcome cimport OUTCOME_RETURN
-from pymomentum.core.queue.permit cimport permit_wanted
 from pymomentum.core.smtp.extension cimport EXT_8BITMIME, EXT_PIPELINING, EXT_SIZE
 from .body cimport body_converts, body_set_next
 from .session cimport *
@@ -120,7 +119,7 @@ cdef void nothing(client_t *c) noexcept nogil:
         return
     if c.tx[0].active or c.tx[1].active or c.quitting:
         return
-    if c.lease.wait_ms > <uint64_t>opt_number(c.values, OPT_IDLE_TIMEOUT) * 1000 or permit_wanted(&c.permit):
+    if c.lease.wait_ms > <uint64_t>opt_number(c.values, OPT_IDLE_TIMEOUT) * 1000 or c.lease.wanted:
         client_quit(c)                     # throttled for long, mail stays in the active queue; or another needs the connection more
         return
     client_stage(c, STAGE_IDLE, opt_number(c.values, OPT_IDLE_TIMEOUT))
