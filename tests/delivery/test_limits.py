@@ -40,7 +40,7 @@ def test_connections_never_exceed_their_limit(mta, config, most):
     names = ("one.test", "two.test")
     sink = domains(mta, names)
     # siblings would share connections, and then need fewer
-    queue_up(mta, AGGRESSIVE + "migrate_connections_between_sibling_domains = false\n" + config, each(names, 6))
+    queue_up(mta, AGGRESSIVE + "migrate_connections_between_sibling_domains = false\n" + config, each(names, 6), at_once=10)
     sink.wait(messages=12, timeout=20)
     assert sink.peak == most
     mta.wait_empty()
@@ -92,7 +92,7 @@ def test_limit_counts_over_a_reload(mta):
     names = ("one.test", "two.test")
     sink = domains(mta, names)
     config = AGGRESSIVE + "migrate_connections_between_sibling_domains = false\nscope_max_outbound_connections = 2\n"
-    queue_up(mta, config, each(names, 6))
+    queue_up(mta, config, each(names, 6), at_once=10)
     for i in range(5):
         until(lambda: len(sink.messages) >= 2 * i)
         mta.config(config + f"idle_timeout = {i + 2}")
@@ -104,7 +104,7 @@ def test_limit_counts_over_a_reload(mta):
 def test_throttle_paces_messages_over_connections_and_reloads(mta, config):
     mta.dns({"one.test": {"MX": ["mx.test"]}, "mx.test": {"A": ["127.0.0.2"]}})
     sink = mta.sink("127.0.0.2")
-    queue_up(mta, AGGRESSIVE + config, each(["one.test"], 12))
+    queue_up(mta, AGGRESSIVE + config, each(["one.test"], 12), at_once=10)
     for i in range(4):
         until(lambda: len(sink.messages) >= 2 * i)
         mta.config(AGGRESSIVE + config + f"\nidle_timeout = {i + 2}")
@@ -118,7 +118,7 @@ def test_throttle_paces_messages_over_connections_and_reloads(mta, config):
 def test_throttle_paces_connections(mta, config):
     mta.dns({"one.test": {"MX": ["mx.test"]}, "mx.test": {"A": ["127.0.0.2"]}})
     sink = mta.sink("127.0.0.2")
-    queue_up(mta, AGGRESSIVE + "max_deliveries_per_connection = 1\n" + config, each(["one.test"], 4))
+    queue_up(mta, AGGRESSIVE + "max_deliveries_per_connection = 1\n" + config, each(["one.test"], 4), at_once=10)
     sink.wait(messages=4, timeout=20)
     times = [c.at for c in sink.connections]
     assert times[3] - times[0] >= 3 * 0.5 - 0.1 and not mta.mainlog("T")
@@ -188,7 +188,7 @@ def test_failed_attempt_costs_one_message_not_the_queue(mta):
 @pytest.mark.parametrize("option", ["mx_failures_to_delay = 2", "connect_timeout_to_delay = 2"])
 def test_queue_without_contact_is_put_off_as_a_whole(mta, option):
     mta.dns({"example.com": {"A": ["127.0.0.2"]}})
-    queue_up(mta, f"host_failure_retry = 1\nretry_interval = 600\n{option}", each(["example.com"], 5))
+    queue_up(mta, f"host_failure_retry = 1\nretry_interval = 600\n{option}", each(["example.com"], 5), at_once=10)
     ts = mta.wait_log("T", 5, 15)
     put_off = [t for t in ts if t.text == "421 4.4.0 [internal] no MXs for this domain could be reached at this time"]
     assert 3 <= len(put_off) <= 4 and len({t.time for t in put_off}) <= 2
@@ -216,7 +216,7 @@ def test_mail_that_is_put_off_together_comes_back_spread(mta):
 
 def test_a_throttled_queue_keeps_its_connection(mta):
     sink = mta.route()
-    queue_up(mta, "outbound_throttle_messages = 10\nmax_outbound_connections = 1\n", each(["example.com"], 12))
+    queue_up(mta, "outbound_throttle_messages = 10\nmax_outbound_connections = 1\n", each(["example.com"], 12), at_once=10)
     sink.wait(messages=12)
     assert len(sink.connections) == 1
 
@@ -225,7 +225,7 @@ def test_a_throttled_queue_keeps_its_connection(mta):
 def test_a_throttle_that_is_raised_holds_nothing_back(mta, option):
     sink = mta.route()
     config = "idle_timeout = 1\nmax_deliveries_per_connection = 1\n"
-    queue_up(mta, f"{config}{option} = 1/600\n", each(["example.com"], 4))
+    queue_up(mta, f"{config}{option} = 1/600\n", each(["example.com"], 4), at_once=10)
     sink.wait(messages=1)
     mta.config(f"{config}{option} = 100")
     sink.wait(messages=4, timeout=5)
@@ -243,7 +243,7 @@ def test_a_throttle_that_is_raised_holds_nothing_back(mta, option):
 def test_open_connections_follow_a_limit(mta, before, after, most):
     """Those above it end with the mail they carry, and no others."""
     sink = domains(mta, ["one.test"])
-    queue_up(mta, AGGRESSIVE + before, each(["one.test"], 40))
+    queue_up(mta, AGGRESSIVE + before, each(["one.test"], 40), at_once=10)
     sink.wait(messages=6)
     assert sink.open == int(before.rpartition("= ")[2].split()[0])
     mta.config(AGGRESSIVE + after)

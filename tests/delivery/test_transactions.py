@@ -1,5 +1,6 @@
 """Connections and transactions: batches, limits, reuse, order, bytes."""
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -7,11 +8,12 @@ from tests.harness.smtp import blast, blast_id
 from tests.harness.wait import until
 
 
-def queue_up(mta, config, sends):
-    """Bring mail in while delivery is suspended, then let it go."""
+def queue_up(mta, config, sends, at_once=1):
+    """Bring mail in while delivery is suspended, then let it go; in order where at_once is 1."""
     mta.config(f"{config}\nsuspend_delivery = true\ndelayed_queue_scan_interval = 1")
-    for send in sends:
-        mta.send(**send)
+    mta.start()
+    with ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(lambda send: mta.send(**send), sends))
     mta.config(f"{config}\ndelayed_queue_scan_interval = 1")
 
 
