@@ -3,7 +3,8 @@
     MomentumError
     ├── ConfigError       one mistake, with its place in a file
     ├── ConfigErrors      all mistakes of one run
-    └── ConsoleError      a console command cannot be carried out; one line says why
+    ├── ConsoleError      a console command cannot be carried out; one line says why
+    └── Taken             somebody listens on an address already
 """
 
 
@@ -49,6 +50,10 @@ class ConfigErrors(MomentumError):
 
 class ConsoleError(MomentumError):
     """What a console user is told when a command cannot be carried out."""
+
+
+class Taken(MomentumError):
+    """An address cannot be listened on, as somebody does."""
 
 
 def excerpt(source, column, width=100):

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from pymomentum import __version__, config, listeners, loggers, security, trust, watch
+from pymomentum import __version__, config, loggers, security, trust, watch
 from pymomentum.console.listener import Listener
 from pymomentum.console.registry import Registry
 from pymomentum.core.config.generation import reap
@@ -34,6 +34,7 @@ from pymomentum.core.smtp import start as smtp
 from pymomentum.core.smtp.server import session
 from pymomentum.core.spool import large, recover, spool
 from pymomentum.core.tls import context
+from pymomentum.doors import Change
 from pymomentum.errors import ConfigError, ConfigErrors, MomentumError
 from pymomentum.listeners import Listeners, loop_count
 from pymomentum.quarantine import Quarantine
@@ -123,14 +124,14 @@ class Server:
         Answers what the paniclog should know.
         """
         listens = self.listens("esmtp_listener")
-        self.listeners.serve(listens, self.listeners.prepare(listens))
+        self.listeners.change(listens)
         self.console = Listener(Registry(self, query))
         identity = None
         if security.stated(self.loaded) and os.geteuid() == 0:
             identity = security.Identity(self.loaded)
             self.path = identity.inside(self.path)
             identity.enter_root()
-        self.console.listen(self.listens("control_listener"))
+        self.console.change(self.listens("control_listener"))
         if identity:
             identity.assume([os.path.abspath(self.loaded.globals["spoolbase"])], [file[0] for file in loggers.files(self.loaded) if file],
                             [listen.path for listen in (*listens, *self.listens("control_listener")) if listen.path])
@@ -252,15 +253,14 @@ class Server:
     def adopt(self, loaded):
         self.try_trust(loaded)
         opened = loggers.prepare(loaded, self.loaded)
-        doors, endpoints = {}, {}
+        change = None
         try:
-            doors = self.listeners.prepare(self.listens("esmtp_listener", loaded))
-            endpoints = self.console.prepare(self.listens("control_listener", loaded))
+            change = Change((self.listeners, self.listens("esmtp_listener", loaded)), (self.console, self.listens("control_listener", loaded)))
             number = config.publish(loaded)
         except MomentumError as e:
             loggers.drop(opened)
-            listeners.drop(doors)
-            self.console.drop(endpoints)
+            if change:
+                change.drop()
             raise e if isinstance(e, ConfigErrors) else ConfigErrors([ConfigError(str(e))]) from None
         logs.microseconds(loaded.globals["log_hires_timestamp"])
         loggers.serve(loaded, opened)
@@ -274,8 +274,7 @@ class Server:
         maintainer.refresh()
         self.limit_streams()
         context.refresh()
-        self.listeners.serve(self.listens("esmtp_listener"), doors)
-        self.console.adopt(self.listens("control_listener"), endpoints)
+        change.adopt()
         return number
 
     def try_trust(self, loaded):

@@ -37,6 +37,7 @@ cdef enum:
     ACCEPTS = 64                # per wake-up, so that sessions get their turn
     PAUSE_MS = 250
     TELL_MS = 60000
+    LISTENERS = 4096            # those that are closed and have sessions count
 
 cdef struct arrival_t:          # a descriptor on its way to another loop
     post_t post                 # first
@@ -47,7 +48,7 @@ cdef struct arrival_t:          # a descriptor on its way to another loop
     bint counted
 
 cdef accept_fn accepted = NULL
-cdef listener_t *listeners[256]
+cdef listener_t *listeners[LISTENERS]
 cdef int count = 0
 
 
@@ -232,7 +233,7 @@ def open_listener(str name not None, int fd, int first, int loops):
         i = count
     if loops < 1 or not 0 <= first <= loop_count() - loops:
         raise ValueError(f"no loops {first} to {first + loops - 1}")
-    if i == 256 or len(b) >= 256:
+    if i == LISTENERS or len(b) >= sizeof(l.name):
         raise ValueError("too many listeners, or too long a name")
     if i == count:
         listeners[i] = <listener_t*>calloc(1, sizeof(listener_t))

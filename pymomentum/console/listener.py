@@ -12,8 +12,8 @@ import threading
 
 from pymomentum.console import framing
 from pymomentum.core.control.listener import Console
-from pymomentum.errors import ConsoleError, MomentumError
-from pymomentum.listeners import tune
+from pymomentum.doors import Doors
+from pymomentum.errors import MomentumError
 from pymomentum.sockets import Bound
 
 MAX_CLIENTS = 32
@@ -21,12 +21,14 @@ SESSIONS = 64           # connections whose transactions are kept
 PREPARED = ("pid", "version", "shutdown")       # answers that never change
 
 
-class Listener:
+class Listener(Doors):
     """Accepts console clients and answers them from a Registry."""
 
+    MOST = 64
+
     def __init__(self, registry, max_clients=MAX_CLIENTS):
+        super().__init__()
         self.registry = registry
-        self.endpoints = {}             # as written -> Endpoint
         self.sessions = {}              # of connections, the least lately used first
         self.lock = threading.Lock()    # of sessions
         self.console = Console(max_clients)
@@ -37,66 +39,26 @@ class Listener:
         self.thread = threading.Thread(target=self.dispatch, name="console commands", daemon=True)
 
     def start(self, listens):
-        """Open the addresses and begin to accept; raises ConsoleError with the first that cannot be had."""
-        self.listen(listens)
+        """Open the addresses and begin to accept; raises MomentumError with the first that cannot be had."""
+        self.change(listens)
         self.console.start()
         self.thread.start()
 
-    def listen(self, listens):
-        """Have exactly these addresses open, from now on."""
-        self.adopt(listens, self.prepare(listens))
+    def make(self, listen):
+        return Endpoint(listen, self.console)
 
-    def prepare(self, listens):
-        """Open what is new; answers {name: Endpoint}, raises ConsoleError with the first that cannot be had.
+    def tune(self, door):
+        door.tune()
 
-        What is taken by one of ours that is to be closed waits for that.
-        """
-        wanted = {listen.name: listen for listen in listens}
-        leaving = {endpoint.port for name, endpoint in self.endpoints.items() if name not in wanted}
-        made = {}
-        for name in [name for name in wanted if name not in self.endpoints]:
-            try:
-                made[name] = self.open(wanted[name])
-            except ConsoleError:
-                if wanted[name].port not in leaving:
-                    self.drop(made)
-                    raise
-        return made
-
-    def open(self, listen):
-        endpoint = Endpoint(listen)
-        try:
-            endpoint.number = self.console.open(endpoint.socket.fileno(), listen.setting("timeout"), listen.setting("always_deny"))
-        except ValueError as e:
-            endpoint.close()
-            raise ConsoleError(f"cannot listen on {listen.name}: {e}") from None
-        return endpoint
-
-    def drop(self, made):
-        """Close what was opened in vain."""
-        for endpoint in made.values():
-            self.console.close(endpoint.number)
-            endpoint.close()
-
-    def adopt(self, listens, made):
-        """Have exactly these addresses open, some of which are made; sockets that stay go on."""
-        wanted = {listen.name: listen for listen in listens}
-        self.drop({name: self.endpoints.pop(name) for name in self.endpoints.keys() - wanted.keys()})
-        for name, listen in wanted.items():
-            if name in self.endpoints:
-                self.endpoints[name].tune(listen)
-                self.console.change(self.endpoints[name].number, listen.setting("timeout"), listen.setting("always_deny"))
-            else:
-                self.endpoints[name] = made.get(name) or self.open(listen)
+    def end(self, door):
+        door.close()
 
     def stop(self):
         """Close all sockets, those of clients too."""
         self.console.stop()
         if self.thread.is_alive():
             self.thread.join()
-        for endpoint in self.endpoints.values():
-            endpoint.close()
-        self.endpoints.clear()
+        self.close()
 
     @property
     def stop_fd(self):
@@ -154,27 +116,24 @@ class Listener:
 
 
 class Endpoint:
-    """One address that clients connect to."""
+    """One address that clients connect to, served from the start."""
 
-    def __init__(self, listen):
-        self.name = listen.name
-        self.port = listen.path or listen.port
-        self.number = None              # in the core's listener
+    def __init__(self, listen, console):
+        self.listen = listen
+        self.console = console
+        self.bound = Bound(listen, nodelay=False)
         try:
-            self.bound = Bound(listen, listen.setting("file_mode"))
-            self.socket = self.bound.socket
-            self.tune(listen)
-        except OSError as e:
-            raise ConsoleError(f"cannot listen on {self.name}: {e.strerror or e}") from None
-        except MomentumError as e:
-            raise ConsoleError(str(e)) from None
-        self.socket.setblocking(False)
+            self.number = console.open(self.bound.socket.fileno(), listen.setting("timeout"), listen.setting("always_deny"))
+        except ValueError as e:
+            self.bound.close()
+            raise MomentumError(f"cannot listen on {listen.name}: {e}") from None
 
-    def tune(self, listen):
-        tune(self.socket, listen, nodelay=False)
-        self.socket.listen(listen.setting("listen_backlog"))
+    def tune(self):
+        self.console.change(self.number, self.listen.setting("timeout"), self.listen.setting("always_deny"))
+        self.bound.tune(self.listen, nodelay=False)
 
     def close(self):
+        self.console.close(self.number)
         self.bound.close()
 
 

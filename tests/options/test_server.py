@@ -96,6 +96,8 @@ def test_permissions_of_the_consoles_socket(mta, mode):
     mta.config(CONSOLE % f"file_mode = {mode:04o}")
     mta.start()
     assert stat.S_IMODE(os.stat(mta.folder / "console").st_mode) == mode
+    mta.config(CONSOLE % "file_mode = 0640")
+    assert stat.S_IMODE(os.stat(mta.folder / "console").st_mode) == 0o640
 
 
 @pytest.mark.shows("timeout")

@@ -220,6 +220,39 @@ def test_reload_that_cannot_bind_leaves_the_old_configuration(mta):
         pass
 
 
+@pytest.mark.parametrize("wanted", ["203.0.113.9:$port", "*:$port"])
+def test_reload_that_cannot_take_over_an_address_leaves_the_old_one_open(mta, wanted):
+    """An address of ours gives way; where the new one cannot be had all the same, it serves again."""
+    mta.route()
+    mta.config("max_retries = 3")
+    mta.start()
+    with mta.smtp() as c, socket.create_server(("127.0.0.3", mta.port)):
+        with pytest.raises(AssertionError, match="cannot listen on "):
+            mta.config(f'max_retries = 4\nESMTP_Listener {{ Listen "{wanted}" {{ }} }}')
+        assert mta.console("config eval max_retries") == "max_retries = 3\n"
+        c.command("NOOP")               # a session goes on
+        c.expect("250 *")
+    mta.send()
+    mta.config(f'max_retries = 4\nESMTP_Listener {{ Listen "*:$port" {{ }} }}')
+    until(lambda: socket.socket().connect_ex(("127.0.0.3", mta.port)) == 0, what="listener")
+
+
+def test_address_moves_between_services(mta):
+    other = free_port()
+    mta.config(f'Control_Listener {{ file_mode = 0600 Listen "$folder/console" {{ }} Listen "127.0.0.1:{other}" {{ }} }}')
+    mta.start()
+    mta.config(f'ESMTP_Listener {{ Listen "127.0.0.1:$port" {{ }} Listen "127.0.0.1:{other}" {{ }} }}')
+    with SMTPClient(port=other):
+        pass
+
+
+def test_socket_file_has_another_name(mta):
+    """By another way to the same file it is ours still."""
+    mta.start()
+    mta.config('Control_Listener { file_mode = 0600 Listen "$folder/./console" { } }')
+    assert mta.console("version")
+
+
 def test_address_gives_way_to_a_wider_one(mta):
     mta.start()
     mta.config('ESMTP_Listener { Listen "*:$port" { } }')
