@@ -13,7 +13,7 @@ from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.hash cimport hash_next
 from pymomentum.core.base.heap cimport heap_first_key, heap_pop
 from pymomentum.core.base.list cimport list_empty, list_node_t
-from pymomentum.core.base.slice cimport slice_eq, slice_make, slice_t
+from pymomentum.core.base.slice cimport slice_eq, slice_ieq, slice_make, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.base.cidr cimport sockaddr, sockaddr_storage
 from pymomentum.core.base.throttle cimport throttle_ask, throttle_wait
@@ -368,13 +368,31 @@ cdef void hasten(mail_queue_t *q, uint32_t most) noexcept nogil:
         most -= 1
 
 
+cdef void move_active(mail_queue_t *q, slice_t name, bint rollup, uint32_t *left) noexcept nogil:
+    """To the record of that name, or of its gateway."""
+    cdef ec_message_t *m
+    while left[0] and not list_empty(&q.active):
+        m = <ec_message_t*>q.active.next
+        queue_remove_active(q, m)
+        if not queue_move(q, m, name, rollup):
+            queue_push_active(q, m, True)
+            q.waiting_until_ms = q.domain.loop.now_ms + 100
+            break
+        left[0] -= 1
+
+
+cdef bint has_new_gateway(mail_queue_t *q) noexcept nogil:
+    """A reload brought one: mail that came before goes by it, too."""
+    cdef const slice_t *gateway = opt_text(q.values, OPT_GATEWAY) if not q.domain.gateway else NULL
+    return gateway != NULL and gateway.len > 0 and not slice_ieq(gateway[0], q.domain.name)
+
+
 cdef bint rolled_up(mail_queue_t *q, uint32_t *left) noexcept nogil:
     """A Host stanza has the mail of all domains of that host queued for one: theirs goes there."""
     cdef domain_t *d = q.domain
     cdef const values_t *host
     cdef slice_t name = slice_make(NULL, 0)
     cdef char room[256]
-    cdef ec_message_t *m
     cdef uint32_t i
     if not d.generation.hosts or d.target:
         return False
@@ -385,14 +403,7 @@ cdef bint rolled_up(mail_queue_t *q, uint32_t *left) noexcept nogil:
             break
     if name.len == 0 or slice_eq(name, d.name):
         return False
-    while left[0] and not list_empty(&q.active):
-        m = <ec_message_t*>q.active.next
-        queue_remove_active(q, m)
-        if not queue_move(q, m, name, True):
-            queue_push_active(q, m, True)
-            q.waiting_until_ms = d.loop.now_ms + 100
-            break
-        left[0] -= 1
+    move_active(q, name, True, left)
     return True
 
 
@@ -539,6 +550,9 @@ cdef void serve(mail_queue_t *q, uint32_t *left) noexcept nogil:
         return
     if q.sweeping:
         sweep(q, left)
+        return
+    if has_new_gateway(q):
+        move_active(q, d.name, False, left)
         return
     if q.waiting == WAIT_MESSAGES:
         return

@@ -9,7 +9,7 @@ option("allow_null_envelope_sender", Boolean(True), scopes=SESSION_GLOBAL,
        doc="Accept MAIL FROM:<>, the reverse-path of bounces.")
 option("allow_trailing_whitespace_in_commands", Boolean(False), scopes=SESSION_GLOBAL,
        page="4/config/ref-allow-trailing-whitespace-in-commands",
-       doc="Ignore blanks before the end of a command line.")
+       doc="Ignore blanks at the end of MAIL FROM and RCPT TO, and around their addresses.")
 option("always_allow", Boolean(False), scopes=SESSION | {"control_listener", "http_listener"},
        page="4/control-auth#control_auth.overriding",
        doc="Take every client for one that has authenticated; it may relay.")
@@ -103,10 +103,10 @@ option("relay_for_sending_domains", List(), scopes=SESSION, page="4/config/ref-r
 option("relay_hosts", Nets(), scopes=SESSION_GLOBAL, page="4/config/ref-relay-hosts",
        doc="Networks whose clients may relay.")
 option("require_ehlo", Boolean(False), scopes=SESSION_GLOBAL, page="4/config/ref-require-ehlo",
-       doc="Refuse MAIL FROM before EHLO or HELO.")
+       doc="Refuse commands before EHLO or HELO, but for NOOP, RSET, HELP and QUIT.")
 option("rfc2821_allow_whitespace_in_envelope", Boolean(False), scopes=RECEPTION,
        page="4/config/ref-rfc-2821-allow-whitespace-in-envelope",
-       doc="Accept blanks between the colon and the bracket of MAIL FROM: and RCPT TO:.")
+       doc="The same as allow_trailing_whitespace_in_commands.")
 option("rfc2821_pedantic_address_rules", Boolean(True), scopes=RECEPTION,
        page="4/config/ref-rfc-2821-pedantic-address-rules",
        doc="Hold envelope addresses to the letter of the standard.")

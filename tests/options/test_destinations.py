@@ -214,3 +214,18 @@ def test_mail_is_queued_for_another_domain_once_it_was_delayed(mta, to, domain, 
     mta.send(rcpts="b@one.test")
     assert [(d.domain, d.peer) for d in mta.wait_log("D")] == [(domain, peer)]
     assert [t.domain for t in mta.mainlog("T")] == ["one.test"]
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+def test_mail_that_waits_goes_by_a_gateway_that_a_reload_brings(mta, suspended):
+    mta.dns({"a.test": {"A": ["127.0.0.2"]}, "gate.test": {"A": ["127.0.0.3"]}})
+    old, gate = mta.sink("127.0.0.2", rcpt="452 4.2.2 full"), mta.sink("127.0.0.3")
+    options = "retry_interval = 1\nhost_failure_retry = 1\n"
+    mta.config(options + ("suspend_delivery = true" if suspended else ""))
+    mta.send(rcpts="b@a.test")
+    if not suspended:
+        mta.wait_log("T")
+    mta.config(options + "Domain a.test { gateway = Gate.test }")
+    gate.wait(messages=1)
+    assert not old.messages and len(old.connections) == (not suspended)
+    mta.wait_empty()

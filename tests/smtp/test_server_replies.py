@@ -103,7 +103,9 @@ def test_mail_without_hello_is_refused_where_required(mta):
     mta.config("require_ehlo = true")
     with raw(mta) as c:
         c.expect("220 *")
-        talk(c, ("MAIL FROM:<a@test>", "550 5.5.1 RFC2821 HELO/EHLO needed"), ("EHLO x", "250 *"), ("MAIL FROM:<a@test>", "250 *"))
+        needed = "550 5.5.1 RFC2821 HELO/EHLO needed"
+        talk(c, ("MAIL FROM:<a@test>", needed), ("RCPT TO:<a@test>", needed), ("DATA", needed), ("VRFY x", needed), ("X", needed),
+             ("RSET", "250 *"), ("NOOP", "250 *"), ("EHLO x", "250 *"), ("MAIL FROM:<a@test>", "250 *"))
 
 
 def test_mail_without_hello_is_taken_otherwise(mta):

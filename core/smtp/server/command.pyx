@@ -96,6 +96,17 @@ cdef void after_connect(session_t *s) noexcept nogil:
 
 # ---- dispatch ----------------------------------------------------------------------
 
+cdef bint before_hello(int verb) noexcept nogil:
+    """Commands that need no EHLO, whatever the options."""
+    return verb == SMTP_EHLO or verb == SMTP_HELO or verb == SMTP_NOOP or verb == SMTP_RSET or verb == SMTP_HELP or verb == SMTP_QUIT
+
+
+cdef bint blanks_allowed(session_t *s) noexcept nogil:
+    """Around an address and behind a command: the manual has what either option does under the name of the other, too."""
+    return opt_number(s.values, OPT_ALLOW_TRAILING_WHITESPACE_IN_COMMANDS) == 1 \
+        or opt_number(s.values, OPT_RFC2821_ALLOW_WHITESPACE_IN_ENVELOPE) == 1
+
+
 cdef void on_line(session_t *s, slice_t line) noexcept nogil:
     cdef smtp_command_t c
     session_wait(s, opt_number(s.values, OPT_COMMAND_TIMEOUT))
@@ -105,8 +116,10 @@ cdef void on_line(session_t *s, slice_t line) noexcept nogil:
     if log_says(LEVEL_DEBUG, OF_SMTP):
         log_at(s.loop, LEVEL_DEBUG, b"SMTP", b"%s < %.*s %.*s", s.peer_text, <int>c.name.len, c.name.ptr,
                <int>(c.args.len if c.verb != SMTP_AUTH else 0), c.args.ptr)         # no secrets
-    if c.trailing and opt_number(s.values, OPT_ALLOW_TRAILING_WHITESPACE_IN_COMMANDS) != 1 \
-            and (c.verb == SMTP_MAIL or c.verb == SMTP_RCPT):
+    if s.helo.len == 0 and not before_hello(c.verb) and opt_number(s.values, OPT_REQUIRE_EHLO) == 1:
+        session_bad(s, 550, b"5.5.1 RFC2821 HELO/EHLO needed")
+        return
+    if c.trailing and not blanks_allowed(s) and (c.verb == SMTP_MAIL or c.verb == SMTP_RCPT):
         session_bad(s, 501, b"5.5.2 MAIL FROM syntax error" if c.verb == SMTP_MAIL else b"5.5.2 RCPT TO syntax error")
         return
     if c.verb == SMTP_RCPT:
@@ -280,7 +293,7 @@ cdef int path_flags(session_t *s) noexcept nogil:
     cdef int f = 0
     if opt_number(s.values, OPT_RFC2821_PEDANTIC_ADDRESS_RULES) == 1:
         f |= PATH_PEDANTIC
-    if opt_number(s.values, OPT_RFC2821_ALLOW_WHITESPACE_IN_ENVELOPE) == 1:
+    if blanks_allowed(s):
         f |= PATH_ALLOW_SPACE
     if opt_number(s.values, OPT_ALLOW_IP_LITERAL) == 1:
         f |= PATH_ALLOW_LITERAL
@@ -327,9 +340,6 @@ cdef void do_mail(session_t *s, slice_t args) noexcept nogil:
     s.state = AT_AWAIT_MAILFROM
     if s.has_mail:
         session_bad(s, 501, b"5.5.1 MAIL FROM already established")
-        return
-    if s.helo.len == 0 and opt_number(s.values, OPT_REQUIRE_EHLO) == 1:
-        session_bad(s, 550, b"5.5.1 RFC2821 HELO/EHLO needed")
         return
     if stale(s):
         return
