@@ -67,6 +67,16 @@ def test_mail_comes_at_its_rate(mta, rate, least, most):
         assert least <= fastest(five, most) < most
 
 
+def test_who_waits_for_a_throttle_hears_of_a_reload(mta):
+    mta.config("inbound_throttle_messages = 1/1000")
+    mta.route()
+    mta.send()
+    with mta.smtp() as c:
+        c.command("MAIL FROM:<a@test>")
+        mta.config()
+        c.expect("421 4.3.2 *")
+
+
 def test_client_that_leaves_while_throttled(mta):
     mta.config("inbound_throttle_messages = 1/60")
     mta.route()

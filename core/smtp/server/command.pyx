@@ -33,7 +33,7 @@ from .xclient cimport xclient_announce, xclient_take
 
 cdef enum:
     LOG_RESERVE = 4096          # bytes a reception may need in the mainlog's ring
-
+    TURN_MS = 1000              # between two looks of a session that waits for a throttle
 
 
 cdef void commands_start() noexcept nogil:
@@ -388,13 +388,15 @@ cdef void do_mail(session_t *s, slice_t args) noexcept nogil:
 
 
 cdef void take_turn(session_t *s) noexcept nogil:
-    """inbound_throttle_messages delays, it does not refuse."""
+    """inbound_throttle_messages delays, it does not refuse.  Whoever waits hears of a reload as who says MAIL does."""
     cdef throttle_t *t = opt_throttle(s.values, OPT_INBOUND_THROTTLE_MESSAGES)
     cdef uint64_t wait = 0
+    if stale(s):
+        return
     if t != NULL and t.interval_ns:
         wait = throttle_ask(&t.arrival_ns, t.interval_ns, clock_mono_ns())
     if wait:
-        session_sleep(s, wait // 1000000 + 1, take_turn)
+        session_sleep(s, min(wait // 1000000 + 1, <uint64_t>TURN_MS), take_turn)
     else:
         session_phase(s, HOOK_VALIDATE_MAILFROM, after_mail)
 
