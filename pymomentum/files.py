@@ -1,4 +1,4 @@
-"""Files changed whole: at any moment there is the old one or the new one."""
+"""Files changed whole: at any moment there is the old one or the new one, where the folder lets us."""
 import os
 import stat
 import tempfile
@@ -26,6 +26,30 @@ def written_beside(path, content):
         os.unlink(new)
         raise
     return new
+
+
+def can_be_written(path):
+    """Whether we may write a file that is there, or make it."""
+    return os.access(path if os.path.exists(path) else os.path.dirname(path) or ".", os.W_OK)
+
+
+def can_be_replaced(path):
+    """Whether another file may take its name, and look like it."""
+    if not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
+        return False
+    if os.geteuid() == 0 or not os.path.exists(path):
+        return True
+    old = os.stat(path)
+    return old.st_uid == os.geteuid() and old.st_gid in (os.getegid(), *os.getgroups())
+
+
+def overwrite(path, content):
+    """Write bytes over what a file holds, on disk; raises OSError."""
+    with open(path, "r+b") as stream:
+        stream.write(content)
+        stream.truncate()
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def put_in_place(new, path):

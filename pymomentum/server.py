@@ -35,7 +35,7 @@ from pymomentum.core.smtp.server import session
 from pymomentum.core.spool import large, recover, spool
 from pymomentum.core.tls import context
 from pymomentum.doors import Change
-from pymomentum.errors import ConfigError, ConfigErrors, MomentumError
+from pymomentum.errors import ConfigError, ConfigErrors, ConsoleError, MomentumError
 from pymomentum.listeners import Listeners, loop_count
 from pymomentum.quarantine import Quarantine
 
@@ -244,6 +244,18 @@ class Server:
             if loaded.local is not seen.local:
                 security.refuse_open_files(loaded)
             return self.adopt(self.held_back(loaded))
+
+    def write_back(self, work):
+        """Write what was changed on the console into the files it belongs to, where these say it then; answers their paths."""
+        with self.changing:
+            if self.loaded is not work.loaded:
+                raise ConsoleError("the configuration has changed meanwhile, and nothing was written; say it again")
+            loaded = patiently(work.loaded_anew)
+            security.refuse_open_files(loaded)
+            files = work.save()
+            if files:
+                self.adopt(self.held_back(loaded))
+            return files
 
     def restart_needed(self):
         """Answer what the configuration says otherwise than when the process started, and counts then only."""

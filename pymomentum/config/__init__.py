@@ -47,8 +47,9 @@ class Listen:
 class Loaded:
     """A configuration that passed all checks."""
 
-    def __init__(self, files, reader, local=None, changes=()):
+    def __init__(self, files, reader, local=None, changes=(), readonly=()):
         self.files = files                  # every File read, the first one first
+        self.readonly = frozenset(readonly)         # real paths of those that no change is written to
         self.local = local                  # the local changes file, read last; None: there is none
         self.changes = tuple(changes)       # made since, on the console
         self.root = reader.root
@@ -94,12 +95,13 @@ def uncollected():
 
 
 @uncollected()
-def load(path, *, env=os.environ, before=None):
+def load(path, *, env=os.environ, before=None, texts=None):
     """Read a configuration file and all it includes; raises ConfigErrors with every mistake.
 
-    Of what was loaded before, files that have not changed are not parsed again.
+    Of what was loaded before, files that have not changed are not parsed again.  `texts` holds, by
+    real paths, bytes that are read in place of what is there.
     """
-    loader = Loader(env, before.files if before else ())
+    loader = Loader(env, before.files if before else (), texts)
     file = loader.load(path)
     reader = Reader()
     local = None
@@ -109,7 +111,7 @@ def load(path, *, env=os.environ, before=None):
         if not loader.errors:
             reader.check_references()
     refuse(loader.errors, reader.errors, list(loader.files.values()))
-    return Loaded(list(loader.files.values()), reader, local)
+    return Loaded(list(loader.files.values()), reader, local, (), loader.readonly)
 
 
 def refuse(grammar, errors, files):
@@ -128,10 +130,12 @@ def local_changes(reader, loader, known=None):
     path = reader.root.values.get("local_changes_file")
     if known is not None and path == known.path:
         local = loader.files[os.path.realpath(path)] = known
-    elif not path or not os.path.exists(path):
+    elif not path:
         return None
-    elif os.path.realpath(path) in loader.files:
+    elif os.path.realpath(path) in loader.files or os.path.dirname(os.path.realpath(path)) in loader.included_folders:
         reader.errors.append(reader.root.settings["local_changes_file"].error(f"local_changes_file: {path} is included already"))
+        return None
+    elif not os.path.exists(path) and os.path.realpath(path) not in loader.texts:
         return None
     else:
         local = loader.read(path, False, (), None)
@@ -141,14 +145,15 @@ def local_changes(reader, loader, known=None):
 
 
 @uncollected()
-def changed(loaded, changes, env=os.environ):
+def changed(loaded, changes, *, env=os.environ, texts=None):
     """Answer a loaded configuration with changes made to it, from what was read then; raises ConfigErrors.
 
-    A local changes file that they name is read.
+    A local changes file that they name is read, or its bytes are taken from `texts`, by its real path.
     """
     changes = settled((*loaded.changes, *changes))
     reader = Reader()
-    loader = Loader(env)
+    loader = Loader(env, texts=texts)
+    loader.readonly = set(loaded.readonly)
     loader.files = {os.path.realpath(file.path): file for file in loaded.files if file is not loaded.local}
     if loaded.files:
         reader.read(loaded.files[0])
@@ -160,7 +165,7 @@ def changed(loaded, changes, env=os.environ):
         change.apply(reader)
     reader.check_references()
     refuse(loader.errors, reader.errors, list(loader.files.values()))
-    return Loaded(list(loader.files.values()), reader, local, changes)
+    return Loaded(list(loader.files.values()), reader, local, changes, loader.readonly)
 
 
 def empty():

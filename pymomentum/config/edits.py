@@ -49,11 +49,17 @@ def edits(text, setting, new):
     alike = isinstance(new, Dictionary) == isinstance(old, Dictionary)
     if isinstance(old, (Sequence, Dictionary)) and alike and ("\n" in inside or "/*" in inside):
         return Items(text, old).changed(items(new))
+    return [replacement(text, setting, new)]
+
+
+def replacement(text, setting, new):
+    """Answer the one edit that puts another value in the place of a setting's, comments and all."""
+    old = setting.value
     says = new.file.text[new.start:new.end]
     equals = END.match(text, setting.start + len(setting.name)).end()
     if text[equals] != "=" and says[0] not in "([":
         says = f"= {says}"
-    return [(old.start, old.end, apart(text, old.start, old.end, says))]
+    return old.start, old.end, apart(text, old.start, old.end, says)
 
 
 def apart(text, start, end, new):
@@ -87,13 +93,23 @@ class Items:
                 if old.says != item.says:
                     found.append((old.start, old.end, apart(self.text, old.start, old.end, item.text(self.quoted))))
             both = min(i_end - i, j_end - j)
-            found += [self.removed(n) for n in range(i + both, i_end)]
+            found += self.without(range(i + both, i_end))
             if j + both < j_end:
                 found += self.added(i + both, [item.text(self.quoted) for item in new[j + both:j_end]])
         return found
 
-    def removed(self, n):
-        """Take an item out with the blanks before it, but no comment."""
+    def without(self, numbers):
+        """Edits that take items out; what stretches of two have in common goes once."""
+        whole = []
+        for start, end in map(self.stretch, numbers):
+            if whole and start <= whole[-1][1]:
+                whole[-1] = whole[-1][0], max(end, whole[-1][1])
+            else:
+                whole.append((start, end))
+        return [(start, end, "" if OPEN.match(self.text[start - 1]) or CLOSE.match(self.text[end]) else " ") for start, end in whole]
+
+    def stretch(self, n):
+        """Answer where an item stands, with the blanks before it, but no comment."""
         start, end = self.items[n].start, self.ends[n]
         before = self.ends[n - 1] if n else self.value.start + 1
         if not self.line_head(start).strip() and REST_OF_LINE.match(self.text, end):
@@ -104,7 +120,7 @@ class Items:
             start = before
         elif self.text[start - 1] in " \t":
             end = BLANKS.match(self.text, end).end()
-        return start, end, "" if OPEN.match(self.text[start - 1]) or CLOSE.match(self.text[end]) else " "
+        return start, end
 
     def added(self, n, texts):
         """Put new ones in front of an item, behind the one before."""

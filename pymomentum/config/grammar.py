@@ -104,17 +104,17 @@ PARSER = Lark(GRAMMAR, parser="lalr", lexer=ConfigLexer, transformer=BUILD)
 LOCK = Lock()
 
 
-def parse(path, data, readonly=False):
+def parse(path, data):
     """Parse the bytes of a file into a File; raises ConfigError with the first mistake."""
-    file = read(path, data, readonly)
+    file = read(path, data)
     if file.errors:
         raise file.errors[0]
     return file
 
 
-def read(path, data, readonly=False):
+def read(path, data):
     """The same with what could be read; all mistakes are in its `errors`, in their order."""
-    file = File(path, "", readonly)
+    file = File(path, "")
     if len(data) > MAX_BYTES:
         file.errors.append(ConfigError(f"larger than {MAX_BYTES} bytes", file=path))
         return file

@@ -90,6 +90,23 @@ def merge(loaded, more=()):
     return root
 
 
+def same(a, b):
+    """Whether two Branches say the same; a stanza that says nothing counts as none."""
+    if {name: setting.value.raw() for name, setting in a.settings.items()} != {name: setting.value.raw() for name, setting in b.settings.items()}:
+        return False
+    ours, theirs = telling(a), telling(b)
+    return ours.keys() == theirs.keys() and expressions(ours) == expressions(theirs) and all(same(ours[key], theirs[key]) for key in ours)
+
+
+def telling(branch):
+    return {key: inner for key, inner in branch.children.items() if inner.settings or telling(inner)}
+
+
+def expressions(children):
+    """Answer the keys whose order counts."""
+    return [key for key in children if key[1].startswith("/")]
+
+
 # ---- finding -----------------------------------------------------------------------
 
 def find(root, words):

@@ -122,8 +122,8 @@ class Include(Node):
 class File:
     """One file: its text, comments and all, and its statements; mistakes of its grammar in `errors`."""
 
-    def __init__(self, path, text, readonly=False):
-        self.path, self.text, self.readonly = path, text, readonly
+    def __init__(self, path, text):
+        self.path, self.text = path, text
         self.body, self.errors = [], []
         self.unsure = []            # (start, end) of what may stand in other stanzas than it seems
         self.cut = False            # whether the rest of it was not read, for all the mistakes
@@ -163,9 +163,12 @@ class File:
 class Loader:
     """Reads a file with everything it includes; mistakes gather in `errors`."""
 
-    def __init__(self, env, known=()):
+    def __init__(self, env, known=(), texts=None):
         self.errors = []
         self.files = {}         # real path -> File
+        self.readonly = set()   # real paths of files that no change is written to
+        self.included_folders = set()           # their real paths
+        self.texts = texts or {}                # real path -> bytes that are read in place of what is there
         self.known = {os.path.realpath(file.path): file for file in known}      # read earlier
         self.included = 0
         self.bytes = 0
@@ -211,20 +214,23 @@ class Loader:
             return None
         file = self.files.get(real)
         if file is not None:
-            file.readonly = True            # included twice: no one place to write a change to
+            self.readonly.add(real)         # included twice: no one place to write a change to
         else:
+            data = self.texts.get(real)
             try:
-                if not stat.S_ISREG(os.stat(real).st_mode):
+                if data is None and not stat.S_ISREG(os.stat(real).st_mode):
                     return self.fail(node, path, f"{path} is not a regular file")
-                with open(real, "rb") as stream:
-                    data = stream.read(grammar.MAX_BYTES + 1)
+                if data is None:
+                    with open(real, "rb") as stream:
+                        data = stream.read(grammar.MAX_BYTES + 1)
             except OSError as e:
                 return self.fail(node, path, f"cannot read {path}: {e.strerror}")
             self.bytes += len(data)
             if self.bytes > MAX_TOTAL_BYTES:
                 return self.fail(node, path, f"more than {MAX_TOTAL_BYTES} bytes of configuration")
-            file = self.files[real] = self.unchanged(real, path, data) or grammar.read(str(path), data, readonly)
-            file.readonly = readonly
+            file = self.files[real] = self.unchanged(real, path, data) or grammar.read(str(path), data)
+            if readonly:
+                self.readonly.add(real)
             self.errors += file.errors
         for include in includes(file.body):
             include.files = self.targets(include, path, (*chain, real))
@@ -248,8 +254,9 @@ class Loader:
             return []
         paths = [found]
         if found.is_dir():
+            self.included_folders.add(os.path.realpath(found))
             try:
-                paths = [found / n for n in sorted(os.listdir(found)) if n[0] != "." and (found / n).is_file()]
+                paths = [found / n for n in sorted(os.listdir(found)) if n[0] != "." and not (found / n).is_dir()]
             except OSError as e:
                 self.errors.append(include.target.error(f"cannot read {found}: {e.strerror}"))
                 return []

@@ -1,18 +1,21 @@
 """Changes written back into the files that the configuration came from: one place each, all else stays as it is.
 
 A value goes where it was set last, as the files are read; a new one into the first file where its stanza
-stands; else to the local changes file, or the end of the main file.  Files that may not
-be written - read only, or included twice - are passed by.
+stands, or the stanza around that; else to the local changes file, or the end of the main file.  Files that
+may not be written - read only, or included twice - are passed by.  Nothing is written before the new texts
+were read and say what serves.
 """
 import os
 from pathlib import Path
 
+from pymomentum.config import changed, load
 from pymomentum.config.changes import key, quoted
-from pymomentum.config.edits import STEP, edits
+from pymomentum.config.edits import STEP, edits, replacement
 from pymomentum.config.grammar import parse
+from pymomentum.config.merged import merge, same
 from pymomentum.config.tree import File, Include, Setting, Stanza
-from pymomentum.errors import ConsoleError
-from pymomentum.files import put_in_place, written_beside
+from pymomentum.errors import ConfigError, ConsoleError
+from pymomentum.files import can_be_replaced, can_be_written, overwrite, put_in_place, written_beside
 
 NO_FILE = "no file that may be written takes this; set local_changes_file"
 FIXED = "a file that may not be written says this; set another value"
@@ -21,19 +24,16 @@ FIXED = "a file that may not be written says this; set another value"
 class Place:
     """A file, and the stanzas around what it holds."""
 
-    def __init__(self, file, path=()):
+    def __init__(self, file, path=(), readonly=()):
         self.file = file
         self.path = path                # keys of the stanzas that its text stands in
+        self.real = os.path.realpath(file.path)
+        self.writable = self.real not in readonly and can_be_written(self.real)
         self.text = file.text
         self.parsed = file.text, file.body      # a text and what it says
         self.included = {}              # (keys of stanzas, what the include says) -> places of its files
         for stanzas, node in includes(file.body, path):
-            self.included[stanzas, node.target.text] = [Place(inner, stanzas) for inner in node.files]
-
-    @property
-    def writable(self):
-        path = str(self.file.path)
-        return not self.file.readonly and os.access(path if os.path.exists(path) else os.path.dirname(path) or ".", os.W_OK)
+            self.included[stanzas, node.target.text] = [Place(inner, stanzas, readonly) for inner in node.files]
 
     @property
     def eol(self):
@@ -47,12 +47,37 @@ class Place:
     def splice(self, start, end, new):
         self.text = self.text[:start] + new + self.text[end:]
 
+    def set(self, node, value):
+        """Have a setting say another value, by few changes if that is possible."""
+        before = self.text
+        for stretch in reversed(edits(before, node, value)):
+            self.splice(*stretch)
+        if not self.says(node.start, value):
+            self.text = before
+            self.splice(*replacement(before, node, value))
+
+    def says(self, start, value):
+        """Whether the setting that begins there has that value."""
+        try:
+            return any(node.start == start and node.value.raw() == value.raw() for node in settings(self.body()))
+        except ConfigError:
+            return False
+
     def walk(self):
         """Walk this place and those of all that it includes."""
         yield self
         for some in self.included.values():
             for place in some:
                 yield from place.walk()
+
+
+def settings(body):
+    """Walk the settings of a body, those in its stanzas, too."""
+    for node in body:
+        if isinstance(node, Setting):
+            yield node
+        elif isinstance(node, Stanza):
+            yield from settings(node.body)
 
 
 def includes(body, path):
@@ -101,13 +126,29 @@ class Writeback:
     """Carries changes out on the texts of a loaded configuration; `left` holds those for which there is no place, and why."""
 
     def __init__(self, loaded):
-        self.main = Place(loaded.files[0])
+        self.loaded = loaded
+        self.main = Place(loaded.files[0], readonly=loaded.readonly)
         self.local = local_place(loaded)
         self.only = self.local is not None and loaded.globals["local_changes_only"]
         self.roots = [place for place in (self.main, self.local) if place is not None]
         self.left = {}          # Change -> why
         for change in loaded.changes:
             self.carry_out(change)
+
+    def loaded_anew(self):
+        """Answer the configuration as the files will say it; raises ConsoleError where it is not what serves."""
+        check_unchanged(self.loaded)
+        texts = {place.real: place.text.encode() for place in self.places if place.text != place.file.text}
+        loaded = load(self.main.file.path, before=self.loaded, texts=texts)
+        loaded = changed(loaded, list(self.left), texts=texts) if self.left else loaded
+        if not same(merge(loaded), merge(self.loaded)):
+            raise ConsoleError("the files cannot be changed so that they say this, and nothing was written; "
+                               "config writeback FILE writes all of it into one file")
+        return loaded
+
+    def save(self):
+        """Write the files whose text has changed, all or none; answers their paths."""
+        return save(self.places)
 
     @property
     def places(self):
@@ -129,18 +170,22 @@ class Writeback:
         """Set the option where it was set last, in a stanza that ends behind that, or in a new one at the end of a file."""
         last, stanzas = survey(change, roots)
         if last is not None and last[0].writable:
-            place, node = last
-            for stretch in reversed(edits(place.text, node, change.setting.value)):
-                place.splice(*stretch)
+            last[0].set(last[1], change.setting.value)
             return
-        line = f"{change.name} = {change.value}"
-        place, node = next((found for found in stanzas if found[0].writable), (end, None))
+        place, node = next((found for found in stanzas if found[0].writable), (None, None))
+        path = change.path
+        if place is not None:
+            path = ()
+        elif not stanzas and last is None:
+            place, node, path = around(change, roots)
+        if place is None:
+            place, path = end, change.path[len(end.path):]
         if not place.writable:
             self.left[change] = why
         elif node is not None:
-            into_stanza(place, node, line)
+            into_stanza(place, node, statement(path, f"{change.name} = {change.value}"))
         else:
-            at_end(place, change.path[len(place.path):], line)
+            at_end(place, statement(path, f"{change.name} = {change.value}"))
 
     def forget(self, change):
         """Take the option or stanza out of every file, if that is possible in all of them."""
@@ -179,29 +224,48 @@ def survey(change, roots):
     return last, stanzas
 
 
-def into_stanza(place, node, line):
+def around(change, roots):
+    """Answer (place, stanza, path inside it) for a new stanza: in a stanza around it that stands in a file that may be written.
+
+    An expression is looked at in the order of the files: it goes behind all that is there.
+    """
+    for depth in range(len(change.path) - 1, 0, -1):
+        stanzas = list(dict.fromkeys(said_stanzas(roots, change.keys[:depth])))
+        if not stanzas:
+            continue
+        last = any(label.startswith("/") for _, label in change.path[depth:])
+        place, node = next((found for found in (stanzas[-1:] if last else stanzas) if found[0].writable), (None, None))
+        return place, node, change.path[depth:]
+    return None, None, ()
+
+
+def said_stanzas(roots, path):
+    """Walk the stanzas of a path, and the files that stand in one."""
+    return (found for found in said(roots, path) if not isinstance(found[1], Setting))
+
+
+def statement(path, line):
+    """Answer the lines of a setting in stanzas of its own."""
+    heads = [f"{kind} {quoted(label)} {{" if label else f"{kind} {{" for kind, label in path]
+    depth = len(heads)
+    return [*(STEP * n + head for n, head in enumerate(heads)), STEP * depth + line, *(STEP * n + "}" for n in reversed(range(depth)))]
+
+
+def into_stanza(place, node, lines):
     """Before the closing brace, set off as what stands there."""
     brace = node.end - 1
     begin = place.text.rfind("\n", 0, brace) + 1
     if place.text[begin:brace].strip():                 # the stanza is on one line
         gap = "" if place.text[brace - 1].isspace() else " "
-        place.splice(brace, brace, f"{gap}{line} ")
+        place.splice(brace, brace, f"{gap}{' '.join(line.strip() for line in lines)} ")
     else:
         heads = (place.text[place.text.rfind("\n", 0, inner.start) + 1:inner.start] for inner in node.body)
         step = next((head for head in heads if not head.strip()), place.text[begin:brace] + STEP)
-        place.splice(begin, begin, f"{step}{line}{place.eol}")
+        place.splice(begin, begin, "".join(f"{step}{line}{place.eol}" for line in lines))
 
 
-def at_end(place, path, line):
+def at_end(place, lines):
     eol = place.eol
-    lines, margin = [], ""
-    for kind, label in path:
-        lines.append(f"{margin}{kind} {quoted(label)} {{" if label else f"{margin}{kind} {{")
-        margin += STEP
-    lines.append(margin + line)
-    for _ in path:
-        margin = margin[len(STEP):]
-        lines.append(margin + "}")
     gap = eol if place.text and not place.text.endswith("\n") else ""
     place.text += gap + "".join(text + eol for text in lines)
 
@@ -218,20 +282,31 @@ def cut(place, node):
     place.splice(begin, end, "")
 
 
+def check_unchanged(loaded):
+    """Raise ConsoleError where a file is another than was read: what serves is not what it says."""
+    for file in loaded.files:
+        try:
+            same = Path(file.path).read_bytes() == file.text.encode()
+        except OSError as e:
+            raise ConsoleError(f"cannot read {file.path}: {e.strerror}") from None
+        if not same:
+            raise ConsoleError(f"{file.path} has changed since it was read, and nothing was written; config reload reads it, "
+                               "and forgets what was changed on the console, which config replay lists")
+
+
 def save(places):
     """Write the files whose text has changed, all or none; answers their paths."""
     changed = [place for place in places if place.text != place.file.text]
-    for place in changed:
-        path = Path(place.file.path)
-        if path.exists() and path.read_bytes() != place.file.text.encode():
-            raise ConsoleError(f"{path} has changed since it was read; config reload reads it")
     written = []
     try:
         for place in changed:
-            path = os.path.realpath(place.file.path)
-            written.append((written_beside(path, place.text.encode()), path))
-        for new, path in written:
-            put_in_place(new, path)
+            if can_be_replaced(place.real):
+                written.append((written_beside(place.real, place.text.encode()), place))
+        for new, place in written:
+            put_in_place(new, place.real)
+        for place in changed:
+            if not any(place is other for _, other in written):
+                overwrite(place.real, place.text.encode())
     except OSError as e:
         for new, _ in written:
             Path(new).unlink(missing_ok=True)
@@ -242,7 +317,7 @@ def save(places):
 def local_place(loaded):
     """The local changes file, new where there is none yet; None where none is named."""
     if loaded.local is not None:
-        return Place(loaded.local)
+        return Place(loaded.local, readonly=loaded.readonly)
     if "local_changes_file" not in loaded.root.settings:
         return None
     path = loaded.root.values["local_changes_file"]

@@ -13,7 +13,7 @@ from pymomentum.config.merged import as_data, find, locate, merge, row_of, setti
 from pymomentum.console.registry import Answer, command
 from pymomentum.console.values import value_text
 from pymomentum.core.config.generation import generations
-from pymomentum.errors import ConsoleError, MomentumError
+from pymomentum.errors import ConfigErrors, ConsoleError, MomentumError
 from pymomentum.options.types import Number, one_line, shown
 
 INDENT = " " * 8        # before what is set in a stanza
@@ -258,8 +258,9 @@ def config_rollback(call):
 
 @command("config replay")
 def config_replay(call):
-    """show what was changed since config begin"""
-    commands = [change.command for change in transaction_of(call).changes]
+    """show what was changed since config begin; without it, what counts on top of the files"""
+    call.expect(0, 0)
+    commands = [change.command for change in (begun(call) or call.server.loaded).changes]
     return Answer("".join(f"{line}\n" for line in commands), {"Change": commands})
 
 
@@ -289,9 +290,10 @@ def config_writeback(call):
     if not loaded.files:
         raise ConsoleError("this configuration was begun from scratch: config writeback FILE writes all of it")
     work = writeback.Writeback(loaded)
-    files = writeback.save(work.places)
-    if files:
-        commit(call, loaded, list(work.left), call.server.load(loaded.files[0].path))
+    try:
+        files = call.server.write_back(work)
+    except ConfigErrors as e:
+        raise ConsoleError(f"nothing was written: {messages(e)}") from None
     text = "".join(f"written: {name}\n" for name in files) or ("" if work.left else "nothing has changed.\n")
     for why in dict.fromkeys(work.left.values()):
         text += f"not all could be saved: {why}. It counts until the next reload or restart:\n"

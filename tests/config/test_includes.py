@@ -70,8 +70,14 @@ def test_includes_that_multiply_are_bounded(conf):
 
 def test_readonly_include_marks_what_it_names_and_no_more(conf):
     loaded = conf.load("readonly_include a.conf include c.conf", a="include b.conf", b="tls = no", c="tls = no")
-    assert {os.path.basename(f.path): f.readonly for f in loaded.files} == {
-        "ecelerity.conf": False, "a.conf": True, "b.conf": False, "c.conf": False}
+    assert {os.path.basename(path) for path in loaded.readonly} == {"a.conf"}
+
+
+def test_another_reading_leaves_what_a_configuration_may_write_as_it_is(conf):
+    first = conf.load("readonly_include a.conf", a="tls = no")
+    (conf.folder / "ecelerity.conf").write_text("include a.conf")
+    second = config.load(conf.folder / "ecelerity.conf", before=first)
+    assert ({os.path.basename(path) for path in first.readonly}, second.readonly) == ({"a.conf"}, frozenset())
 
 
 def test_uri_of_a_file_names_it(conf):
@@ -79,7 +85,7 @@ def test_uri_of_a_file_names_it(conf):
     (conf.folder / "two.conf").write_text("retry_interval = 4")
     loaded = conf.load(f'include "file://{conf.folder}/one.conf"\nreadonly_include "PERSIST://{conf.folder}/two.conf"')
     assert (loaded.globals["idle_timeout"], loaded.globals["retry_interval"]) == (3, 4)
-    assert [file.readonly for file in loaded.files] == [False, False, True]
+    assert {os.path.basename(path) for path in loaded.readonly} == {"two.conf"}
 
 
 def test_files_that_have_not_changed_are_not_parsed_again(conf):

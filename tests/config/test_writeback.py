@@ -1,5 +1,6 @@
 """Changes written back: one place each, all else byte for byte as it was."""
 import os
+import pickle
 import resource
 import signal
 
@@ -46,7 +47,7 @@ def site(tmp_path, monkeypatch):
             loaded = changed(loaded, [Change(branch.path, left[0], value_text(" ".join(left[1:])) if verb == "set" else None)])
         before = {name: setting.value.raw() for name, setting in merge(loaded).settings.items()}
         work = writeback.Writeback(loaded)
-        writeback.save(work.places)
+        work.save()
         left = list(work.left)
         if not left:
             after = merge(load("ecelerity.conf"))
@@ -54,6 +55,24 @@ def site(tmp_path, monkeypatch):
         assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
         return {name: (tmp_path / name).read_bytes().decode() for name in os.listdir(tmp_path)}, left
     return write
+
+
+def as_user(uid, work):
+    """What a function answers in a process of that user."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            os.write(write, pickle.dumps(work()))
+        finally:
+            os._exit(0)
+    os.close(write)
+    with open(read, "rb") as answer:
+        data = answer.read()
+    os.waitpid(child, 0)
+    return pickle.loads(data)
 
 
 def test_value_is_replaced_where_it_stands(site):
@@ -237,8 +256,7 @@ def test_file_that_was_edited_meanwhile_is_not_overwritten(site, tmp_path):
     loaded = changed(loaded, [Change((), "Max_Retries", "7")])
     (tmp_path / "ecelerity.conf").write_text(MAIN + "# by hand\n")
     with pytest.raises(ConsoleError, match="has changed since it was read"):
-        writeback.save(writeback.Writeback(loaded).places)
-    assert (tmp_path / "ecelerity.conf").read_text() == MAIN + "# by hand\n"
+        writeback.Writeback(loaded).loaded_anew()
 
 
 def test_permissions_stay(site, tmp_path):
@@ -246,7 +264,7 @@ def test_permissions_stay(site, tmp_path):
     (tmp_path / "ecelerity.conf").chmod(0o604)
     loaded = changed(load("ecelerity.conf"), [Change((), "Message_Expiration", "7")])
     work = writeback.Writeback(loaded)
-    assert not work.left and writeback.save(work.places) == ["ecelerity.conf"]
+    assert not work.left and work.save() == ["ecelerity.conf"]
     assert (tmp_path / "ecelerity.conf").stat().st_mode & 0o777 == 0o604
 
 
@@ -262,9 +280,73 @@ def test_disk_that_is_full_changes_no_file(site, tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(MAIN) - 50, old[1]))      # room for the one, not for the other
     try:
         with pytest.raises(ConsoleError, match="cannot write .*File too large"):
-            writeback.save(work.places)
+            work.save()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
         signal.signal(signal.SIGXFSZ, ignored)
     assert (tmp_path / "ecelerity.conf").read_text() == MAIN and (tmp_path / "bindings.conf").read_text() == BINDINGS
     assert sorted(os.listdir(tmp_path)) == ["bindings.conf", "ecelerity.conf"]
+
+
+@pytest.mark.parametrize("before, new, after", [
+    ("relay_hosts = (\n  127.0.0.1\n  10.0.0.1\n  10.0.0.2)\n", "( 127.0.0.1 )", "relay_hosts = (\n  127.0.0.1\n)\n"),
+    ("relay_domains = (\r\n  a.test\r\n  b.test c.test d.test)\r\n", "( d.test )", "relay_domains = (\r\n d.test)\r\n"),
+    ("relay_hosts = (\n  10.0.0.1  \n  10.0.0.2 ) max_retries = 5\n", "( 10.0.0.1 )", "relay_hosts = (\n  10.0.0.1 ) max_retries = 5\n"),
+    ('relay_domains = (\n\th.test,  \na.b "c.d" # n\n)\n', "( )", "relay_domains = (\n # n\n)\n"),
+    ("relay_hosts = (\n  10.0.0.1 10.0.0.2\n  10.0.0.3\n)\n", "( 10.0.0.9 )", "relay_hosts = (\n  10.0.0.9\n)\n"),
+])
+def test_several_items_leave_a_list(site, before, new, after):
+    option = before.split()[0]
+    files, left = site(("set", option, *new.split()), main=before)
+    assert (files["ecelerity.conf"], left) == (after, [])
+
+
+GROUPS = 'Binding_Group "g" {\n  Binding "b" {\n    max_retries = 1\n  }\n}\n'
+
+
+@pytest.mark.parametrize("words, expected", [
+    ("binding_group g binding b domain d.test", GROUPS.replace("1\n  }", '1\n    domain "d.test" {\n      tls = no\n    }\n  }')),
+    ("binding_group g binding other", GROUPS.replace("  }\n}", '  }\n  binding "other" {\n    tls = no\n  }\n}'))])
+def test_new_stanza_goes_into_the_file_of_the_one_around_it(site, words, expected):
+    """conf-overview: a binding has its file, and keeps it."""
+    main = "include groups.conf\nretry_interval = 60\n"
+    files, left = site(("set", *words.split(), "tls", "no"), main=main, groups_conf=GROUPS)
+    assert (files["groups.conf"], files["ecelerity.conf"], left) == (expected, main, [])
+
+
+@pytest.mark.parametrize("first, second", [("groups.conf", "more.conf"), ("more.conf", "groups.conf")])
+def test_new_expression_goes_behind_the_others(site, first, second):
+    """The first that fits counts."""
+    more = 'Binding_Group "g" { Binding "b" { Domain "/d/" { tls = no } } }\n'
+    files, left = site(("set", *"binding_group g binding b domain /test/ tls required".split()),
+                       main=f"include {first}\ninclude {second}\n", groups_conf=GROUPS, more_conf=more)
+    assert "/test/" in files[second] and "/test/" not in files[first] and not left
+
+
+def test_nothing_is_written_where_another_file_has_changed(site, tmp_path):
+    site(main="include a.conf\nretry_interval = 1\n", a_conf="max_retries = 1\n")
+    work = writeback.Writeback(changed(load("ecelerity.conf"), [Change((), "Retry_Interval", "7")]))
+    (tmp_path / "a.conf").write_text("max_retries = 2\n")
+    with pytest.raises(ConsoleError, match="a.conf has changed since it was read, and nothing was written"):
+        work.loaded_anew()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone may become somebody else")
+@pytest.mark.parametrize("folder, file, owner", [(0o755, 0o644, 65534), (0o777, 0o666, 0)])
+def test_file_that_may_be_written_but_not_replaced_is_written(tmp_path, folder, file, owner):
+    """In a folder, or of an owner, that the server has no say in."""
+    (tmp_path / "c").mkdir()
+    main = tmp_path / "c" / "main.conf"
+    main.write_text("retry_interval = 60\n")
+    for path, mode, uid in ((main, file, owner), (tmp_path / "c", folder, 0), (tmp_path, 0o755, 0)):
+        os.chown(path, uid, uid)
+        path.chmod(mode)
+    for outer in tmp_path.parents[:3]:
+        outer.chmod(0o755)
+
+    def write():
+        work = writeback.Writeback(changed(load(main), [Change((), "Retry_Interval", "7")]))
+        work.loaded_anew()
+        return work.save(), list(work.left)
+    assert as_user(65534, write) == ([str(main)], [])
+    assert main.read_text() == "retry_interval = 7\n" and main.stat().st_uid == owner

@@ -149,8 +149,9 @@ def test_of_two_transactions_the_second_to_commit_loses(session):
         second("config commit")
     assert second("config replay") == "config set Retry_Interval 77\n"
     second("config rollback")
+    assert second("config replay") == first("config replay") == "config set Retry_Interval 77\n"     # on top of the files
     with pytest.raises(ConsoleError, match="there is no transaction"):
-        second("config replay")
+        second("config commit")
 
 
 @pytest.mark.parametrize("line, told", [

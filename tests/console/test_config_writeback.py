@@ -1,4 +1,6 @@
 """config writeback, on a whole server, and on one that may not write its main file."""
+import os
+
 import pytest
 
 from pymomentum.config import changed, load
@@ -25,12 +27,19 @@ class Governed(Server):
 
     def load(self, path):
         loaded = load(path)
-        loaded.files[0].readonly = True
+        loaded.readonly = frozenset({os.path.realpath(path)})
         return loaded
 
     def change(self, changes, seen, base=None):
         self.loaded = changed(base or seen, changes)
         return 1
+
+    def write_back(self, work):
+        loaded, files = work.loaded_anew(), work.save()
+        if files:
+            loaded.readonly = self.loaded.readonly
+            self.loaded = loaded
+        return files
 
 
 @pytest.fixture
