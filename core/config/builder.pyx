@@ -178,7 +178,7 @@ cdef class Builder:
                 raise ValueError(kind)
             if kind == "host":
                 self.g.hosts = True
-            path = f"{self.paths[parent]}/{kind}:{name.lower()}"
+            path = f"{self.paths[parent]}/{kind}:{name}"
         self.scopes.append(<size_t>s)
         self.paths.append(path)
         return len(self.scopes) - 1

@@ -204,10 +204,10 @@ def unresolved(loaded):
 
 
 def path_of(scope):
-    """Where a scope stands: what it declares keeps its state over reloads."""
+    """Where a scope stands, by names as they are kept: what it declares keeps its state over reloads."""
     if scope is None or scope.parent is None:
         return ""
-    return f"{path_of(scope.parent)}/{scope.kind}:{(scope.label or '').lower()}"
+    return f"{path_of(scope.parent)}/{scope.kind}:{scope.label or ''}"
 
 
 class Publication:

@@ -221,3 +221,37 @@ def test_throttle_is_shared_from_where_it_is_declared(conf):
     assert a[:2] == b[:2] and a[2] != b[2]
     assert x1 == x2 == (200_000_000, 1_000_000_000, x1[2])
     assert free is None
+
+
+CASES = r"""
+    Binding "News" { outbound_throttle_messages = 9 }  Binding "news" { outbound_throttle_messages = 9 }
+    Pathway "Fast" { inbound_throttle_messages = 9 }  Pathway "fast" { inbound_throttle_messages = 9 }
+    Domain "/^\d+a/" { outbound_throttle_messages = 9 }  Domain "/^\D+a/" { outbound_throttle_messages = 9 }
+    Host "/^\w+b/" { max_outbound_connections = 1 outbound_throttle_messages = 9 }
+    Host "/^\W+b/" { max_outbound_connections = 2 outbound_throttle_messages = 9 }
+    DOMAIN Example.COM { outbound_throttle_messages = 9 }
+    ESMTP_Listener {
+      Listen "/tmp/A/s" { listener_sessions = 9 }  Listen "/tmp/a/s" { listener_sessions = 9 }
+      Listen "127.0.0.1:2525" { pathway = "Fast"  Peer 10.0.0.0/8 { pathway = "fast" } }
+    }
+"""
+
+
+def test_names_and_expressions_that_differ_in_case_share_no_throttle_or_limit(conf):
+    def buckets(text):
+        generation = conf.publish(text)
+        asked = [
+            *(generation.lookup_delivery(binding, "x.org")["outbound_throttle_messages"] for binding in ("News", "news")),
+            *(generation.lookup_delivery("default", name)["outbound_throttle_messages"] for name in ("1a", "xa", "example.com")),
+            *(generation.lookup_host("default", name)["outbound_throttle_messages"] for name in ("bb", "..b")),
+            *(generation.lookup_reception(n, "127.0.0.1")["listener_sessions"] for n in (0, 1)),
+            *(generation.lookup_reception(2, address)["inbound_throttle_messages"] for address in ("127.0.0.1", "10.0.0.1"))]
+        assert [generation.lookup_host("default", name)["max_outbound_connections"] for name in ("bb", "..b")] == [1, 2]
+        return [bucket[-1] for bucket in asked]
+
+    first = buckets(CASES)
+    assert len(set(first)) == len(first)
+    for again in (CASES, CASES.replace("Example.COM", "example.com").replace("Binding", "BINDING")):
+        assert buckets(again) == first          # and a reload keeps them
+
+
