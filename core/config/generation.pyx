@@ -244,8 +244,8 @@ cdef const values_t *config_host(config_generation_t *g, uint16_t binding, slice
     cdef chain_t c
     c.n = 0
     chain_add(&c, host_in(t, b.inner, host))
-    chain_add(&c, host_in(t, b.own, host))
     chain_add(&c, host_in(t, b.group, host))
+    chain_add(&c, host_in(t, b.own, host))
     chain_add(&c, host_in(t, t.top, host))
     return &compiled(t, &c, &t.unset).values
 

@@ -44,9 +44,12 @@ def outward(branch):
 def bound(root, kinds, inner):
     """A Domain or Host by name, in the binding that is named and in its group, and outside.
 
-    Between those within and the one outside a Domain has the binding itself; a Host has nothing but Hosts.
+    Between those within and the one outside a Domain has the binding itself; a Host has nothing but Hosts, and those of
+    the group before those of the binding outside of it.
     """
-    within = [place for place in bindings(root, kinds) if place is not None]
+    in_group, alone, group = bindings(root, kinds)
+    order = (in_group, group, alone) if inner == "host" else (in_group, alone, group)
+    within = [place for place in order if place is not None]
     own = [found for place in within for found in named(place, inner, kinds)]
     outside = named(root, inner, kinds)
     return own + outside if inner == "host" else own + within + outside
@@ -57,7 +60,7 @@ def bindings(root, kinds):
     binding = kinds["binding"].label if "binding" in kinds else None
     group = kinds["binding_group"].label if "binding_group" in kinds else None
     if binding is None:
-        return [root.children.get(("binding_group", group))]
+        return [None, None, root.children.get(("binding_group", group))]
     if group is None:
         group = next((g.label for g in root.inside("binding_group") if ("binding", binding) in g.children), DEFAULT)
     grouped = root.children.get(("binding_group", group))

@@ -145,6 +145,20 @@ def test_host_scope_answers_only_for_itself(conf):
     assert generation.lookup_host("b", "mx2.example.com")["outbound_throttle_messages"] is None
 
 
+def test_hosts_of_the_group_come_before_those_of_the_binding_outside(conf):
+    levels = ["g::b", "g", "b", "global"]
+    for first in range(len(levels) + 1):
+        host = {level: f"Host mx.test {{ {f'max_outbound_connections = {n + 1}' if n >= first else ''} }}"
+                for n, level in enumerate(levels)}
+        generation = conf.publish(f"""
+            {host["global"]}
+            Binding b {{ {host["b"]} }}
+            Binding_Group g {{ {host["g"]}  Binding b {{ {host["g::b"]} }} }}
+        """)
+        expected = first + 1 if first < len(levels) else -1
+        assert generation.lookup_host("b", "mx.test")["max_outbound_connections"] == expected
+
+
 RECEPTION = """
     command_timeout = 1
     Pathway_Group pg { command_timeout = 2  Pathway p { max_message_size = 1000 } }
