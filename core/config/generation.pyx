@@ -271,20 +271,16 @@ cdef const values_t *config_reception(config_generation_t *g, const config_liste
                                       const sockaddr *peer) noexcept nogil:
     cdef tables_t *t = tables(g)
     cdef listen_t *listen = <listen_t*>l
-    cdef compiled_t *bare
-    cdef size_t before
+    cdef compiled_t *bare = <compiled_t*>atomic_loadp(&listen.bare)
     cdef bint peers
     cdef chain_t c
     c.n = 0
     chain_add_peers(&c, listen.listen, peer)
-    peers = c.n > 0
-    chain_add(&c, listen.listen)
-    before = c.n
     chain_add_peers(&c, listen.listener, peer)
-    peers = peers or c.n > before
-    bare = <compiled_t*>atomic_loadp(&listen.bare)
+    peers = c.n > 0
     if bare != NULL and not peers:
         return &bare.values
+    chain_add(&c, listen.listen)
     chain_add(&c, listen.listener)
     add_pathway(t, &c)
     bare = compiled(t, &c, &t.base)

@@ -81,14 +81,10 @@ def named(branch, kind, kinds):
 # ---- the way in --------------------------------------------------------------------
 
 def listening(root, branch):
-    """For a session: Peers of the Listen that hold the address, the Listen, those of the listener, the listener, the pathway."""
-    places = {place.kind: place for place in outward(branch)}
-    client = places.get("peer")
-    chain = []
-    for place in outward(branch)[1 if client else 0:-1]:
-        if client:
-            chain += around(place, client.label)
-        chain.append(place)
+    """For a session: Peers of the Listen that hold the address, those of the listener, the Listen, the listener, the pathway."""
+    chain = outward(branch)[:-1]
+    if branch.kind == "peer":
+        chain = [*(peer for place in chain[1:] for peer in around(place, branch.label)), *chain[1:]]
     name = next((place.settings["pathway"].value.text for place in chain if "pathway" in place.settings), "")
     return [*chain, *pathway(root, name), root]
 

@@ -269,3 +269,16 @@ def test_names_and_expressions_that_differ_in_case_share_no_throttle_or_limit(co
         assert buckets(again) == first          # and a reload keeps them
 
 
+def test_what_peers_of_the_listener_say_beats_the_listen(conf):
+    """The manual's situation: ceilings in listener and Listen, and for some networks others."""
+    generation = conf.publish("""
+        ESMTP_Listener {
+          command_timeout = 70  max_bad_commands = 7
+          Peer 10.0.0.0/8 { command_timeout = 400 }
+          Peer 0.0.0.0/0 { command_timeout = 20 }
+          Listen "*:25" { command_timeout = 60  max_bad_commands = 6  Peer 10.9.0.0/16 { command_timeout = 5 } }
+        }
+    """)
+    asked = [generation.lookup_reception(0, address) for address in ("10.9.1.1", "10.1.1.1", "192.0.2.1", "2001:db8::1")]
+    assert [values["command_timeout"] for values in asked] == [5, 400, 20, 60]
+    assert [values["max_bad_commands"] for values in asked] == [6, 6, 6, 6]
