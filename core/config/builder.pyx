@@ -249,14 +249,12 @@ cdef class Builder:
                 BUCKETS[key] = <size_t>v.throttle
         check(scope_set(&self.tables().arena, self.scope(scope), option, v[0]))
 
-    def set_limit(self, size_t scope, int option, int64_t most, str path=None, outer=None):
+    def set_limit(self, size_t scope, int option, int64_t most, str path=None):
         """Let all that fall back to a scope count together, up to `most`; below 0 is unlimited.
 
-        `path` stands for the scope's own where several scopes share one count; the scope with number `outer` counts too.
+        `path` stands for the scope's own where several scopes share one count.
         """
         cdef value_t *v = self.place(option, "limit")
-        cdef instance_t *around
-        cdef uint32_t i
         if most >= 0:
             key = (self.paths[scope] if path is None else path, option)
             if key not in BUCKETS:
@@ -264,11 +262,6 @@ cdef class Builder:
             v.limit = <limit_ref_t*>need(arena_calloc(&self.tables().arena, sizeof(limit_ref_t)))
             v.limit.limit = <limit_t*><size_t>BUCKETS[key]
             v.limit.most = most
-            if outer is not None:
-                around = self.scope(outer)
-                for i in range(around.pairs.n):
-                    if around.pairs.at[i].option == option:
-                        v.limit.outer = around.pairs.at[i].value.limit
         check(scope_set(&self.tables().arena, self.scope(scope), option, v[0]))
 
     def add_listen(self, str kind not None, str name not None, host, int port, size_t listener, size_t listen):

@@ -18,7 +18,9 @@ from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_NOTFOUND, EC_OK
 from pymomentum.core.c.posix cimport pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock
 from .match cimport match_free, match_init
-from .scope cimport CHAIN_MAX, chain_add, chain_add_peers, chain_apply, chain_t, chain_value, instance_t, names_find, names_free, names_t
+from .scope cimport (
+    CHAIN_MAX, chain_add, chain_add_peers, chain_apply, chain_ceilings, chain_t, chain_value, instance_t, names_find, names_free, names_t,
+)
 from .tables cimport binding_t, compiled_t, listen_t, pathway_t, tables, tables_t
 from .values cimport OPT_PATHWAY, opt_text, pairs_t, value_t, values_t
 
@@ -144,7 +146,8 @@ cdef compiled_t *compiled(tables_t *t, const chain_t *c, compiled_t *start) noex
             found.values.layers = t.none
             found.values.outer = &found.answers
             found.key = arena_copy(&t.arena, key)
-            if found.key.ptr == NULL or hash_put(&t.chains, found.key, found) != EC_OK:
+            if chain_ceilings(&t.arena, c, &found.answers) != EC_OK or found.key.ptr == NULL \
+                    or hash_put(&t.chains, found.key, found) != EC_OK:
                 found = NULL
     pthread_mutex_unlock(&t.lock)
     return start if found == NULL else found        # out of memory: the global answers

@@ -258,19 +258,10 @@ class Publication:
         self.numbers[scope] = number
         for name, value in scope.values.items():
             type = registry.find(name, scope.kind).type
-            if name == "service_sessions":
-                self.service_sessions(number, scope, type.encode(value))
+            if name == "service_sessions" and scope.kind != "peer":        # a Peer has a budget of its own, others speak of all sessions
+                self.builder.set_limit(number, IDS[name], type.encode(value), path="esmtp")
             else:
                 self.set(number, IDS[name], type, value)
-
-    def service_sessions(self, number, scope, most):
-        """A Peer has a budget of its own; what else declares it speaks of all sessions of the service."""
-        name, outer = "service_sessions", scope.parent
-        if scope.kind != "peer":
-            return self.builder.set_limit(number, IDS[name], most, path="esmtp")
-        while outer is not None and name not in outer.values:
-            outer = outer.parent
-        return self.builder.set_limit(number, IDS[name], most, outer=outer and self.numbers[outer])
 
     def add(self, scope, *inner):
         """Add a scope that is found by its parent's place, and the kinds inside that are found by name."""
