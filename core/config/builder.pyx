@@ -14,7 +14,9 @@ from pymomentum.core.loop.limit cimport limit_t
 from .generation cimport (
     LISTEN_CONTROL, LISTEN_ECSTREAM, LISTEN_ESMTP, LISTEN_HTTP, config_generation_t, config_unref, generation_new, generation_publish,
 )
-from .scope cimport chain_add, chain_apply, chain_t, instance_t, names_add, names_complete, names_t, regex_t, scope_add_peer, scope_set
+from .scope cimport (
+    chain_add, chain_apply, chain_t, instance_t, names_add, names_complete, names_t, regex_t, scope_add_peer, scope_complete, scope_set,
+)
 from .tables cimport binding_t, compiled_t, listen_t, pathway_t, tables, tables_t
 from .values cimport (
     LAYER_BINDING, LAYER_DOMAIN, OPT_COUNT, OPT_MATCH_CACHE_LIFE, OPT_MATCH_CACHE_SIZE, limit_ref_t, opt_list_t, opt_number,
@@ -182,6 +184,10 @@ cdef class Builder:
         self.scopes.append(<size_t>s)
         self.paths.append(path)
         return len(self.scopes) - 1
+
+    def complete(self, size_t scope, size_t more):
+        """Let a scope say what another one says and it does not; they share throttles and limits."""
+        check(scope_complete(&self.tables().arena, self.scope(scope), self.scope(more)))
 
     cdef names_t *names(self, names_t **of) except NULL:
         if of[0] == NULL:

@@ -53,6 +53,8 @@ cdef struct chain_t:            # the instances that answer, most specific first
 
 cdef int scope_set(arena_t *a, instance_t *s, int option, value_t value) noexcept nogil     # replaces; EC_NOMEM
 cdef int scope_add_peer(arena_t *a, instance_t *s, slice_t network, instance_t *peer) noexcept nogil
+# What it does not set, `more` sets for it; EC_NOMEM
+cdef int scope_complete(arena_t *a, instance_t *s, const instance_t *more) noexcept nogil
 cdef int names_add(arena_t *a, names_t *names, slice_t name, instance_t *s) noexcept nogil  # "/pcre/" or a name
 # Once all are added: what a stanza of a name does not set, the first expression that stands for the name sets for it; EC_NOMEM.
 cdef int names_complete(arena_t *a, names_t *names) noexcept nogil

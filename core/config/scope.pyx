@@ -142,7 +142,7 @@ cdef instance_t *names_match(const names_t *names, slice_t low) noexcept nogil:
     return r.instance if r != NULL else NULL
 
 
-cdef int complete(arena_t *a, instance_t *s, const instance_t *more) noexcept nogil:
+cdef int scope_complete(arena_t *a, instance_t *s, const instance_t *more) noexcept nogil:
     cdef uint32_t own = s.pairs.n, i, k
     cdef int rc = EC_OK
     for i in range(more.pairs.n):
@@ -167,7 +167,7 @@ cdef int names_complete(arena_t *a, names_t *names) noexcept nogil:
         slot = &names.exact.slots[i]
         if slot.key != NULL:
             found = names_match(names, slice_make(slot.key, slot.len))
-            rc = complete(a, <instance_t*>slot.value, found) if found != NULL else EC_OK
+            rc = scope_complete(a, <instance_t*>slot.value, found) if found != NULL else EC_OK
             if rc != EC_OK:
                 return rc
     return EC_OK

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from pymomentum.config import logs
 from pymomentum.config.changes import settled
-from pymomentum.config.names import LISTENERS, listen_address
+from pymomentum.config.names import LISTENERS, is_address, listen_address
 from pymomentum.config.scopes import MAX_ERRORS, Reader, walk
 from pymomentum.config.tree import Loader
 from pymomentum.core.config.builder import Builder, declare_options
@@ -280,6 +280,13 @@ class Publication:
         for kind in kinds or ("domain", "host"):
             for inner in scope.inside(kind):
                 self.values(self.builder.add_scope(kind, number, inner.label), inner)
+        for bare in (inner for inner in scope.inside("domain") if is_address(inner.label)):
+            self.literal(number, bare, scope.children.get(("domain", f"[{bare.label}]")))
+
+    def literal(self, number, bare, own):
+        """The Domain of an IPv4 address counts for mail to its literal, too, behind a Domain of the literal itself."""
+        scope = self.builder.add_scope("domain", number, f"[{bare.label}]") if own is None else self.numbers[own]
+        self.builder.complete(scope, self.numbers[bare])
 
     def bindings(self):
         outside = {binding.label: self.add(binding) for binding in self.root.inside("binding")}

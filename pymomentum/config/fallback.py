@@ -1,6 +1,7 @@
 """Which stanzas are asked for an option, in which order: as core/config/generation answers mail and sessions."""
 from ipaddress import ip_network
 
+from pymomentum.config.names import is_address
 from pymomentum.core.config.scope import regex_matches
 from pymomentum.options import registry
 
@@ -68,14 +69,19 @@ def bindings(root, kinds):
 
 
 def named(branch, kind, kinds):
-    """The stanza of a name, and the first whose regular expression matches it, which says what that one does not."""
+    """The stanza of a name, and the first whose regular expression matches it, which says what that one does not.
+
+    For a Domain that is an address literal, that of the address without brackets stands between them.
+    """
     if kind not in kinds:
         return []
     name = kinds[kind].label
     own = branch.children.get((kind, name))
+    bare = name[1:-1] if kind == "domain" and name[:1] + name[-1:] == "[]" else ""
+    address = branch.children.get((kind, bare)) if is_address(bare) else None
     matching = (other for other in branch.inside(kind)
                 if other is not own and len(other.label) > 2 and other.label[0] == other.label[-1] == "/" and regex_matches(other.label, name))
-    return [found for found in (own, next(matching, None)) if found is not None]
+    return [found for found in (own, address, next(matching, None)) if found is not None]
 
 
 # ---- the way in --------------------------------------------------------------------

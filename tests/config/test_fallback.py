@@ -269,6 +269,27 @@ def test_names_and_expressions_that_differ_in_case_share_no_throttle_or_limit(co
         assert buckets(again) == first          # and a reload keeps them
 
 
+@pytest.mark.parametrize("said, expected", [
+    ('Domain "192.0.43.10" { retry_interval = 2 }', (2, 2)),
+    ('Domain "[192.0.43.10]" { retry_interval = 3 }', (3, 1)),
+    ('Domain "[192.0.43.10]" { retry_interval = 3 } Domain "192.0.43.10" { retry_interval = 2 }', (3, 2)),
+    ('Domain "[192.0.43.10]" { } Domain "192.0.43.10" { retry_interval = 2 }', (2, 2)),
+    ('Domain "192.0.43.10" { } Domain "/^.192/" { retry_interval = 4 }', (4, 1)),
+    ('Domain "/^192/" { retry_interval = 4 } Domain "192.0.43.10" { }', (1, 4)),
+])
+def test_domain_of_an_address_counts_for_its_literal(conf, said, expected):
+    for place, binding in ("%s", "default"), ("Binding b { %s }", "b"), ("Binding_Group g { %s Binding b { } }", "b"):
+        generation = conf.publish("retry_interval = 1\n" + place % said)
+        asked = [generation.lookup_delivery(binding, name)["retry_interval"] for name in ("[192.0.43.10]", "192.0.43.10")]
+        assert tuple(asked) == expected
+
+
+def test_address_and_its_literal_share_a_throttle(conf):
+    generation = conf.publish('Domain "192.0.43.10" { outbound_throttle_messages = 9 }')
+    asked = {generation.lookup_delivery("default", name)["outbound_throttle_messages"] for name in ("[192.0.43.10]", "192.0.43.10")}
+    assert len(asked) == 1 and None not in asked
+
+
 def test_what_peers_of_the_listener_say_beats_the_listen(conf):
     """The manual's situation: ceilings in listener and Listen, and for some networks others."""
     generation = conf.publish("""
