@@ -14,7 +14,9 @@ from pymomentum.core.loop.limit cimport limit_t
 from .generation cimport (
     LISTEN_CONTROL, LISTEN_ECSTREAM, LISTEN_ESMTP, LISTEN_HTTP, config_generation_t, config_unref, generation_new, generation_publish,
 )
-from .scope cimport chain_add, chain_apply, chain_t, instance_t, names_add, names_complete, names_t, regex_t, scope_add_peer, scope_set
+from .scope cimport (
+    chain_add, chain_apply, chain_t, instance_t, names_add, names_complete, names_t, regex_t, scope_add_peer, scope_complete, scope_set,
+)
 from .tables cimport binding_t, compiled_t, listen_t, pathway_t, tables, tables_t
 from .values cimport (
     LAYER_BINDING, LAYER_DOMAIN, OPT_COUNT, OPT_MATCH_CACHE_LIFE, OPT_MATCH_CACHE_SIZE, limit_ref_t, opt_list_t, opt_number,
@@ -178,10 +180,14 @@ cdef class Builder:
                 raise ValueError(kind)
             if kind == "host":
                 self.g.hosts = True
-            path = f"{self.paths[parent]}/{kind}:{name.lower()}"
+            path = f"{self.paths[parent]}/{kind}:{name}"
         self.scopes.append(<size_t>s)
         self.paths.append(path)
         return len(self.scopes) - 1
+
+    def complete(self, size_t scope, size_t more):
+        """Let a scope say what another one says and it does not; they share throttles and limits."""
+        check(scope_complete(&self.tables().arena, self.scope(scope), self.scope(more)))
 
     cdef names_t *names(self, names_t **of) except NULL:
         if of[0] == NULL:
@@ -249,14 +255,12 @@ cdef class Builder:
                 BUCKETS[key] = <size_t>v.throttle
         check(scope_set(&self.tables().arena, self.scope(scope), option, v[0]))
 
-    def set_limit(self, size_t scope, int option, int64_t most, str path=None, outer=None):
+    def set_limit(self, size_t scope, int option, int64_t most, str path=None):
         """Let all that fall back to a scope count together, up to `most`; below 0 is unlimited.
 
-        `path` stands for the scope's own where several scopes share one count; the scope with number `outer` counts too.
+        `path` stands for the scope's own where several scopes share one count.
         """
         cdef value_t *v = self.place(option, "limit")
-        cdef instance_t *around
-        cdef uint32_t i
         if most >= 0:
             key = (self.paths[scope] if path is None else path, option)
             if key not in BUCKETS:
@@ -264,11 +268,6 @@ cdef class Builder:
             v.limit = <limit_ref_t*>need(arena_calloc(&self.tables().arena, sizeof(limit_ref_t)))
             v.limit.limit = <limit_t*><size_t>BUCKETS[key]
             v.limit.most = most
-            if outer is not None:
-                around = self.scope(outer)
-                for i in range(around.pairs.n):
-                    if around.pairs.at[i].option == option:
-                        v.limit.outer = around.pairs.at[i].value.limit
         check(scope_set(&self.tables().arena, self.scope(scope), option, v[0]))
 
     def add_listen(self, str kind not None, str name not None, host, int port, size_t listener, size_t listen):

@@ -32,7 +32,7 @@ cdef const values_t *config_delivery(config_generation_t *g, uint16_t binding, s
 cdef const values_t *config_delivery_kept(config_generation_t *g, uint16_t binding, slice_t domain) noexcept nogil     # values_free() it
 # Host scope: group::binding::host > group::host > binding::host > host; no fallback to other scopes, unset numbers are -1
 cdef const values_t *config_host(config_generation_t *g, uint16_t binding, slice_t host) noexcept nogil
-# Reception: listener::listen::peer > listener::listen > listener::peer > listener > pathway chain > global > default
+# Reception: listener::listen::peer > listener::peer > listener::listen > listener > pathway chain > global > default
 cdef const values_t *config_reception(config_generation_t *g, const config_listen_t *l, const sockaddr *peer) noexcept nogil
 # The pathway that such an answer names; NULL: none that is declared
 cdef const config_pathway_t *config_pathway(config_generation_t *g, const values_t *reception) noexcept nogil

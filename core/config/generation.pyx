@@ -18,7 +18,9 @@ from pymomentum.core.base.slice cimport slice_make, slice_t
 from pymomentum.core.base.status cimport EC_NOTFOUND, EC_OK
 from pymomentum.core.c.posix cimport pthread_mutex_destroy, pthread_mutex_init, pthread_mutex_lock, pthread_mutex_t, pthread_mutex_unlock
 from .match cimport match_free, match_init
-from .scope cimport CHAIN_MAX, chain_add, chain_add_peers, chain_apply, chain_t, chain_value, instance_t, names_find, names_free, names_t
+from .scope cimport (
+    CHAIN_MAX, chain_add, chain_add_peers, chain_apply, chain_ceilings, chain_t, chain_value, instance_t, names_find, names_free, names_t,
+)
 from .tables cimport binding_t, compiled_t, listen_t, pathway_t, tables, tables_t
 from .values cimport OPT_PATHWAY, opt_text, pairs_t, value_t, values_t
 
@@ -144,7 +146,8 @@ cdef compiled_t *compiled(tables_t *t, const chain_t *c, compiled_t *start) noex
             found.values.layers = t.none
             found.values.outer = &found.answers
             found.key = arena_copy(&t.arena, key)
-            if found.key.ptr == NULL or hash_put(&t.chains, found.key, found) != EC_OK:
+            if chain_ceilings(&t.arena, c, &found.answers) != EC_OK or found.key.ptr == NULL \
+                    or hash_put(&t.chains, found.key, found) != EC_OK:
                 found = NULL
     pthread_mutex_unlock(&t.lock)
     return start if found == NULL else found        # out of memory: the global answers
@@ -244,8 +247,8 @@ cdef const values_t *config_host(config_generation_t *g, uint16_t binding, slice
     cdef chain_t c
     c.n = 0
     chain_add(&c, host_in(t, b.inner, host))
-    chain_add(&c, host_in(t, b.own, host))
     chain_add(&c, host_in(t, b.group, host))
+    chain_add(&c, host_in(t, b.own, host))
     chain_add(&c, host_in(t, t.top, host))
     return &compiled(t, &c, &t.unset).values
 
@@ -271,20 +274,16 @@ cdef const values_t *config_reception(config_generation_t *g, const config_liste
                                       const sockaddr *peer) noexcept nogil:
     cdef tables_t *t = tables(g)
     cdef listen_t *listen = <listen_t*>l
-    cdef compiled_t *bare
-    cdef size_t before
+    cdef compiled_t *bare = <compiled_t*>atomic_loadp(&listen.bare)
     cdef bint peers
     cdef chain_t c
     c.n = 0
     chain_add_peers(&c, listen.listen, peer)
-    peers = c.n > 0
-    chain_add(&c, listen.listen)
-    before = c.n
     chain_add_peers(&c, listen.listener, peer)
-    peers = peers or c.n > before
-    bare = <compiled_t*>atomic_loadp(&listen.bare)
+    peers = c.n > 0
     if bare != NULL and not peers:
         return &bare.values
+    chain_add(&c, listen.listen)
     chain_add(&c, listen.listener)
     add_pathway(t, &c)
     bare = compiled(t, &c, &t.base)

@@ -37,6 +37,7 @@ cdef struct names_t:            # stanzas found by name
 cdef struct instance_t:
     uint32_t id                 # unique in its generation
     bint layered                # its options are marked in the generation's layers
+    bint client                 # a Peer
     pairs_t pairs
     void *compiled              # compiled_t of this one over the global scope; set once, atomically
     names_t *domains            # NULL: none
@@ -52,6 +53,8 @@ cdef struct chain_t:            # the instances that answer, most specific first
 
 cdef int scope_set(arena_t *a, instance_t *s, int option, value_t value) noexcept nogil     # replaces; EC_NOMEM
 cdef int scope_add_peer(arena_t *a, instance_t *s, slice_t network, instance_t *peer) noexcept nogil
+# What it does not set, `more` sets for it; EC_NOMEM
+cdef int scope_complete(arena_t *a, instance_t *s, const instance_t *more) noexcept nogil
 cdef int names_add(arena_t *a, names_t *names, slice_t name, instance_t *s) noexcept nogil  # "/pcre/" or a name
 # Once all are added: what a stanza of a name does not set, the first expression that stands for the name sets for it; EC_NOMEM.
 cdef int names_complete(arena_t *a, names_t *names) noexcept nogil
@@ -61,3 +64,5 @@ cdef void chain_add(chain_t *c, instance_t *s) noexcept nogil                   
 cdef void chain_add_peers(chain_t *c, instance_t *s, const sockaddr *peer) noexcept nogil
 cdef const value_t *chain_value(const chain_t *c, int option) noexcept nogil                # NULL: nobody sets it
 cdef void chain_apply(const chain_t *c, answers_t *out) noexcept nogil
+# Once applied: of a limit of sessions the whole chain counts, of its Peers the closest that says one; EC_NOMEM
+cdef int chain_ceilings(arena_t *a, const chain_t *c, answers_t *out) noexcept nogil

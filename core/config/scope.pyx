@@ -12,7 +12,7 @@ from pymomentum.core.base.hash cimport hash_free, hash_get, hash_put, hash_slot_
 from pymomentum.core.base.slice cimport slice_make, slice_of_bytes, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK, EC_SYNTAX
 from .match cimport match_cache_t, match_get, match_put
-from .values cimport answers_t, pair_t, pairs_t, value_t
+from .values cimport OPT_LISTENER_SESSIONS, OPT_SERVICE_SESSIONS, answers_t, limit_ref_t, pair_t, pairs_t, value_t
 
 cdef extern from "pcre2.h" nogil:
     ctypedef struct pcre2_match_data:
@@ -91,6 +91,7 @@ cdef int scope_add_peer(arena_t *a, instance_t *s, slice_t network, instance_t *
         s.peer = peers
         s.peer_room = room
     net.tag = <int>n
+    peer.client = True
     s.peers.nets[n] = net
     s.peer[n] = peer
     s.peers.n = n + 1
@@ -141,7 +142,7 @@ cdef instance_t *names_match(const names_t *names, slice_t low) noexcept nogil:
     return r.instance if r != NULL else NULL
 
 
-cdef int complete(arena_t *a, instance_t *s, const instance_t *more) noexcept nogil:
+cdef int scope_complete(arena_t *a, instance_t *s, const instance_t *more) noexcept nogil:
     cdef uint32_t own = s.pairs.n, i, k
     cdef int rc = EC_OK
     for i in range(more.pairs.n):
@@ -166,7 +167,7 @@ cdef int names_complete(arena_t *a, names_t *names) noexcept nogil:
         slot = &names.exact.slots[i]
         if slot.key != NULL:
             found = names_match(names, slice_make(slot.key, slot.len))
-            rc = complete(a, <instance_t*>slot.value, found) if found != NULL else EC_OK
+            rc = scope_complete(a, <instance_t*>slot.value, found) if found != NULL else EC_OK
             if rc != EC_OK:
                 return rc
     return EC_OK
@@ -220,14 +221,22 @@ cdef void chain_add_peers(chain_t *c, instance_t *s, const sockaddr *peer) noexc
         net = cidr_next(&s.peers, net, peer)
 
 
-cdef const value_t *chain_value(const chain_t *c, int option) noexcept nogil:
-    cdef size_t i
+cdef const value_t *own_value(const instance_t *s, int option) noexcept nogil:
     cdef uint32_t k
-    for i in range(c.n):
-        for k in range(c.at[i].pairs.n):
-            if c.at[i].pairs.at[k].option == option:
-                return &c.at[i].pairs.at[k].value
+    for k in range(s.pairs.n):
+        if s.pairs.at[k].option == option:
+            return &s.pairs.at[k].value
     return NULL
+
+
+cdef const value_t *chain_value(const chain_t *c, int option) noexcept nogil:
+    cdef const value_t *found = NULL
+    cdef size_t i
+    for i in range(c.n):
+        found = own_value(c.at[i], option)
+        if found != NULL:
+            break
+    return found
 
 
 cdef void chain_apply(const chain_t *c, answers_t *out) noexcept nogil:
@@ -240,6 +249,44 @@ cdef void chain_apply(const chain_t *c, answers_t *out) noexcept nogil:
             option = c.at[i].pairs.at[k].option
             out.v[option] = c.at[i].pairs.at[k].value
             out.said[option >> 6] |= <uint64_t>1 << (option & 63)
+
+
+cdef int add_ceiling(arena_t *a, limit_ref_t **first, const limit_ref_t *said) noexcept nogil:
+    """Add a limit to those that count; of several for one count the lowest."""
+    cdef limit_ref_t **at = first
+    while at[0] != NULL and at[0].limit != said.limit:
+        at = &at[0].outer
+    if at[0] == NULL:
+        at[0] = <limit_ref_t*>arena_calloc(a, sizeof(limit_ref_t))
+        if at[0] == NULL:
+            return EC_NOMEM
+        at[0].limit = said.limit
+        at[0].most = said.most
+    at[0].most = min(at[0].most, said.most)
+    return EC_OK
+
+
+cdef int ceilings(arena_t *a, const chain_t *c, int option, answers_t *out) noexcept nogil:
+    cdef limit_ref_t **first = &out.v[option].limit
+    cdef const value_t *said
+    cdef bint client = False
+    cdef size_t i
+    if not out.said[option >> 6] >> (option & 63) & 1:
+        return EC_OK
+    first[0] = NULL
+    for i in range(c.n):
+        said = own_value(c.at[i], option) if not (client and c.at[i].client) else NULL
+        if said == NULL:
+            continue
+        client = client or c.at[i].client
+        if said.limit != NULL and add_ceiling(a, first, said.limit) != EC_OK:
+            return EC_NOMEM
+    return EC_OK
+
+
+cdef int chain_ceilings(arena_t *a, const chain_t *c, answers_t *out) noexcept nogil:
+    cdef int rc = ceilings(a, c, OPT_LISTENER_SESSIONS, out)
+    return rc if rc != EC_OK else ceilings(a, c, OPT_SERVICE_SESSIONS, out)
 
 
 def check_regex(str name not None):

@@ -19,7 +19,7 @@ cdef struct throttle_t:         # one per declaring scope instance, shared by re
     uint64_t interval_ns        # between two takes at the even rate; 0: unlimited
     uint64_t window_ns
 
-cdef struct limit_ref_t:        # what a scope instance declares
+cdef struct limit_ref_t:        # what a scope instance declares, or a chain of them
     limit_t *limit              # all that fall back to it count there; it outlives generations
     int64_t most
     limit_ref_t *outer          # counts too; NULL: none

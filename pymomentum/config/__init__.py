@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from pymomentum.config import logs
 from pymomentum.config.changes import settled
-from pymomentum.config.names import LISTENERS, listen_address
+from pymomentum.config.names import LISTENERS, is_address, listen_address
 from pymomentum.config.scopes import MAX_ERRORS, Reader, walk
 from pymomentum.config.tree import Loader
 from pymomentum.core.config.builder import Builder, declare_options
@@ -209,10 +209,10 @@ def unresolved(loaded):
 
 
 def path_of(scope):
-    """Where a scope stands: what it declares keeps its state over reloads."""
+    """Where a scope stands, by names as they are kept: what it declares keeps its state over reloads."""
     if scope is None or scope.parent is None:
         return ""
-    return f"{path_of(scope.parent)}/{scope.kind}:{(scope.label or '').lower()}"
+    return f"{path_of(scope.parent)}/{scope.kind}:{scope.label or ''}"
 
 
 class Publication:
@@ -263,19 +263,10 @@ class Publication:
         self.numbers[scope] = number
         for name, value in scope.values.items():
             type = registry.find(name, scope.kind).type
-            if name == "service_sessions":
-                self.service_sessions(number, scope, type.encode(value))
+            if name == "service_sessions" and scope.kind != "peer":        # a Peer has a budget of its own, others speak of all sessions
+                self.builder.set_limit(number, IDS[name], type.encode(value), path="esmtp")
             else:
                 self.set(number, IDS[name], type, value)
-
-    def service_sessions(self, number, scope, most):
-        """A Peer has a budget of its own; what else declares it speaks of all sessions of the service."""
-        name, outer = "service_sessions", scope.parent
-        if scope.kind != "peer":
-            return self.builder.set_limit(number, IDS[name], most, path="esmtp")
-        while outer is not None and name not in outer.values:
-            outer = outer.parent
-        return self.builder.set_limit(number, IDS[name], most, outer=outer and self.numbers[outer])
 
     def add(self, scope, *inner):
         """Add a scope that is found by its parent's place, and the kinds inside that are found by name."""
@@ -294,6 +285,13 @@ class Publication:
         for kind in kinds or ("domain", "host"):
             for inner in scope.inside(kind):
                 self.values(self.builder.add_scope(kind, number, inner.label), inner)
+        for bare in (inner for inner in scope.inside("domain") if is_address(inner.label)):
+            self.literal(number, bare, scope.children.get(("domain", f"[{bare.label}]")))
+
+    def literal(self, number, bare, own):
+        """The Domain of an IPv4 address counts for mail to its literal, too, behind a Domain of the literal itself."""
+        scope = self.builder.add_scope("domain", number, f"[{bare.label}]") if own is None else self.numbers[own]
+        self.builder.complete(scope, self.numbers[bare])
 
     def bindings(self):
         outside = {binding.label: self.add(binding) for binding in self.root.inside("binding")}

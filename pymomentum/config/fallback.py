@@ -1,6 +1,7 @@
 """Which stanzas are asked for an option, in which order: as core/config/generation answers mail and sessions."""
 from ipaddress import ip_network
 
+from pymomentum.config.names import is_address
 from pymomentum.core.config.scope import regex_matches
 from pymomentum.options import registry
 
@@ -44,9 +45,12 @@ def outward(branch):
 def bound(root, kinds, inner):
     """A Domain or Host by name, in the binding that is named and in its group, and outside.
 
-    Between those within and the one outside a Domain has the binding itself; a Host has nothing but Hosts.
+    Between those within and the one outside a Domain has the binding itself; a Host has nothing but Hosts, and those of
+    the group before those of the binding outside of it.
     """
-    within = [place for place in bindings(root, kinds) if place is not None]
+    in_group, alone, group = bindings(root, kinds)
+    order = (in_group, group, alone) if inner == "host" else (in_group, alone, group)
+    within = [place for place in order if place is not None]
     own = [found for place in within for found in named(place, inner, kinds)]
     outside = named(root, inner, kinds)
     return own + outside if inner == "host" else own + within + outside
@@ -57,7 +61,7 @@ def bindings(root, kinds):
     binding = kinds["binding"].label if "binding" in kinds else None
     group = kinds["binding_group"].label if "binding_group" in kinds else None
     if binding is None:
-        return [root.children.get(("binding_group", group))]
+        return [None, None, root.children.get(("binding_group", group))]
     if group is None:
         group = next((g.label for g in root.inside("binding_group") if ("binding", binding) in g.children), DEFAULT)
     grouped = root.children.get(("binding_group", group))
@@ -65,27 +69,28 @@ def bindings(root, kinds):
 
 
 def named(branch, kind, kinds):
-    """The stanza of a name, and the first whose regular expression matches it, which says what that one does not."""
+    """The stanza of a name, and the first whose regular expression matches it, which says what that one does not.
+
+    For a Domain that is an address literal, that of the address without brackets stands between them.
+    """
     if kind not in kinds:
         return []
     name = kinds[kind].label
     own = branch.children.get((kind, name))
+    bare = name[1:-1] if kind == "domain" and name[:1] + name[-1:] == "[]" else ""
+    address = branch.children.get((kind, bare)) if is_address(bare) else None
     matching = (other for other in branch.inside(kind)
                 if other is not own and len(other.label) > 2 and other.label[0] == other.label[-1] == "/" and regex_matches(other.label, name))
-    return [found for found in (own, next(matching, None)) if found is not None]
+    return [found for found in (own, address, next(matching, None)) if found is not None]
 
 
 # ---- the way in --------------------------------------------------------------------
 
 def listening(root, branch):
-    """For a session: Peers of the Listen that hold the address, the Listen, those of the listener, the listener, the pathway."""
-    places = {place.kind: place for place in outward(branch)}
-    client = places.get("peer")
-    chain = []
-    for place in outward(branch)[1 if client else 0:-1]:
-        if client:
-            chain += around(place, client.label)
-        chain.append(place)
+    """For a session: Peers of the Listen that hold the address, those of the listener, the Listen, the listener, the pathway."""
+    chain = outward(branch)[:-1]
+    if branch.kind == "peer":
+        chain = [*(peer for place in chain[1:] for peer in around(place, branch.label)), *chain[1:]]
     name = next((place.settings["pathway"].value.text for place in chain if "pathway" in place.settings), "")
     return [*chain, *pathway(root, name), root]
 

@@ -48,6 +48,11 @@ def domain_label(text):
     return text.lower() if text.isascii() else "".join(c.lower() if c.isascii() else c for c in text)
 
 
+def is_address(text):
+    """Answer whether a name is an IPv4 address, without the brackets of a literal."""
+    return re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){3}", text) is not None
+
+
 def listen_label(text):
     """An address to accept on: the path, or host:port with the host * spelled out."""
     address = listen_address(text)

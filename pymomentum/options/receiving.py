@@ -62,7 +62,7 @@ option("idle_time", Number(0), unit="seconds", scopes=SESSION | {"http_listener"
 option("inbound_throttle_messages", Throttle(), scopes=RECEPTION, page="4/config/ref-inbound-throttle-messages",
        doc="Most messages received in a time; unset or 0 is unlimited.")
 option("listener_sessions", Limit(0, unlimited=0), unit="sessions", scopes=SESSION, page="4/config/ref-listener-sessions",
-       doc="Most sessions at once of all that fall back to the stanza which sets it, a Peer's of its own; 0 is unlimited.")
+       doc="Most sessions at once of all that this stanza counts for, beside what others say; 0 is unlimited.")
 option("max_bad_commands", Number(20), scopes=SESSION_GLOBAL,
        doc="Commands with errors that end a session; 0 is unlimited.")
 option("max_command_length", Number(2048, minimum=512, maximum=1048576), unit="bytes", scopes=SESSION_GLOBAL,
@@ -134,7 +134,7 @@ option("rfc2822_missing_headers", Enum("reject allow", "reject"), scopes=RECEPTI
 option("rfc2822_trace_headers", Boolean(True), scopes=RECEPTION, page="4/config/ref-rfc-2822-trace-headers",
        doc="Add a Received header to mail that comes in.")
 option("service_sessions", Limit(0, unlimited=0), unit="sessions", scopes=SESSION, page="4/config/ref-service-sessions",
-       doc="Most sessions at once over all addresses of a listener; 0 is unlimited.")
+       doc="Most sessions at once over all addresses of a listener, in a Peer of its own, beside what others say; 0 is unlimited.")
 option("smtp_extensions", List(), scopes=SESSION, page="4/esmtp-listener-extensions",
        doc="Extensions announced in answer to EHLO, each with its arguments.")
 option("starttls_injection_policy", Enum("allow ignore reject", "reject"), scopes=SESSION,

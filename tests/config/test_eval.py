@@ -6,8 +6,8 @@ import pytest
 from pymomentum.config.fallback import evaluate
 from pymomentum.config.merged import find, merge
 
-DOMAINS = ("a.test", "b.test", "mx.c.test")
-EXPRESSIONS = ("/^mx/", "/test$/")
+DOMAINS = ("a.test", "b.test", "mx.c.test", "192.0.2.7", "[192.0.2.7]")
+EXPRESSIONS = ("/^mx/", "/test$/", r"/^\w+\./", r"/^\W/")
 HOSTS = ("h1.test", "mx.h2.test")
 LISTENS = ("127.0.0.1:2525", "127.0.0.2:2525")
 ADDRESSES = ("127.0.0.1", "127.0.0.9", "10.1.2.3", "2001:db8::1")

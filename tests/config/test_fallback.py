@@ -145,6 +145,20 @@ def test_host_scope_answers_only_for_itself(conf):
     assert generation.lookup_host("b", "mx2.example.com")["outbound_throttle_messages"] is None
 
 
+def test_hosts_of_the_group_come_before_those_of_the_binding_outside(conf):
+    levels = ["g::b", "g", "b", "global"]
+    for first in range(len(levels) + 1):
+        host = {level: f"Host mx.test {{ {f'max_outbound_connections = {n + 1}' if n >= first else ''} }}"
+                for n, level in enumerate(levels)}
+        generation = conf.publish(f"""
+            {host["global"]}
+            Binding b {{ {host["b"]} }}
+            Binding_Group g {{ {host["g"]}  Binding b {{ {host["g::b"]} }} }}
+        """)
+        expected = first + 1 if first < len(levels) else -1
+        assert generation.lookup_host("b", "mx.test")["max_outbound_connections"] == expected
+
+
 RECEPTION = """
     command_timeout = 1
     Pathway_Group pg { command_timeout = 2  Pathway p { max_message_size = 1000 } }
@@ -221,3 +235,71 @@ def test_throttle_is_shared_from_where_it_is_declared(conf):
     assert a[:2] == b[:2] and a[2] != b[2]
     assert x1 == x2 == (200_000_000, 1_000_000_000, x1[2])
     assert free is None
+
+
+CASES = r"""
+    Binding "News" { outbound_throttle_messages = 9 }  Binding "news" { outbound_throttle_messages = 9 }
+    Pathway "Fast" { inbound_throttle_messages = 9 }  Pathway "fast" { inbound_throttle_messages = 9 }
+    Domain "/^\d+a/" { outbound_throttle_messages = 9 }  Domain "/^\D+a/" { outbound_throttle_messages = 9 }
+    Host "/^\w+b/" { max_outbound_connections = 1 outbound_throttle_messages = 9 }
+    Host "/^\W+b/" { max_outbound_connections = 2 outbound_throttle_messages = 9 }
+    DOMAIN Example.COM { outbound_throttle_messages = 9 }
+    ESMTP_Listener {
+      Listen "/tmp/A/s" { listener_sessions = 9 }  Listen "/tmp/a/s" { listener_sessions = 9 }
+      Listen "127.0.0.1:2525" { pathway = "Fast"  Peer 10.0.0.0/8 { pathway = "fast" } }
+    }
+"""
+
+
+def test_names_and_expressions_that_differ_in_case_share_no_throttle_or_limit(conf):
+    def buckets(text):
+        generation = conf.publish(text)
+        asked = [
+            *(generation.lookup_delivery(binding, "x.org")["outbound_throttle_messages"] for binding in ("News", "news")),
+            *(generation.lookup_delivery("default", name)["outbound_throttle_messages"] for name in ("1a", "xa", "example.com")),
+            *(generation.lookup_host("default", name)["outbound_throttle_messages"] for name in ("bb", "..b")),
+            *(generation.lookup_reception(n, "127.0.0.1")["listener_sessions"] for n in (0, 1)),
+            *(generation.lookup_reception(2, address)["inbound_throttle_messages"] for address in ("127.0.0.1", "10.0.0.1"))]
+        assert [generation.lookup_host("default", name)["max_outbound_connections"] for name in ("bb", "..b")] == [1, 2]
+        return [bucket[-1] for bucket in asked]
+
+    first = buckets(CASES)
+    assert len(set(first)) == len(first)
+    for again in (CASES, CASES.replace("Example.COM", "example.com").replace("Binding", "BINDING")):
+        assert buckets(again) == first          # and a reload keeps them
+
+
+@pytest.mark.parametrize("said, expected", [
+    ('Domain "192.0.43.10" { retry_interval = 2 }', (2, 2)),
+    ('Domain "[192.0.43.10]" { retry_interval = 3 }', (3, 1)),
+    ('Domain "[192.0.43.10]" { retry_interval = 3 } Domain "192.0.43.10" { retry_interval = 2 }', (3, 2)),
+    ('Domain "[192.0.43.10]" { } Domain "192.0.43.10" { retry_interval = 2 }', (2, 2)),
+    ('Domain "192.0.43.10" { } Domain "/^.192/" { retry_interval = 4 }', (4, 1)),
+    ('Domain "/^192/" { retry_interval = 4 } Domain "192.0.43.10" { }', (1, 4)),
+])
+def test_domain_of_an_address_counts_for_its_literal(conf, said, expected):
+    for place, binding in ("%s", "default"), ("Binding b { %s }", "b"), ("Binding_Group g { %s Binding b { } }", "b"):
+        generation = conf.publish("retry_interval = 1\n" + place % said)
+        asked = [generation.lookup_delivery(binding, name)["retry_interval"] for name in ("[192.0.43.10]", "192.0.43.10")]
+        assert tuple(asked) == expected
+
+
+def test_address_and_its_literal_share_a_throttle(conf):
+    generation = conf.publish('Domain "192.0.43.10" { outbound_throttle_messages = 9 }')
+    asked = {generation.lookup_delivery("default", name)["outbound_throttle_messages"] for name in ("[192.0.43.10]", "192.0.43.10")}
+    assert len(asked) == 1 and None not in asked
+
+
+def test_what_peers_of_the_listener_say_beats_the_listen(conf):
+    """The manual's situation: ceilings in listener and Listen, and for some networks others."""
+    generation = conf.publish("""
+        ESMTP_Listener {
+          command_timeout = 70  max_bad_commands = 7
+          Peer 10.0.0.0/8 { command_timeout = 400 }
+          Peer 0.0.0.0/0 { command_timeout = 20 }
+          Listen "*:25" { command_timeout = 60  max_bad_commands = 6  Peer 10.9.0.0/16 { command_timeout = 5 } }
+        }
+    """)
+    asked = [generation.lookup_reception(0, address) for address in ("10.9.1.1", "10.1.1.1", "192.0.2.1", "2001:db8::1")]
+    assert [values["command_timeout"] for values in asked] == [5, 400, 20, 60]
+    assert [values["max_bad_commands"] for values in asked] == [6, 6, 6, 6]

@@ -144,6 +144,21 @@ def test_dictionary_over_several_lines_keeps_its_comments(site):
     assert files["ecelerity.conf"] == old.replace('"1"', "3").replace('b = "2"', "c = 4")
 
 
+EXPRESSIONS = r"""Domain "/^\d+a/" { Retry_Interval = 1 }
+Domain "/^\D+a/" { Retry_Interval = 2 }
+"""
+
+
+@pytest.mark.parametrize("command, old, new", [
+    (("set", "domain", r"/^\D+a/", "retry_interval", "9"), "= 2", "= 9"),
+    (("set", "domain", r"/^\d+a/", "retry_interval", "9"), "= 1", "= 9"),
+    (("unset", "domain", r"/^\D+a/", "retry_interval"), "Retry_Interval = 2 ", ""),
+])
+def test_expressions_that_differ_in_case_are_told_apart(site, command, old, new):
+    files, _ = site(command, main=EXPRESSIONS)
+    assert files["ecelerity.conf"] == EXPRESSIONS.replace(old, new)
+
+
 def test_new_option_joins_its_stanza(site):
     files, _ = site(("set", "domain", "shop.example", "Max_Retries", "9"))
     assert files["ecelerity.conf"] == MAIN.replace("# five minutes\n}", "# five minutes\n\tMax_Retries = 9\n}")

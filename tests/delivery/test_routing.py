@@ -119,6 +119,19 @@ def test_literal_needs_no_name_server(mta, domain):
     assert not mta.server_dns.log
 
 
+@pytest.mark.parametrize("stanzas, name", [
+    ('Domain "127.0.0.2" { ehlo_hostname = bare.test }', "bare.test"),
+    ('Domain "127.0.0.2" { ehlo_hostname = bare.test } Domain "[127.0.0.2]" { ehlo_hostname = literal.test }', "literal.test"),
+    ('Domain "127.0.0.3" { ehlo_hostname = bare.test }', "mta.test"),
+])
+def test_domain_of_an_address_counts_for_mail_to_its_literal(mta, stanzas, name):
+    sink = mta.sink("127.0.0.2")
+    mta.config(stanzas)
+    mta.send(rcpts="b@[127.0.0.2]")
+    sink.wait(messages=1)
+    assert f"EHLO {name}" in sink.commands
+
+
 def test_ipv6_literal(mta):
     sink = mta.sink("::1")
     mta.send(rcpts="b@[IPv6:::1]")

@@ -134,18 +134,60 @@ def test_as_many_sessions_of_a_listener_as_the_option_says(mta):
         until(lambda: mta.counters()["InboundConcurrency"] == 0)
 
 
-def test_sessions_are_counted_where_the_option_is_said(mta):
-    """The manual's example: a Peer has a budget of its own, addresses of one listener have one together."""
-    other = free_port()
-    mta.config(f"""ESMTP_Listener {{ listener_sessions = 2
-        Peer 127.0.0.2 {{ listener_sessions = 3 }}
-        Listen "127.0.0.1:$port" {{ }} Listen "127.0.0.1:{other}" {{ }} }}""")
+def codes(mta, *clients):
+    """What clients hear who come in turn, each (source, port), and stay."""
     mta.start()
     with ExitStack() as stack:
-        def come(source, port):
-            return stack.enter_context(SMTPClient(port=port, source=source, greet=False)).read_reply()
-        assert [come("127.0.0.2", mta.port) for _ in range(4)] == [220, 220, 220, 421]
-        assert [come("127.0.0.1", port) for port in (mta.port, other, mta.port, other)] == [220, 220, 421, 421]
+        found = [stack.enter_context(SMTPClient(port=port, source=source, greet=False)).read_reply() for source, port in clients]
+    until(lambda: mta.counters()["InboundConcurrency"] == 0)
+    return found
+
+
+def test_listener_sessions_of_peer_listen_and_listener_count_at_once(mta):
+    other = free_port()
+    mta.config(f"""ESMTP_Listener {{ listener_sessions = 5
+        Peer 127.0.0.0/8 {{ listener_sessions = 1 }}  Peer 127.0.0.2 {{ listener_sessions = 2 }}  Peer 127.0.0.3 {{ listener_sessions = 9 }}
+        Listen "127.0.0.1:$port" {{ listener_sessions = 3 }} Listen "127.0.0.1:{other}" {{ }} }}""")
+    assert codes(mta, *4 * [("127.0.0.2", mta.port)]) == [220, 220, 421, 421]                       # the closest Peer's
+    assert codes(mta, *5 * [("127.0.0.3", mta.port)]) == [220, 220, 220, 421, 421]                  # the Listen's
+    assert codes(mta, *6 * [("127.0.0.3", other)]) == [220, 220, 220, 220, 220, 421]                # the listener's
+    clients = [("127.0.0.3", mta.port), ("127.0.0.2", mta.port), ("127.0.0.9", mta.port), ("127.0.0.2", other), ("127.0.0.9", other),
+               ("127.0.0.3", mta.port), ("127.0.0.3", other), ("127.0.0.3", other)]
+    assert codes(mta, *clients) == [220, 220, 220, 220, 421, 421, 220, 421]        # one slot in each, and none kept by who is refused
+
+
+@pytest.mark.parametrize("peer, expected", [
+    ("Peer 127.0.0.0/8 { listener_sessions = 0 }", [220, 220, 421]),                 # no limit of its own lifts no other
+    ("Peer 127.0.0.0/8 { listener_sessions = 1 }  Peer 127.0.0.1 { listener_sessions = 0 }", [220, 220, 421]),
+    ("Peer 127.0.0.0/8 { listener_sessions = 1 }", [220, 421, 421]),
+])
+def test_peer_without_a_limit_is_held_to_those_of_the_listener(mta, peer, expected):
+    mta.config(f'ESMTP_Listener {{ listener_sessions = 2  {peer} Listen "127.0.0.1:$port" {{ }} }}')
+    assert codes(mta, *3 * [("127.0.0.1", mta.port)]) == expected
+
+
+@pytest.mark.parametrize("pathway, inside, expected", [
+    ("service_sessions = 1 listener_sessions = 5", "Peer 127.0.0.0/8 { service_sessions = 3 }", [220, 421, 421]),
+    ("service_sessions = 3", "service_sessions = 2", [220, 220, 421]),
+    ("service_sessions = 2", "service_sessions = 3", [220, 220, 421]),
+    ("listener_sessions = 1", "listener_sessions = 2", [220, 421, 421]),
+    ("listener_sessions = 2", "Peer 127.0.0.0/8 { listener_sessions = 3 }", [220, 220, 421]),
+    ("", "", [220, 220, 220]),
+])
+def test_sessions_fit_into_the_limits_of_their_pathway_too(mta, pathway, inside, expected):
+    mta.config(f'Pathway p {{ {pathway} }}\nESMTP_Listener {{ Listen "127.0.0.1:$port" {{ pathway = p {inside} }} }}')
+    assert codes(mta, *3 * [("127.0.0.1", mta.port)]) == expected
+
+
+def test_silent_client_of_a_peer_is_left_when_the_peer_says_not_the_listen(mta):
+    mta.config("""ESMTP_Listener { idle_time = 50
+        Peer 127.0.0.0/8 { idle_time = 1 }  Peer 127.0.0.2 { idle_time = 40 }
+        Listen "127.0.0.1:$port" { idle_time = 50 } }""")
+    mta.start()
+    with SMTPClient(port=mta.port, source="127.0.0.2") as stays, SMTPClient(port=mta.port) as leaves:
+        leaves.expect("421 *")
+        stays.command("NOOP")
+        stays.expect("250 *")
 
 
 @pytest.mark.shows("command_timeout", "data_timeout", "idle_time")

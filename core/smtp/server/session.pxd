@@ -158,7 +158,7 @@ cdef void session_wait(session_t *s, uint64_t seconds) noexcept nogil
 cdef void session_sleep(session_t *s, uint64_t ms, session_fn after) noexcept nogil
 # Take `peer` and `local` for who is there: their texts, options and context; False: no memory.
 cdef bint session_meet(session_t *s) noexcept nogil
-# In listener_sessions of the scope that declares it, in service_sessions of that one and those around it; False: there are too many.
+# In listener_sessions and service_sessions of all scopes that count for it; False: in one of them there are too many.
 cdef bint session_count_in(session_t *s) noexcept nogil
 cdef void session_count_out(session_t *s) noexcept nogil
 cdef void session_too_many(session_t *s) noexcept nogil            # 421, and the end
