@@ -284,6 +284,7 @@ class Server:
         swap.resize(loaded.threadpools["SwapIn"]["concurrency"])
         large.resize(loaded.threadpools["SwapOut"]["concurrency"])
         maintainer.refresh()
+        session.recount()
         self.limit_streams()
         context.refresh()
         change.adopt()
