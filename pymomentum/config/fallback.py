@@ -1,6 +1,7 @@
 """Which stanzas are asked for an option, in which order: as core/config/generation answers mail and sessions."""
 from ipaddress import ip_network
 
+from pymomentum.config.names import is_expression
 from pymomentum.core.config.scope import regex_matches
 from pymomentum.options import registry
 
@@ -71,7 +72,7 @@ def named(branch, kind, kinds):
     name = kinds[kind].label
     own = branch.children.get((kind, name))
     matching = (other for other in branch.inside(kind)
-                if other is not own and len(other.label) > 2 and other.label[0] == other.label[-1] == "/" and regex_matches(other.label, name))
+                if other is not own and is_expression(other.label) and regex_matches(other.label, name))
     return [found for found in (own, next(matching, None)) if found is not None]
 
 
