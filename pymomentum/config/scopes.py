@@ -361,7 +361,8 @@ class Reader:
         """What is above its own bound is refused where both are said, and else told."""
         for low, high in PAIRS:
             said = [self.root.settings[name] for name in (low, high) if name in self.root.settings]
-            if said and self.knows(low, high, unknown_in("global")) and self.root.value(low) > self.root.value(high):
+            unknown = () if len(said) == 2 else (unknown_in("global"),)
+            if said and self.knows(low, high, *unknown) and self.root.value(low) > self.root.value(high):
                 text = f"{low} = {self.root.value(low)} is above {high} = {self.root.value(high)}"
                 if len(said) == 2:
                     self.fail(said[0].value, text)
@@ -412,7 +413,8 @@ class Reader:
             for scope in (listener, *walk(listener)):
                 if "pathway" in scope.values and scope.values["pathway"] not in known:
                     meant = similar(scope.values["pathway"], known)
-                    self.notice(scope.settings["pathway"], f"no Pathway {shown(scope.values['pathway'])} is declared{'; ' * bool(meant)}{meant}")
+                    text = f"no Pathway {shown(scope.values['pathway'])} is declared"
+                    self.notice(scope.settings["pathway"], f"{text}; {meant}" if meant else text)
 
 
 def culprits(value, type, message):

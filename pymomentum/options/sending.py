@@ -2,7 +2,8 @@
 from socket import gethostname
 
 from pymomentum.options.registry import BINDINGS, DELIVERY, DELIVERY_HOST, GLOBAL, ROUTING, option
-from pymomentum.options.types import Address, Boolean, Enum, Expression, Expressions, Gateway, HostName, Limit, MailAddress, Mailbox, Number, Server, Source, Text
+from pymomentum.options.types import (Address, Boolean, Enum, Expression, Expressions, Gateway, HostName, Limit, MailAddress, Mailbox, Number, Server,
+                                      Source, Text)
 
 option("bind_address", Source("*"), scopes=BINDINGS, page="4/config/ref-bind-address",
        doc="Source address of outbound connections; * leaves it to the kernel.")

@@ -255,6 +255,10 @@ def test_what_stands_side_by_side_is_told_beside_mistakes_of_grammar(conf):
     assert [e.line for e in errors] == [1, 3]
 
 
+def test_value_above_its_bound_is_told_beside_an_unknown_option(conf):
+    assert [e.line for e in conf.errors("memory_goal = 90 memory_hwm = 80\nretry_intervall = 3")] == [1, 2]
+
+
 def test_file_that_is_included_often_is_wrong_once(conf, capsys):
     text = "".join(f"Binding b{i} {{ include one.conf }}\n" for i in range(150)) + "tls = maybe\n"
     one = "retry_interval = x\nbind_address = host.invalid\nDomain a { include none.conf }\ntls_certificate = none.pem\n"
