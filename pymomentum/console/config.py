@@ -155,9 +155,10 @@ def commit(call, seen, changes, base=None):
         raise ConsoleError(messages(e)) from None
 
 
-def after_restart(call):
-    """Say what has changed and counts after a restart only."""
-    return "".join(f"{place} has changed: it counts after a restart only\n" for place in call.server.restart_needed())
+def not_followed(call):
+    """Say what goes on as it was: what has changed and counts after a restart only, and what TLS cannot use any more."""
+    return "".join((*(f"{place} has changed: it counts after a restart only\n" for place in call.server.restart_needed()),
+                    *(f"{mistake}\n" for mistake in call.server.unusable)))
 
 
 def messages(failure):
@@ -179,7 +180,7 @@ def config_set(call):
     make(call, change)
     text = lines(branch, setting_lines(change.setting))
     if not begun(call):
-        text += after_restart(call)
+        text += not_followed(call)
     return Answer(text, {"option": left[0].lower(), "value": change.value}, "Config")
 
 
@@ -245,7 +246,7 @@ def config_commit(call):
     transaction = transaction_of(call)
     generation = commit(call, transaction.seen, transaction.changes, transaction.base)
     del call.session["transaction"]
-    return Answer(after_restart(call), {"changes": len(transaction.changes), "generation": generation})
+    return Answer(not_followed(call), {"changes": len(transaction.changes), "generation": generation})
 
 
 @command("config rollback")
@@ -274,7 +275,8 @@ def config_reload(call):
         generation = call.server.reload(*call.args)
     except MomentumError as e:
         raise ConsoleError(f"Reconfigure failed\n{e}") from None
-    return Answer("configuration reloaded.\n" + after_restart(call), {"generation": generation, "restart": call.server.restart_needed()}, "Config")
+    data = {"generation": generation, "restart": call.server.restart_needed(), "unusable": [e.as_dict() for e in call.server.unusable]}
+    return Answer("configuration reloaded.\n" + not_followed(call), data, "Config")
 
 
 @command("config writeback", "[FILE]")
