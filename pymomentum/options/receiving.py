@@ -141,7 +141,7 @@ option("starttls_injection_policy", Enum("allow ignore reject", "reject"), scope
        page="4/config/starttls-injection-policy",
        doc="What happens to bytes that a client sends with STARTTLS, behind it; reject ends the session.")
 option("static_banner", Text(), scopes=SESSION, page="4/config-options-summary",
-       doc="Whole text of the greeting, in place of the usual one.")
+       doc="Whole text of the greeting, in place of the usual one, with its 220 or without.")
 option("tls_verified_peer_can_relay", Boolean(False), scopes=SESSION | {"ecstream_listener"},
        page="4/config-options-summary",
        doc="Relay for clients whose certificate verifies.")
