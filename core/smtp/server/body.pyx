@@ -79,11 +79,11 @@ cdef int mend(session_t *s, size_t until) noexcept nogil:
     if rc != EC_OK:
         blob_unref(fresh)
         return rc
-    blob_unref(s.blob)
-    s.blob = fresh
     s.scan.flags |= DATA_STUFFED        # a line may begin with a dot only now
     if s.large == NULL and not lone_in(rest):       # the tail of a large one goes out through the encoder
         s.scan.flags &= ~(DATA_LONE_CR | DATA_LONE_LF)
+    blob_unref(s.blob)
+    s.blob = fresh
     return EC_OK
 
 
