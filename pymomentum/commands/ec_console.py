@@ -42,7 +42,6 @@ EXIT STATUS
 import json
 import os
 import pydoc
-import shlex
 import shutil
 import sys
 import time
@@ -52,6 +51,7 @@ from pymomentum.commands import run
 from pymomentum.console.client import Client
 from pymomentum.console.editing import editor
 from pymomentum.errors import ConsoleError
+from pymomentum.words import typed
 
 HISTORY = "~/.ec_console_history"
 CONTROLS = {c: "?" for c in [*range(0x20), *range(0x7f, 0xa0)] if c not in (0x09, 0x0a)}
@@ -79,13 +79,19 @@ def main(arguments=None):
     try:
         with Client(endpoint) as client:
             if words:
-                return show(client, words[0] if len(words) == 1 else shlex.join(words), as_json)
+                return show(client, words[0] if len(words) == 1 else command_line(words), as_json)
             return (converse if sys.stdin.isatty() else read_lines)(client, as_json)
     except ConsoleError as e:
         print(f"ec_console: {e}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def command_line(words):
+    """Join the words of a shell as they would be typed at the prompt; lists of a `config set` stay as they are."""
+    is_set = [word.lower() for word in words if word not in ("xml", "--json")][:2] == ["config", "set"]
+    return " ".join(word if word == "--json" or is_set and word[:1] in ("(", "[") else typed(word) for word in words)
 
 
 def misuse(why):

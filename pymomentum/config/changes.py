@@ -1,8 +1,10 @@
 """Changes of a configuration that is loaded: a setting made or taken back in one stanza."""
 from pymomentum.config.grammar import parse
 from pymomentum.config.scopes import LABELS
+from pymomentum.config.tree import Dictionary, Sequence
 from pymomentum.errors import ConfigError, ConsoleError
 from pymomentum.options import modules
+from pymomentum.words import escaped, quoted, typed
 
 
 class Change:
@@ -33,10 +35,10 @@ class Change:
 
     @property
     def command(self):
-        """The command line that asks for it."""
-        words = [word for kind, label in self.path for word in (kind, label) if word]
+        """The command line that asks for it, as the console takes it again."""
+        words = [typed(word) for kind, label in self.path for word in (kind, label) if word]
         verb = "unset" if self.value is None else "set"
-        return " ".join(["config", verb, *words, *[self.name] * bool(self.name), *([self.value] if self.value is not None else [])])
+        return " ".join(["config", verb, *words, *[self.name] * bool(self.name), *([one_line(self.setting.value)] if self.file else [])])
 
     def apply(self, reader):
         """Carry it out on what a Reader has read."""
@@ -85,5 +87,10 @@ def normal(kind, label):
         return label
 
 
-def quoted(text):
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def one_line(value):
+    """A value as it is typed in a command."""
+    if isinstance(value, Sequence):
+        return f"( {' '.join(map(one_line, value.words))} )"
+    if isinstance(value, Dictionary):
+        return f"[ {' '.join(f'{one_line(key)} = {one_line(part)}' for key, part in value.pairs)} ]"
+    return escaped(value.text) if value.quoted else value.text

@@ -4,12 +4,13 @@ A branch is named as on the console: kinds and names in turn, `binding b1 domain
 """
 import re
 
-from pymomentum.config.changes import key, normal, quoted, settled
+from pymomentum.config.changes import key, normal, settled
 from pymomentum.config.scopes import INSIDE, NOT_BUILT, UNLABELLED, similar, where
 from pymomentum.config.tree import Dictionary, Include, Sequence, Setting
 from pymomentum.errors import ConsoleError
 from pymomentum.options import modules, registry, unbuilt
 from pymomentum.options.types import shown
+from pymomentum.words import quoted
 
 INDENT = "  "
 

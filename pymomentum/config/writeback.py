@@ -9,13 +9,14 @@ import os
 from pathlib import Path
 
 from pymomentum.config import changed, load
-from pymomentum.config.changes import key, quoted
+from pymomentum.config.changes import key
 from pymomentum.config.edits import STEP, edits, replacement
 from pymomentum.config.grammar import parse
 from pymomentum.config.merged import merge, same
 from pymomentum.config.tree import File, Include, Setting, Stanza
 from pymomentum.errors import ConfigError, ConsoleError
 from pymomentum.files import can_be_replaced, can_be_written, overwrite, put_in_place, written_beside
+from pymomentum.words import quoted
 
 NO_FILE = "no file that may be written takes this; set local_changes_file"
 FIXED = "a file that may not be written says this; set another value"

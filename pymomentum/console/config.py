@@ -11,7 +11,7 @@ from pymomentum.config.changes import Change
 from pymomentum.config.fallback import evaluate
 from pymomentum.config.merged import as_data, find, locate, merge, row_of, setting_lines, show_lines
 from pymomentum.console.registry import Answer, command
-from pymomentum.console.values import value_text
+from pymomentum.console.values import setting_text, value_text
 from pymomentum.core.config.generation import generations
 from pymomentum.errors import ConfigErrors, ConsoleError, MomentumError
 from pymomentum.options.types import Number, one_line, shown
@@ -169,18 +169,19 @@ def messages(failure):
 def config_set(call):
     """set an option in a stanza, until the configuration is read again"""
     branch, left = find(root(call), call.args)
-    if len(left) < 2:
+    if not left:
         raise call.usage()
-    row_of(branch, left[0].lower())
-    typed = call.tail(len(call.args) - len(left) + 1)
-    if typed[0] == "=" and len(typed) > 1:
-        typed = typed[1:].lstrip(" \t\r\n")
-    change = Change(branch.path, written(left[0].lower()), value_text(typed))
+    name, typed = setting_text(call.tail(len(call.args) - len(left)))
+    name = name.lower()
+    row_of(branch, name)
+    if not typed:
+        raise call.usage()
+    change = Change(branch.path, written(name), value_text(typed))
     make(call, change)
     text = lines(branch, setting_lines(change.setting))
     if not begun(call):
         text += after_restart(call)
-    return Answer(text, {"option": left[0].lower(), "value": change.value}, "Config")
+    return Answer(text, {"option": name, "value": change.value}, "Config")
 
 
 @command("config unset", "[SCOPE...] [OPTION]")

@@ -1,12 +1,16 @@
 """config get, eval, show, showrecurse, locate: what is written, what holds, where."""
 import re
+from random import Random
 
 import pytest
 
+from pymomentum.commands.ec_console import command_line
 from pymomentum.config import load, publish
+from pymomentum.config.merged import merge, same
 from pymomentum.console.registry import Registry
 from pymomentum.core.config.view import current_generation
 from pymomentum.errors import ConsoleError
+from pymomentum.words import quoted
 from tests.console.conftest import Server
 from tests.harness.port import free_port
 from tests.harness.smtp import SMTPClient
@@ -327,7 +331,14 @@ PASTED = [      # as typed, as the tree has it
     ('hostname "a.test"    # ours', "a.test"),
     ("hostname a.test", "a.test"),
     ("mailerdaemon \"\"", ""),
-    ("relay_domains '(' b.com, 'c d,' ')'", ["b.com", "c d,"]),                   # as ec_console joins words of a shell
+    ("relay_domains ( b.com, 'c d,' )", ["b.com", "c d,"]),
+    ("relay_domains('b.com')", ["b.com"]),
+    ("hostname=a.test", "a.test"),
+    ("hostname= a.test# ours", "a.test"),
+    ("ehlo_hostname a.b # don't", "a.b"),
+    (r"mailerdaemon a\tb", r"a\tb"),
+    (r'mailerdaemon "a\\b\tc"', "a\\b\tc"),
+    (r"mailerdaemon a\b 'c\d'", r"a\b c\d"),
     ("mailerdaemon 'it'\"'\"'s'@a.test", "it's@a.test"),
     ("hostname --json a.test", "a.test"),
     ('relay_domains ( "b.com" ) --json', ["b.com"]),
@@ -339,7 +350,7 @@ def test_value_is_taken_as_a_file_has_it(ask, typed, said):
     ask("config begin from scratch", session=(session := {}))
     answer = ask(f"config set {typed}", session=session)
     assert answer.status == 0, answer.text
-    name = typed.split(" =")[0].split()[:2 if typed.startswith("esmtp") else 1]
+    name = re.match(r"(esmtp_listener )?\w+", typed)[0].split()
     assert ask(f"config get {' '.join(name)}", json=True, session=session).data["value"] == said
 
 
@@ -347,9 +358,67 @@ def test_value_is_taken_as_a_file_has_it(ask, typed, said):
     ("relay_domains ( a ) retry_interval = 5", "one value is set at a time\n"),
     ("relay_domains ( a ) }", '"}" is not possible here\n'),
     ("relay_domains ( , a )", "is not possible here"),
-    ('relay_domains ( "a )', "this string is not closed"),
+    ('relay_domains ( "a )', "a quote is not closed"),
+    ("mailerdaemon =", "usage: config set"),
+    ("mailerdaemon # note", "usage: config set"),
+    ("mailerdaemon = = a", '"=" is not possible here'),
     ('hostname "a', "a quote is not closed\n"),
 ])
 def test_value_that_no_file_would_have_is_refused(ask, typed, told):
     answer = ask(f"config set {typed}", session={})
     assert answer.status == 1 and told in answer.text
+
+
+def test_backslashes_outside_of_quotes_stay(ask):
+    assert ask(r"config locate domain ^mx\\d\+\.pool").text == ask(r'config locate domain "^mx\\\\d\+\.pool"').text
+    assert "Domain:/^mx" in ask(r"config locate domain ^/\^mx\\d\+").text
+
+
+NAMES = (r"/^a\.b$/", r"/^\\d x$/", '/a"b/', "/it's/", "/#x/", "a.test", "--json", "#x", r"a\b")
+
+
+def some_value(chance):
+    """A value in quotes, with all that needs them."""
+    return quoted("".join(chance.choice("ab \\\"'#=()[],/\n\t{}") for _ in range(chance.randrange(9))))
+
+
+def some_change(chance):
+    place = chance.choice(["", "domain NAME ", "binding b domain NAME ", "mail_loop NAME "]).replace("NAME", quoted(chance.choice(NAMES)))
+    if place.startswith("mail_loop"):
+        return f"config set {place}use_ip {chance.choice(['true', 'no'])}"
+    if chance.random() < 0.2:
+        return f"config unset {place}mailerdaemon"
+    if chance.random() < 0.3:
+        return f"config set esmtp_listener context [ {some_value(chance)} = {some_value(chance)} b = c ]"
+    if chance.random() < 0.3:
+        return f"config set relay_domains ( {some_value(chance)}, d.test {some_value(chance)} )"
+    return f"config set {place}mailerdaemon {chance.choice([some_value(chance), 'a@b.test'])}"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_replay_is_taken_again_and_means_the_same(ask, seed):
+    chance, first, again = Random(seed), {}, {}
+    for session in first, again:
+        ask("config begin", session=session)
+    for _ in range(12):
+        ask(some_change(chance), session=first)
+    assert first["transaction"].changes
+    for line in ask("config replay", session=first).text.splitlines():
+        answer = ask(line, session=again)
+        assert answer.status == 0, (line, answer.text)
+    ours, theirs = (merge(session["transaction"].base, session["transaction"].changes) for session in (first, again))
+    assert same(ours, theirs)
+    assert ask("config replay", session=again).text == ask("config replay", session=first).text
+
+
+@pytest.mark.parametrize("words, line", [
+    (["config", "set", "relay_hosts", "( 1.1.1.1 '::1' )"], "config set relay_hosts ( 1.1.1.1 '::1' )"),
+    (["config", "set", "relay_hosts", "(", "a b", ")"], 'config set relay_hosts ( "a b" )'),
+    (["config", "set", "tls", "=", "no"], "config set tls = no"),
+    (["config", "set", "mailerdaemon", "it's # \\n\n"], 'config set mailerdaemon "it\'s # \\\\n\\n"'),
+    (["config", "locate", "domain", "(a b)+"], 'config locate domain "(a b)+"'),
+    (["config", "locate", "domain", r"^d\d$"], r"config locate domain ^d\d$"),
+    (["xml", "domain", "", "--json"], 'xml domain "" --json'),
+])
+def test_words_of_a_shell_are_sent_as_they_would_be_typed(words, line):
+    assert command_line(words) == line
