@@ -257,10 +257,10 @@ class Server:
                 self.adopt(self.held_back(loaded))
             return files
 
-    def restart_needed(self):
-        """Answer what the configuration says otherwise than when the process started, and counts then only."""
-        now = config.fixed(self.loaded)
-        return [place for place in {**self.fixed, **now} if self.fixed.get(place) != now.get(place)]
+    def restart_needed(self, before=None):
+        """Answer what the configuration says otherwise than when the process started, and counts then only; or what it says since one before."""
+        now, then = config.fixed(self.loaded), config.fixed(before) if before else self.fixed
+        return [place for place in {**self.fixed, **now} if now.get(place) not in (self.fixed.get(place), then.get(place))]
 
     def adopt(self, loaded):
         self.try_trust(loaded)
@@ -301,7 +301,10 @@ class Server:
     def try_reload(self):
         """SIGHUP: errors go to the paniclog."""
         try:
+            before = self.loaded
             self.reload()
+            for notice in config.news(self.loaded, before):
+                logs.panic("CONFIG", notice)
             for place in self.restart_needed():
                 logs.panic("CONFIG", f"{place} has changed: it counts after a restart only")
         except MomentumError as e:

@@ -55,6 +55,7 @@ class Loaded:
         self.root = reader.root
         self.modules = reader.modules       # (name, instance) -> ModuleStanza
         self.notices = reader.notices
+        self.tree = None                    # all that it says, once somebody has asked for it
         if not self.root.values.get("hostname", "x"):
             del self.root.values["hostname"]        # an empty one: the machine's
         self.globals = {name: self.root.value(name) for name in IDS if registry.find(name, "global")}
@@ -166,6 +167,19 @@ def changed(loaded, changes, *, env=os.environ, texts=None):
     reader.check_references()
     refuse(loader.errors, reader.errors, list(loader.files.values()))
     return Loaded(list(loader.files.values()), reader, local, changes, loader.readonly)
+
+
+def news(loaded, before):
+    """Answer what a configuration has notices of and the one before had not; what was typed on the console has no place."""
+    known = {notice.text for notice in before.notices}
+    found = [notice.text if notice.startswith("console:") else str(notice) for notice in loaded.notices if notice.text not in known]
+    if has_console(before) and not has_console(loaded):
+        found.append("no Control_Listener is left, and the console closes; SIGHUP reads the files again")
+    return found
+
+
+def has_console(loaded):
+    return any(listen.kind == "control_listener" for listen in loaded.listens)
 
 
 def empty():

@@ -4,8 +4,9 @@ A branch is named as on the console: kinds and names in turn, `binding b1 domain
 """
 import re
 
-from pymomentum.config.changes import key, normal, settled
-from pymomentum.config.scopes import INSIDE, NOT_BUILT, UNLABELLED, similar, where
+from pymomentum.config.changes import key, settled
+from pymomentum.config.names import INSIDE, NOT_BUILT, UNLABELLED, normal, similar
+from pymomentum.config.scopes import where
 from pymomentum.config.tree import Dictionary, Include, Sequence, Setting
 from pymomentum.errors import ConsoleError
 from pymomentum.options import modules, registry, unbuilt
@@ -80,7 +81,9 @@ class Branch:
 
 
 def merge(loaded, more=()):
-    """Answer the Branch of all that a loaded configuration says, what was changed since, and what is to be."""
+    """Answer the Branch of all that a loaded configuration says, what was changed since, and what is to be; without that nobody changes it."""
+    if not more and loaded.tree is not None:
+        return loaded.tree
     root = Branch()
     if loaded.files:
         root.add(loaded.files[0].body)
@@ -88,6 +91,8 @@ def merge(loaded, more=()):
         root.add(loaded.local.body)
     for change in settled((*loaded.changes, *more)):
         change.apply_to(root)
+    if not more:
+        loaded.tree = root
     return root
 
 

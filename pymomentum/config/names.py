@@ -83,6 +83,14 @@ def listen_address(text):
         raise ValueError(f"{shown(host)} is no address; IPv6 stands in brackets") from None
 
 
+def normal(kind, label):
+    """A name as the checks write it; as it is where no check knows it."""
+    try:
+        return LABELS.get(kind, str)(label)
+    except ValueError:
+        return label
+
+
 LABELS = {"binding_group": name_label, "binding": name_label, "pathway_group": name_label, "pathway": name_label,
           "threadpool": name_label, "eventloop": name_label, "domain": domain_label, "host": domain_label,
           "listen": listen_label, "peer": network}

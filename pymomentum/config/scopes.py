@@ -7,7 +7,7 @@ import os
 from contextlib import suppress
 
 from pymomentum.config import anywhere, logs
-from pymomentum.config.names import INSIDE, LABELS, LISTENERS, NOT_BUILT, UNLABELLED, similar
+from pymomentum.config.names import INSIDE, LABELS, LISTENERS, NOT_BUILT, UNLABELLED, normal, similar
 from pymomentum.config.tree import Include, Sequence, Setting
 from pymomentum.core.dns.resolvconf import without_effect
 from pymomentum.options import modules, registry, unbuilt, vendor
@@ -60,6 +60,15 @@ class ModuleStanza:
         return {**{name: row.type.default for name, row in modules.OPTIONS[self.name].items()}, **self.values}
 
 
+class Notice(str):
+    """A line about what has no effect; `text` is it without its place."""
+
+    def __new__(cls, place, text):
+        self = super().__new__(cls, f"{place}: {text}")
+        self.text = text
+        return self
+
+
 class TooMany(Exception):
     """Ends a reading with more mistakes than anyone reads."""
 
@@ -87,7 +96,7 @@ class Reader:
         scope = self.root
         for kind, label in path:
             kind = kind.lower()
-            scope = scope.children.get((kind, LABELS.get(kind, str)(label)))
+            scope = scope.children.get((kind, normal(kind, label)))
             if scope is None:
                 return None
         if name:
@@ -111,7 +120,7 @@ class Reader:
             raise TooMany
 
     def notice(self, node, text):
-        self.notices.append(f"{node.place}: {text}")
+        self.notices.append(Notice(node.place, text))
 
     def sure(self, nodes):
         """Answer the nodes that certainly stand here; the others are checked as they may stand anywhere."""

@@ -26,6 +26,15 @@ class Transaction:
         self.seen = seen        # the configuration that served when it began
         self.base = base        # what the changes are made to: that one, or an empty one
         self.changes = []
+        self.tree = merge(base)         # with all of them
+        self.known = {notice.text for notice in seen.notices}       # notices that need not be said
+
+    def add(self, change):
+        if self.changes:
+            change.apply_to(self.tree)
+        else:
+            self.tree = merge(self.base, [change])
+        self.changes.append(change)
 
 
 def begun(call):
@@ -34,9 +43,7 @@ def begun(call):
 
 def root(call):
     """The tree as this session sees it."""
-    transaction = begun(call)
-    loaded = transaction.base if transaction else call.server.loaded
-    return merge(loaded, transaction.changes if transaction else ())
+    return begun(call).tree if begun(call) else merge(call.server.loaded)
 
 
 def option(call):
@@ -139,25 +146,43 @@ def config_locate(call):
 
 # ---- changes -----------------------------------------------------------------------
 
+class Outcome:
+    """What a change has come to: the number of what serves, and what there is to be said of it."""
+
+    def __init__(self, generation=None, notices=(), restart=()):
+        self.generation, self.notices, self.restart = generation, list(notices), list(restart)
+
+    @property
+    def text(self):
+        """Lines behind an answer."""
+        told = [*(f"notice: {notice}" for notice in self.notices), *(f"{place} has changed: it counts after a restart only" for place in self.restart)]
+        return "".join(f"{line}\n" for line in told)
+
+
 def make(call, change):
-    """Carry a change out, or keep it where a transaction has begun."""
+    """Carry a change out, or keep it where a transaction has begun, if a configuration may say it."""
     transaction = begun(call)
-    if transaction:
-        transaction.changes.append(change)
-    else:
-        commit(call, call.server.loaded, [change])
+    if not transaction:
+        return commit(call, call.server.loaded, [change])
+    try:
+        notices = change.check()
+    except MomentumError as e:
+        raise ConsoleError(messages(e)) from None
+    transaction.add(change)
+    fresh = [notice.text for notice in notices if notice.text not in transaction.known]
+    transaction.known.update(fresh)
+    return Outcome(notices=fresh)
 
 
 def commit(call, seen, changes, base=None):
     try:
-        return call.server.change(changes, seen, base)
+        return outcome(call, call.server.change(changes, seen, base), seen)
     except MomentumError as e:
         raise ConsoleError(messages(e)) from None
 
 
-def after_restart(call):
-    """Say what has changed and counts after a restart only."""
-    return "".join(f"{place} has changed: it counts after a restart only\n" for place in call.server.restart_needed())
+def outcome(call, generation, before):
+    return Outcome(generation, config.news(call.server.loaded, before), call.server.restart_needed(before))
 
 
 def messages(failure):
@@ -177,11 +202,9 @@ def config_set(call):
     if not typed:
         raise call.usage()
     change = Change(branch.path, written(name), value_text(typed))
-    make(call, change)
-    text = lines(branch, setting_lines(change.setting))
-    if not begun(call):
-        text += after_restart(call)
-    return Answer(text, {"option": name, "value": change.value}, "Config")
+    made = make(call, change)
+    return Answer(lines(branch, setting_lines(change.setting)) + made.text,
+                  {"option": name, "value": change.value, "notices": made.notices, "restart": made.restart}, "Config")
 
 
 @command("config unset", "[SCOPE...] [OPTION]")
@@ -195,12 +218,12 @@ def config_unset(call):
     if name not in branch.settings:
         raise ConsoleError(f"Option '{written(name)}' is not set in scope '{branch.place.removesuffix(':')}'.")
     shown_name = branch.settings[name].name
-    make(call, Change(branch.path, written(name)))
+    made = make(call, Change(branch.path, written(name)))
     after, _ = find(root(call), call.args[:-1])
     setting, _ = evaluate(root(call), after, name)
     found = setting_lines(setting) if setting else [f"{written(name)} = {default_text(row, branch.kind)}"]
-    return Answer(f'"{shown_name}" has been unset. Effective value is now:\n' + "".join(f"{INDENT}{line}\n" for line in found),
-                  {"option": name, "value": None}, "Config")
+    return Answer(f'"{shown_name}" has been unset. Effective value is now:\n' + "".join(f"{INDENT}{line}\n" for line in found) + made.text,
+                  {"option": name, "value": None, "notices": made.notices, "restart": made.restart}, "Config")
 
 
 def unset_stanza(call, branch):
@@ -209,8 +232,8 @@ def unset_stanza(call, branch):
     place = branch.place.removesuffix(":")
     if (branch.kind, branch.label) not in branch.parent.children:
         raise ConsoleError(f"there is no stanza '{place}'")
-    make(call, Change(branch.path))
-    return Answer(f"'{place}' has been unset.\n", {"stanza": place}, "Config")
+    made = make(call, Change(branch.path))
+    return Answer(f"'{place}' has been unset.\n{made.text}", {"stanza": place, "notices": made.notices, "restart": made.restart}, "Config")
 
 
 def begin(call, base):
@@ -244,9 +267,9 @@ def transaction_of(call):
 def config_commit(call):
     """carry out what was changed since config begin, all of it or nothing"""
     transaction = transaction_of(call)
-    generation = commit(call, transaction.seen, transaction.changes, transaction.base)
+    made = commit(call, transaction.seen, transaction.changes, transaction.base)
     del call.session["transaction"]
-    return Answer(after_restart(call), {"changes": len(transaction.changes), "generation": generation})
+    return Answer(made.text, {"changes": len(transaction.changes), "generation": made.generation, "notices": made.notices, "restart": made.restart})
 
 
 @command("config rollback")
@@ -271,11 +294,13 @@ def config_reload(call):
     call.expect(0, 1)
     if begun(call):
         raise ConsoleError("a transaction has begun; config commit or config rollback ends it")
+    before = call.server.loaded
     try:
-        generation = call.server.reload(*call.args)
+        made = outcome(call, call.server.reload(*call.args), before)
     except MomentumError as e:
         raise ConsoleError(f"Reconfigure failed\n{e}") from None
-    return Answer("configuration reloaded.\n" + after_restart(call), {"generation": generation, "restart": call.server.restart_needed()}, "Config")
+    made.restart = call.server.restart_needed()
+    return Answer(f"configuration reloaded.\n{made.text}", {"generation": made.generation, "notices": made.notices, "restart": made.restart}, "Config")
 
 
 @command("config writeback", "[FILE]")
