@@ -9,7 +9,7 @@ import gc
 import os
 from contextlib import contextmanager
 
-from pymomentum.config import logs
+from pymomentum.config import built_in, logs
 from pymomentum.config.changes import settled
 from pymomentum.config.names import LISTENERS, is_address, listen_address
 from pymomentum.config.scopes import MAX_ERRORS, Reader, walk
@@ -21,7 +21,6 @@ from pymomentum.options.types import Server, Source
 
 AT_START = ("eventloop", "threadpool", "security", "debug_flags")       # scopes that hold options of the process
 BUILT_LISTENERS = ("esmtp_listener", "control_listener")
-POOLS = {"IO": 50, "CPU": 4, "SwapIn": 5, "SwapOut": 20, "SpoolIn": 1, "Unlink": 6, "Batch_Unlink": 4, "Close": 0}
 LOOKED_UP = {name for name, rows in registry.OPTIONS.items() if isinstance(rows[0].type, (Source, Server))}
 IDS = {name: number for number, name in enumerate(registry.names())}
 
@@ -62,13 +61,12 @@ class Loaded:
         self.listens = [Listen(listen) for kind in BUILT_LISTENERS for listener in self.root.inside(kind)
                         for listen in listener.inside("listen")
                         if listener.value("enable") and listen.value("enable")]
-        default = max(1, (os.cpu_count() or 1) * 3 // 4)
-        self.eventloops = {loop.label: loop.values.get("concurrency", default)
-                           for loop in self.root.inside("eventloop")} or {"default": default}
-        self.threadpools = {name: {"concurrency": n, "backlog": 0, "stack_size": 0} for name, n in POOLS.items()}
+        self.eventloops = {loop.label: loop.values.get("concurrency", built_in.loops())
+                           for loop in self.root.inside("eventloop")} or {"default": built_in.loops()}
+        self.threadpools = {name: {"concurrency": n, "backlog": 0, "stack_size": 0} for name, n in built_in.POOLS.items()}
         for pool in self.root.inside("threadpool"):
-            built_in = self.threadpools.get(pool.label, {})
-            self.threadpools[pool.label] = {name: pool.values.get(name, built_in.get(name, pool.value(name)))
+            known = self.threadpools.get(pool.label, {})
+            self.threadpools[pool.label] = {name: pool.values.get(name, known.get(name, pool.value(name)))
                                             for name in ("concurrency", "backlog", "stack_size")}
 
     def module(self, name):
@@ -238,9 +236,7 @@ class Publication:
         self.numbers = {}                   # Scope -> its number in the builder
         for name, number in IDS.items():
             row = registry.OPTIONS[name][0]
-            default = row.default
-            if name == "mailerdaemon":      # on the host that `hostname` names
-                default = f"mailer-daemon@{loaded.globals['hostname']}"
+            default = built_in.mailerdaemon(loaded.globals["hostname"]) if name == "mailerdaemon" else row.default
             self.set(Builder.DEFAULTS, number, row.type, default)
         self.values(Builder.GLOBAL, self.root)
         self.named(Builder.GLOBAL, self.root)

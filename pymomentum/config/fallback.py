@@ -1,6 +1,7 @@
 """Which stanzas are asked for an option, in which order: as core/config/generation answers mail and sessions."""
 from ipaddress import IPv4Network, ip_network
 
+from pymomentum.config import built_in
 from pymomentum.config.names import is_address
 from pymomentum.core.config.scope import regex_matches
 from pymomentum.options import registry
@@ -12,9 +13,24 @@ MAPPED_BITS = 96        # of ::ffff:0:0/96, which is all of IPv4
 def evaluate(root, branch, name):
     """Answer (Setting, Branch) of what holds for an option; (None, None): its built-in default."""
     for place in fallback(root, branch):
-        if name in place.settings:
+        if name in place.settings and not (name == "hostname" and place.settings[name].value.raw() == ""):      # the machine's
             return place.settings[name], place
     return None, None
+
+
+def default(row, root, branch):
+    """Answer the built-in value of an option in a branch."""
+    if not isinstance(row, registry.Option):
+        return row.type.default
+    if row.name == "mailerdaemon":
+        hostname, _ = evaluate(root, root, "hostname")
+        return built_in.mailerdaemon(hostname.value.text if hostname else registry.find("hostname", "global").default)
+    if row.name == "concurrency" and branch.kind == "eventloop":
+        return built_in.loops()
+    if row.name == "concurrency" and branch.kind == "threadpool":
+        return built_in.POOLS.get(branch.label, row.default)
+    places = [place.kind for place in outward(branch)]
+    return next((row.defaults[kind] for kind in places if kind in row.defaults), row.default)
 
 
 def fallback(root, branch):

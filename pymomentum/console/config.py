@@ -8,8 +8,9 @@ from pathlib import Path
 from pymomentum import config
 from pymomentum.config import writeback
 from pymomentum.config.changes import Change
-from pymomentum.config.fallback import evaluate
+from pymomentum.config.fallback import default, evaluate
 from pymomentum.config.merged import as_data, find, locate, merge, row_of, setting_lines, show_lines
+from pymomentum.config.names import written
 from pymomentum.console.registry import Answer, command
 from pymomentum.console.values import setting_text, value_text
 from pymomentum.core.config.generation import generations
@@ -72,19 +73,12 @@ def lines(branch, found):
     return "".join(f"{indent}{line}\n" for line in found)
 
 
-def written(name):
-    """An option that nobody wrote, in the manual's way."""
-    return "_".join(word[:1].upper() + word[1:] for word in name.split("_"))
-
-
-def default_text(row, kind):
+def default_text(row, tree, branch):
     """The built-in value of an option as a file would have it; Hosts are unlimited."""
-    if kind == "host" and row is not None and isinstance(row.type, Number):
+    if branch.kind == "host" and row is not None and isinstance(row.type, Number):
         return "-1"
-    value = None if row is None else getattr(row, "defaults", {}).get(kind, getattr(row, "default", row.type.default))
-    if value is None:
-        return '""'
-    return one_line(row.type.write(value))
+    value = None if row is None else default(row, tree, branch)
+    return '""' if value is None else one_line(row.type.write(value))
 
 
 @command("config get", "[SCOPE...] OPTION")
@@ -107,7 +101,7 @@ def config_eval(call):
     row = row_of(branch, name)
     setting, place = evaluate(tree, branch, name)
     if setting is None:
-        text = default_text(row, branch.kind)
+        text = default_text(row, tree, branch)
         return Answer(lines(branch, [f"{written(name)} = {text}"]), {"option": name, "value": text, "scope": None}, "Config")
     return Answer(lines(branch, setting_lines(setting)),
                   {"option": name, "value": setting.value.raw(), "scope": place.place, "file": setting.file.path, "line": setting.line}, "Config")
@@ -140,7 +134,7 @@ def config_locate(call):
     kind, *expression = call.expect(1, 2)
     found = locate(root(call), kind, *expression)
     text = "".join(f"{branch.head}\n  is at {branch.place}\n" for branch in found)
-    data = [{"kind": branch.written, "name": branch.label, "place": branch.place} for branch in found]
+    data = [{"kind": branch.written, "name": branch.name, "place": branch.place} for branch in found]
     return Answer(text or f"no {kind} stanza\n", {"Scope": data}, "Config")
 
 
@@ -219,9 +213,10 @@ def config_unset(call):
         raise ConsoleError(f"Option '{written(name)}' is not set in scope '{branch.place.removesuffix(':')}'.")
     shown_name = branch.settings[name].name
     made = make(call, Change(branch.path, written(name)))
-    after, _ = find(root(call), call.args[:-1])
-    setting, _ = evaluate(root(call), after, name)
-    found = setting_lines(setting) if setting else [f"{written(name)} = {default_text(row, branch.kind)}"]
+    tree = root(call)
+    after, _ = find(tree, call.args[:-1])
+    setting, _ = evaluate(tree, after, name)
+    found = setting_lines(setting) if setting else [f"{written(name)} = {default_text(row, tree, after)}"]
     return Answer(f'"{shown_name}" has been unset. Effective value is now:\n' + "".join(f"{INDENT}{line}\n" for line in found) + made.text,
                   {"option": name, "value": None, "notices": made.notices, "restart": made.restart}, "Config")
 

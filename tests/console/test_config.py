@@ -1,11 +1,13 @@
 """config get, eval, show, showrecurse, locate: what is written, what holds, where."""
 import re
 from random import Random
+from socket import gethostname
 
 import pytest
 
 from pymomentum.commands.ec_console import command_line
 from pymomentum.config import load, publish
+from pymomentum.config.built_in import loops
 from pymomentum.config.merged import merge, same
 from pymomentum.console.registry import Registry
 from pymomentum.core.config.view import current_generation
@@ -18,6 +20,7 @@ from tests.harness.wait import until
 
 FILE = """
 Message_Expiration = 86400       # a day
+Hostname = foo.example
 Relay_Hosts = ( 10.0.0.1 10.0.0.2 )
 Domain earthlink.example { Message_Expiration = 900 }
 Domain "/^mx\\d+\\.pool\\.example$/" { Message_Expiration = 60 }
@@ -37,11 +40,12 @@ MORE = """
 Binding_Group "pool" {
   EHLO_Hostname = "pool.example"
   Domain slow.example { Message_Expiration = 5 }
+  Domain %s { Retry_Interval = 5 }
   Binding one { Message_Expiration = 3600  Domain relay.example { EHLO_Hostname = "relay.example" } }
   Binding two { }
 }
 Domain earthlink.example { Retry_Interval = 30 }
-"""
+""" % ("a" * 40 + "!")
 
 
 @pytest.fixture
@@ -60,12 +64,23 @@ def ask(tmp_path, monkeypatch):
     ("get domain EARTHLINK.example message_expiration", "        Message_Expiration = 900\n"),
     ("get domain earthlink.example retry_interval", "        Retry_Interval = 30\n"),        # merged with the one in the first file
     ("get binding_group pool binding one domain relay.example ehlo_hostname", '        EHLO_Hostname = "relay.example"\n'),
-    ("get binding_group pool binding two ehlo_hostname", "Option 'Ehlo_Hostname' is not set in scope 'Binding_Group:pool:Binding:two'.\n"),
+    ("get binding_group pool binding two ehlo_hostname", "Option 'EHLO_Hostname' is not set in scope 'Binding_Group:pool:Binding:two'.\n"),
     ("get esmtp_listener listen :2525 peer 10.0.0.0/8 idle_time", "        Idle_Time = 7\n"),
     ("get mail_loop loops use_ip", "        Use_IP = false\n"),
     ("get mail_loop use_ip", "which mail_loop? there is: loops\n"),
     ("get alias Scheme a:b query", '        query = "SELECT 1"\n'),
     ("eval blackhole", "Blackhole = false\n"),
+    ("eval mailerdaemon", 'Mailerdaemon = mailer-daemon@foo.example\n'),
+    ("eval threadpool SwapOut concurrency", "        Concurrency = 20\n"),
+    ("eval threadpool mine concurrency", "        Concurrency = 0\n"),
+    ("eval eventloop default concurrency", f"        Concurrency = {loops()}\n"),
+    ("eval local_changes_file", 'Local_Changes_File = ""\n'),
+    ("eval http_listener listen :80 tcp_recv_buffer_size", "        TCP_Recv_Buffer_Size = 32768\n"),
+    ("eval esmtp_listener listen :2525 tcp_recv_buffer_size", "        TCP_Recv_Buffer_Size = 4096\n"),
+    ("locate domain ^mx", "no domain stanza\n"),
+    ("locate domain (a+)+$", f'"(a+)+$" cannot be searched for: it takes too long: match limit exceeded\n'),
+    ("locate listen :2525", 'Listen ":2525"\n  is at Esmtp_Listener::Listen:\\:2525:\n'),
+    ("show esmtp_listener listen 0.0.0.0:2525", 'Peer "10.0.0.0/8" { ... }\n'),
     ("eval domain other.example message_expiration", "        Message_Expiration = 86400\n"),
     ("eval domain mx12.pool.example message_expiration", "        Message_Expiration = 60\n"),
     ("eval binding one domain earthlink.example message_expiration", "        Message_Expiration = 3600\n"),  # a binding beats a global domain
@@ -74,15 +89,15 @@ def ask(tmp_path, monkeypatch):
     ("eval binding two ehlo_hostname", '        EHLO_Hostname = "pool.example"\n'),
     ("eval esmtp_listener listen :2525 idle_time", "        Idle_Time = 300\n"),
     ("eval esmtp_listener listen :2525 peer 192.0.2.1 idle_time", "        Idle_Time = 300\n"),
-    ("show esmtp_listener", 'Listen "0.0.0.0:2525" { ... }\nIdle_Time = 300\n'),
+    ("show esmtp_listener", 'Listen ":2525" { ... }\nIdle_Time = 300\n'),
     ("show mail_loop loops", "Use_IP = false\n"),
     ("show message_expiration", "Message_Expiration = 86400\n"),
-    ("showrecurse esmtp_listener", 'Esmtp_Listener {\n  Listen "0.0.0.0:2525" {\n    Peer "10.0.0.0/8" {\n      Idle_Time = 7\n    }\n  }\n'
+    ("showrecurse esmtp_listener", 'Esmtp_Listener {\n  Listen ":2525" {\n    Peer "10.0.0.0/8" {\n      Idle_Time = 7\n    }\n  }\n'
                                    "  Idle_Time = 300\n}\n"),
     ("locate binding", 'Binding "one"\n  is at Binding_Group:pool:Binding:one:\nBinding "two"\n  is at Binding_Group:pool:Binding:two:\n'),
     ("locate scheme ^a", 'Scheme "a:b"\n  is at alias::Scheme:a\\:b:\n'),
     ("locate binding ^three", "no binding stanza\n"),
-    ("locate binding (", '"(" is no regular expression: missing ), unterminated subpattern at position 0\n'),
+    ("locate binding (", '"(" cannot be searched for: missing closing parenthesis\n'),
     ("get", "usage: config get [SCOPE...] OPTION\n"),
     ("get domain earthlink.example", "which option of domain earthlink.example?\n"),
     ("get message_expiratio", 'unknown option "message_expiratio" in the global scope; did you mean "message_expiration"?\n'),
@@ -254,11 +269,11 @@ def test_what_counts_after_a_restart_only_is_told(mta, session):
 
 def test_module_instance_is_made_by_the_first_option_that_is_set(session):
     ask = session()
-    assert ask("config set mail_loop loop1 use_ip false") == "        Use_Ip = false\nnotice: module mail_loop is not built yet\n"
+    assert ask("config set mail_loop loop1 use_ip false") == "        Use_IP = false\nnotice: module mail_loop is not built yet\n"
     assert ask("config set spf enabled false").startswith("        Enabled = false\n")
     assert ask('config set alias scheme one query "SELECT 1"').startswith('        Query = "SELECT 1"\n')
     shown = ask("config showrecurse")
-    assert 'mail_loop "loop1" {\n  Use_Ip = false\n}\n' in shown and "spf {\n  Enabled = false\n}\n" in shown
+    assert 'mail_loop "loop1" {\n  Use_IP = false\n}\n' in shown and "spf {\n  Enabled = false\n}\n" in shown
     assert 'alias {\n  scheme "one" {\n    Query = "SELECT 1"\n  }\n}\n' in shown
     ask("config unset mail_loop loop1 use_ip")
     ask("config unset spf")
@@ -479,3 +494,21 @@ def test_change_that_closes_the_last_console_says_so(mta, session):
     ask = session()
     told = ask(f"config unset control_listener listen {mta.folder}/console")
     assert told.endswith("notice: no Control_Listener is left, and the console closes; SIGHUP reads the files again\n")
+
+
+def test_empty_hostname_is_the_machines(ask):
+    ask("config begin", session=(session := {}))
+    ask('config set hostname ""', session=session)
+    assert ask("config eval hostname", session=session).text == f"Hostname = {gethostname()}\n"
+    assert ask("config eval mailerdaemon", session=session).text == f"Mailerdaemon = mailer-daemon@{gethostname()}\n"
+
+
+def test_address_is_shown_and_written_as_it_was_first(ask):
+    ask("config begin", session=(session := {}))
+    assert ask("config set esmtp_listener Listen *:2600 banner_hostname a.test", session=session).status == 0
+    assert ask("config set esmtp_listener listen :2600 idle_time 5", session=session).status == 0
+    assert ask("config set esmtp_listener listen 0.0.0.0:2525 idle_time 5", session=session).status == 0
+    assert ask("config locate listen :2600$", session=session).text == 'Listen "*:2600"\n  is at Esmtp_Listener::Listen:*\\:2600:\n'
+    assert ask("config replay", session=session).text.splitlines() == [
+        "config set Esmtp_Listener Listen *:2600 Banner_Hostname a.test", "config set Esmtp_Listener Listen *:2600 Idle_Time 5",
+        "config set Esmtp_Listener Listen :2525 Idle_Time 5"]

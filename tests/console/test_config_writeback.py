@@ -81,7 +81,7 @@ def test_local_changes_file_named_on_the_console_takes_the_changes(governed, tmp
     ask("config set max_retries 10")
     ask("config set tls required")
     assert ask("config writeback").startswith(f"written: {tmp_path}/lc.conf\n")
-    assert (tmp_path / "lc.conf").read_text() == "Max_Retries = 10\nTls = required\n"
+    assert (tmp_path / "lc.conf").read_text() == "Max_Retries = 10\nTLS = required\n"
     again = governed("max_retries = 3\n")
     again(f"config set local_changes_file {tmp_path}/lc.conf")
     assert again("config eval max_retries") == "Max_Retries = 10\n"
@@ -115,7 +115,7 @@ def test_writeback_takes_each_change_but_once(mta, session):
     for value in "required", "ifavailable":
         ask(f"config set tls {value}")
         assert ask("config writeback") == f"written: {local}\n"
-    assert local.read_text() == "Tls = ifavailable\n"
+    assert local.read_text() == "TLS = ifavailable\n"
 
 
 def test_with_local_changes_only_no_other_file_changes(mta, session):
@@ -129,7 +129,7 @@ def test_with_local_changes_only_no_other_file_changes(mta, session):
     assert ask("config writeback") == (
         f"written: {local}\nnot all could be saved: {mta.path}:{line} says this, and all changes go to {local}: set another value, or take it "
         "out of that file by hand. It counts until the next reload or restart:\nconfig unset Max_Retries\n")
-    assert mta.path.read_text() == before and local.read_text() == "Tls = required\n"
+    assert mta.path.read_text() == before and local.read_text() == "TLS = required\n"
     assert ask("config get max_retries") == "Option 'Max_Retries' is not set in scope ''.\n"
     ask("config unset tls")
     ask("config set max_retries 4")
