@@ -101,16 +101,30 @@ def load(path, *, env=os.environ, before=None, texts=None):
     real paths, bytes that are read in place of what is there.
     """
     loader = Loader(env, before.files if before else (), texts)
+    reader, local = read(loader, path)
+    if not loader.errors:
+        reader.check_references()
+    refuse(loader.errors, reader.errors, list(loader.files.values()))
+    return Loaded(list(loader.files.values()), reader, local, (), loader.readonly)
+
+
+def readable(path, *, env=os.environ):
+    """Answer what can be read of a configuration, whatever mistakes are in it; raises ConfigErrors where there is no file."""
+    loader = Loader(env)
+    reader, local = read(loader, path)
+    if not loader.files:
+        raise ConfigErrors(loader.errors)
+    return Loaded(list(loader.files.values()), reader, local)
+
+
+def read(loader, path):
+    """Read a file, all it includes and the local changes file; answers (Reader, local changes File or None)."""
+    reader, local = Reader(), None
     file = loader.load(path)
-    reader = Reader()
-    local = None
     if file is not None:
         reader.read(file)
         local = local_changes(reader, loader)
-        if not loader.errors:
-            reader.check_references()
-    refuse(loader.errors, reader.errors, list(loader.files.values()))
-    return Loaded(list(loader.files.values()), reader, local, (), loader.readonly)
+    return reader, local
 
 
 def refuse(grammar, errors, files):
