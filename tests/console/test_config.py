@@ -512,3 +512,20 @@ def test_address_is_shown_and_written_as_it_was_first(ask):
     assert ask("config replay", session=session).text.splitlines() == [
         "config set Esmtp_Listener Listen *:2600 Banner_Hostname a.test", "config set Esmtp_Listener Listen *:2600 Idle_Time 5",
         "config set Esmtp_Listener Listen :2525 Idle_Time 5"]
+
+
+def test_commit_that_fails_leaves_no_logs_behind(mta, session):
+    ask = session()
+    (mta.folder / "taken").mkdir()
+    before = sorted(mta.folder.rglob("*"))
+    ask("config begin")
+    ask(f"config set ec_logger mainlog {mta.folder}/new/deep/mainlog")
+    ask(f"config set ec_logger rejectlog {mta.folder}/new/rejectlog")
+    ask("config set esmtp_listener listen 192.0.2.1:2525 banner_hostname a.test")
+    with pytest.raises(ConsoleError, match="cannot listen on"):
+        ask("config commit")
+    assert sorted(mta.folder.rglob("*")) == before
+    ask("config rollback")
+    with pytest.raises(ConsoleError, match="cannot write paniclog"):
+        ask(f"config set ec_logger paniclog {mta.folder}/taken")
+    assert sorted(mta.folder.rglob("*")) == before

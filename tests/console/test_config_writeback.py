@@ -155,3 +155,16 @@ def test_local_changes_file_that_others_may_write_is_not_read(mta, session):
     local.chmod(0o644)
     ask(f"config set local_changes_file {local}")
     assert ask("config get max_retries") == "max_retries = 9\n"
+
+
+def test_file_that_was_deleted_meanwhile_is_not_made_anew(mta, session):
+    ask = session()
+    more = mta.folder / "more.conf"
+    more.write_text("idle_timeout = 4\n")
+    mta.config('include "$folder/more.conf"\n')
+    ask("config set idle_timeout 5")
+    more.unlink()
+    with pytest.raises(ConsoleError, match="cannot read .*more.conf: No such file or directory"):
+        ask("config writeback")
+    assert not more.exists()
+    assert ask("config get idle_timeout") == "Idle_Timeout = 5\n"
