@@ -35,7 +35,7 @@ from pymomentum.core.smtp.server import session
 from pymomentum.core.spool import large, recover, spool
 from pymomentum.core.tls import context
 from pymomentum.doors import Change
-from pymomentum.errors import ConfigError, ConfigErrors, ConsoleError, MomentumError
+from pymomentum.errors import ConfigError, ConfigErrors, ConsoleError, MomentumError, Superseded
 from pymomentum.listeners import Listeners, loop_count
 from pymomentum.quarantine import Quarantine
 
@@ -239,7 +239,7 @@ class Server:
         """Serve by the loaded configuration, or the base given, with changes, if it is still the one that was seen; answers its number."""
         with self.changing:
             if self.loaded is not seen:
-                raise MomentumError("the configuration has changed since")
+                raise Superseded("the configuration has changed since")
             loaded = patiently(config.changed, base or seen, changes)
             if loaded.local is not seen.local:
                 security.refuse_open_files(loaded)

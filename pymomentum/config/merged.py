@@ -120,7 +120,7 @@ def find(root, words):
     """Follow kinds and names; answers (Branch, words left). A stanza that nobody wrote is an empty Branch."""
     branch, left = root, list(words)
     while left:
-        kind = left[0].lower()
+        kind, _ = key(left[0], "", branch.parent is None)
         known = INSIDE.get(branch.kind, ()) if branch.parent is None or branch.kind in INSIDE else ()
         if kind in known and kind in UNLABELLED:
             branch, left = child(branch, kind, left[0], ""), left[1:]
@@ -169,7 +169,7 @@ def instance(branch, kind, written, left):
 
 def locate(root, kind, expression=""):
     """Answer the branches of a kind whose name the expression finds."""
-    found = [branch for branch in root.walk() if branch.kind == kind.lower()]
+    found = [branch for branch in root.walk() if branch.kind in (kind.lower(), key(kind, "", True)[0])]
     try:
         named = set(regex_search(expression, [branch.name for branch in found]))
     except ValueError as e:

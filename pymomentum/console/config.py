@@ -3,6 +3,7 @@
 A change counts at once, or with others at `config commit` where its session has begun a transaction.
 It lasts until the configuration is read again.
 """
+from itertools import islice
 from pathlib import Path
 
 from pymomentum import config
@@ -10,13 +11,15 @@ from pymomentum.config import writeback
 from pymomentum.config.changes import Change
 from pymomentum.config.fallback import default, evaluate
 from pymomentum.config.merged import as_data, find, locate, merge, row_of, setting_lines, show_lines
-from pymomentum.config.names import written
+from pymomentum.config.names import INSIDE, written
 from pymomentum.console.registry import Answer, command
 from pymomentum.console.values import setting_text, value_text
 from pymomentum.core.config.generation import generations
-from pymomentum.errors import ConfigErrors, ConsoleError, MomentumError
+from pymomentum.errors import ConfigErrors, ConsoleError, MomentumError, Superseded
+from pymomentum.options import modules, registry
 from pymomentum.options.types import Number, one_line, shown
 
+MOST_NAMES = 10         # of stanzas that a mistake names
 INDENT = " " * 8        # before what is set in a stanza
 
 
@@ -53,18 +56,38 @@ def option(call):
     if not call.args:
         raise call.usage()
     branch, left = find(tree, call.args)
+    if len(left) == 1:
+        refuse_nameless(branch, left[0])
     if len(left) != 1:
         place = " ".join(call.args[:len(call.args) - len(left)])
         raise ConsoleError(f"{shown(left[0])} is no stanza in {place or 'the global scope'}" if left else f"which option of {place}?")
     return tree, branch, left[0].lower()
 
 
-def stanza(call):
-    tree = root(call)
-    branch, left = find(tree, call.args)
+def refuse_nameless(branch, kind):
+    """Raise ConsoleError where a word is a kind of stanzas that have names."""
+    kind = kind.lower()
+    if branch.kind in INSIDE and kind in INSIDE[branch.kind]:
+        names = ", ".join(shown(inner.name) for inner in islice(branch.inside(kind), MOST_NAMES))
+        raise ConsoleError(f"{kind} needs a name; " + (f"there is: {names}" if names else "there is none yet"))
+
+
+def stanza(call, branch, left):
+    """The branch that the arguments name, if there is one."""
     if left:
+        refuse_nameless(branch, left[0])
         raise ConsoleError(f"{shown(left[0])} is neither a stanza nor an option here")
+    if branch.parent is not None and (branch.kind, branch.label) not in branch.parent.children:
+        raise ConsoleError(f"there is no stanza '{branch.place.removesuffix(':')}'")
     return branch
+
+
+def is_option(branch, name):
+    try:
+        row_of(branch, name)
+    except ConsoleError:
+        return False
+    return branch.kind in (*registry.SCOPES, *modules.OPTIONS)
 
 
 def lines(branch, found):
@@ -112,16 +135,19 @@ def config_show(call):
     """show a stanza, those inside it only by name"""
     tree = root(call)
     branch, left = find(tree, call.args)
-    if len(left) == 1 and left[0].lower() in branch.settings:
+    if len(left) == 1 and (left[0].lower() in branch.settings or is_option(branch, left[0].lower())):
         return config_get(call)
-    branch = stanza(call)
+    if len(left) == 1 and (inside := branch.inside(left[0].lower())):
+        data = [{"kind": inner.kind, "name": inner.name} for inner in inside]
+        return Answer("".join(f"{inner.head} {{ ... }}\n" for inner in inside), {"stanzas": data}, "Config")
+    branch = stanza(call, branch, left)
     return Answer("".join(f"{line}\n" for line in show_lines(branch)), as_data(branch), "Config")
 
 
 @command("config showrecurse", "[SCOPE...]")
 def config_showrecurse(call):
     """show a stanza and all inside it"""
-    branch = stanza(call)
+    branch = stanza(call, *find(root(call), call.args))
     inner = show_lines(branch, True)
     if branch.parent is not None:
         inner = [f"{branch.head} {{", *(f"  {line}" for line in inner), "}"]
@@ -171,6 +197,10 @@ def make(call, change):
 def commit(call, seen, changes, base=None):
     try:
         return outcome(call, call.server.change(changes, seen, base), seen)
+    except Superseded as e:
+        advice = ("config replay shows what you have changed, config rollback ends that, and config begin begins again on what serves now"
+                  if begun(call) else "say it again")
+        raise ConsoleError(f"{e}; {advice}") from None
     except MomentumError as e:
         raise ConsoleError(messages(e)) from None
 
@@ -224,9 +254,7 @@ def config_unset(call):
 def unset_stanza(call, branch):
     if branch.parent is None:
         raise ConsoleError("the global scope cannot be unset as a whole")
-    place = branch.place.removesuffix(":")
-    if (branch.kind, branch.label) not in branch.parent.children:
-        raise ConsoleError(f"there is no stanza '{place}'")
+    place = stanza(call, branch, []).place.removesuffix(":")
     made = make(call, Change(branch.path))
     return Answer(f"'{place}' has been unset.\n{made.text}", {"stanza": place, "notices": made.notices, "restart": made.restart}, "Config")
 
@@ -339,6 +367,8 @@ def whole(loaded):
 
 def write_all(loaded, path):
     """The whole configuration in one file, without comments."""
+    if not path:
+        raise ConsoleError("a file needs a name")
     place = writeback.Place(writeback.File(path, ""))
     place.text = whole(loaded)
     if Path(path).exists():

@@ -104,6 +104,18 @@ def ask(tmp_path, monkeypatch):
     ("get domain x.example relay_hosts", 'unknown option "relay_hosts" in domain\n'),
     ("eval nowhere at_all", '"nowhere" is no stanza in the global scope\n'),
     ("show nothing", '"nothing" is neither a stanza nor an option here\n'),
+    ("show domain", 'Domain "earthlink.example" { ... }\nDomain "/^mx\\\\d+\\\\.pool\\\\.example$/" { ... }\n'),
+    ("show host", "host needs a name; there is none yet\n"),
+    ("show domain typo", "there is no stanza 'domain:typo'\n"),
+    ("show binding b domain typo", "there is no stanza 'binding:b:domain:typo'\n"),
+    ("show domain earthlink.example idle_timeout", "Option 'Idle_Timeout' is not set in scope 'Domain:earthlink.example'.\n"),
+    ("showrecurse domain typo", "there is no stanza 'domain:typo'\n"),
+    ("showrecurse binding_group", 'binding_group needs a name; there is: "pool"\n'),
+    ("get domain", 'domain needs a name; there is: "earthlink.example", "/^mx\\d+\\.pool\\.example$/"\n'),
+    ("get domain typo tls", "Option 'TLS' is not set in scope 'domain:typo'.\n"),
+    ("eval domain typo tls", "        TLS = no\n"),
+    ("eval mail-loop loops use_ip", "        Use_IP = false\n"),
+    ("locate mail-loop", 'mail_loop "loops"\n  is at mail_loop:loops:\n'),
 ])
 def test_answers(ask, line, text):
     assert ask(f"config {line}").text == text
@@ -164,7 +176,7 @@ def test_of_two_transactions_the_second_to_commit_loses(session):
         ask("config begin")
         ask("config set retry_interval 77")
     first("config commit")
-    with pytest.raises(ConsoleError, match="the configuration has changed since"):
+    with pytest.raises(ConsoleError, match="the configuration has changed since; config replay shows .* config rollback .* config begin begins again"):
         second("config commit")
     assert second("config replay") == "config set Retry_Interval 77\n"
     second("config rollback")
@@ -312,6 +324,10 @@ def test_write_config_shows_what_serves_whole(mta, session):
     assert "Idle_Timeout = 8\n" in text and "Idle_Timeout = 9" not in text
     ask(f"write config {mta.folder}/copy.conf")
     assert (mta.folder / "copy.conf").read_text() == text
+    with pytest.raises(ConsoleError, match="a file needs a name"):
+        ask('write config ""')
+    with pytest.raises(ConsoleError, match="cannot write /nonexistent/copy.conf: No such file"):
+        ask("write config /nonexistent/copy.conf")
     with pytest.raises(ConsoleError, match="is there already"):
         ask(f"write config {mta.folder}/copy.conf")
 
@@ -512,6 +528,12 @@ def test_address_is_shown_and_written_as_it_was_first(ask):
     assert ask("config replay", session=session).text.splitlines() == [
         "config set Esmtp_Listener Listen *:2600 Banner_Hostname a.test", "config set Esmtp_Listener Listen *:2600 Idle_Time 5",
         "config set Esmtp_Listener Listen :2525 Idle_Time 5"]
+
+
+def test_hyphen_in_the_name_of_a_module_is_an_underscore(ask):
+    ask("config begin", session=(session := {}))
+    assert ask("config set ec-logger heartbeat = 30", session=session).status == 0
+    assert ask("config get ec_logger heartbeat", session=session).text == "        Heartbeat = 30\n"
 
 
 def test_commit_that_fails_leaves_no_logs_behind(mta, session):

@@ -157,6 +157,19 @@ def test_local_changes_file_that_others_may_write_is_not_read(mta, session):
     assert ask("config get max_retries") == "max_retries = 9\n"
 
 
+def test_what_cannot_be_unset_is_told_with_a_way_out_that_fits(governed):
+    ask = governed("Domain a.test { retry_interval = 9 }\nDomain b.test { retry_interval = 9 }\n")
+    ask("config unset domain a.test")
+    ask("config set domain a.test tls no")
+    ask("config unset domain b.test retry_interval")
+    assert ask("config writeback") == (
+        "not all could be saved: a file that may not be written says this: take it out of that file by hand. It counts until the next reload or "
+        "restart:\nconfig unset Domain a.test\n"
+        "not all could be saved: its stanza was to be unset before. It counts until the next reload or restart:\nconfig set domain a.test TLS no\n"
+        "not all could be saved: a file that may not be written says this: set another value, or take it out of that file by hand. It counts until "
+        "the next reload or restart:\nconfig unset Domain b.test Retry_Interval\n")
+
+
 def test_file_that_was_deleted_meanwhile_is_not_made_anew(mta, session):
     ask = session()
     more = mta.folder / "more.conf"
