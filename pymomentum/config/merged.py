@@ -231,5 +231,5 @@ def as_data(branch):
     """The same for programs, kinds and options in lower case."""
     return {
         "options": {name: setting.value.raw() for name, setting in branch.settings.items()},
-        "stanzas": [{"kind": inner.kind, "name": inner.name, **as_data(inner)} for inner in branch.children.values()],
+        "stanzas": [{"kind": inner.kind, "name": inner.label, **as_data(inner)} for inner in branch.children.values()],
     }

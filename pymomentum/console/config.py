@@ -138,7 +138,7 @@ def config_show(call):
     if len(left) == 1 and (left[0].lower() in branch.settings or is_option(branch, left[0].lower())):
         return config_get(call)
     if len(left) == 1 and (inside := branch.inside(left[0].lower())):
-        data = [{"kind": inner.kind, "name": inner.name} for inner in inside]
+        data = [{"kind": inner.kind, "name": inner.label} for inner in inside]
         return Answer("".join(f"{inner.head} {{ ... }}\n" for inner in inside), {"stanzas": data}, "Config")
     branch = stanza(call, branch, left)
     return Answer("".join(f"{line}\n" for line in show_lines(branch)), as_data(branch), "Config")
@@ -160,7 +160,7 @@ def config_locate(call):
     kind, *expression = call.expect(1, 2)
     found = locate(root(call), kind, *expression)
     text = "".join(f"{branch.head}\n  is at {branch.place}\n" for branch in found)
-    data = [{"kind": branch.written, "name": branch.name, "place": branch.place} for branch in found]
+    data = [{"kind": branch.written, "name": branch.label, "place": branch.place} for branch in found]
     return Answer(text or f"no {kind} stanza\n", {"Scope": data}, "Config")
 
 
