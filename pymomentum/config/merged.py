@@ -2,6 +2,7 @@
 
 A branch is named as on the console: kinds and names in turn, `binding b1 domain example.com`.
 """
+from pymomentum.config import uncollected
 from pymomentum.config.changes import key, settled
 from pymomentum.config.names import INSIDE, NOT_BUILT, UNLABELLED, normal, similar
 from pymomentum.config.scopes import where
@@ -81,6 +82,7 @@ class Branch:
             yield from child.walk()
 
 
+@uncollected()
 def merge(loaded, more=()):
     """Answer the Branch of all that a loaded configuration says, what was changed since, and what is to be; without that nobody changes it."""
     if not more and loaded.tree is not None:
