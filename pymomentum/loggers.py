@@ -5,6 +5,7 @@
 
 A module without a stanza, or with `enabled = false`, writes nothing.
 """
+import errno
 import os
 from contextlib import suppress
 
@@ -63,7 +64,8 @@ def prepare(loaded, before=None):
             opened.open(which, *file)
         except OSError as e:
             drop(opened)
-            raise ConfigErrors([ConfigError(f"cannot write {LOGS[which][1]} {file[0]}: {e.strerror}")]) from None
+            why = "nobody reads this pipe" if e.errno == errno.ENXIO else e.strerror
+            raise ConfigErrors([ConfigError(f"cannot write {LOGS[which][1]} {file[0]}: {why}")]) from None
     return opened
 
 

@@ -15,6 +15,8 @@ import pwd
 import stat
 from pathlib import Path
 
+from pymomentum.config.scopes import UNKNOWN_STANZA, unknown_in
+from pymomentum.config.tree import Sequence
 from pymomentum.errors import ConfigError, ConfigErrors, MomentumError
 
 NOBODY_AT_ALL = 2 ** 32 - 1     # to the kernel this id says "as it is"
@@ -37,7 +39,8 @@ def refuse_open_files(loaded):
 def mistakes(loaded):
     """Answer ConfigErrors for all that stands in the way of a start; files that others may write are in that of root alone."""
     errors = strangers(loaded)
-    return errors if errors or os.geteuid() else open_files(loaded)
+    known = loaded.knows("user", "group", "security", unknown_in("security"), UNKNOWN_STANZA)
+    return errors if errors or os.geteuid() or not known else open_files(loaded)
 
 
 def strangers(loaded):
@@ -46,12 +49,15 @@ def strangers(loaded):
     for scope in loaded.root.inside("security"):
         for option, find in (("user", uid), ("group", gid), ("supplemental_groups", gid), ("capabilities", Capabilities)):
             said = scope.settings.get(option)
+            if said is None and not loaded.knows(option, unknown_in("security")):
+                continue
             value = scope.value(option) or ()
-            for name in [value] if isinstance(value, str) else value:
+            for place, name in enumerate([value] if isinstance(value, str) else value):
                 try:
                     find(name)
                 except MomentumError as e:
-                    errors.append((said.value if said else scope.node).error(str(e)))
+                    node = said.value if said else scope.node
+                    errors.append((node.words[place] if isinstance(node, Sequence) else node).error(str(e)))
     return errors
 
 

@@ -53,6 +53,7 @@ class Server:
         self.loaded = None
         self.loaded = self.load()
         self.fixed = config.fixed(self.loaded)  # what counts until the process ends
+        self.unusable = ()                      # ConfigErrors of what TLS cannot use any more, and goes on as it was
         self.stopping = threading.Event()
         self.reload_asked = threading.Event()
         self.fast = False
@@ -147,11 +148,9 @@ class Server:
     def set_levels(self):
         """What subsystems tell the paniclog."""
         values, flags = self.loaded.globals, self.loaded.section("debug_flags")
-        unknown = level.set_levels(
+        level.set_levels(
             [flags["debug"], flags["info"], flags["notice"], flags["warning"], flags["error"], flags["critical"]],
             values["debug_throttle_max_num_same_message"], values["debug_throttle_period_secs"])
-        for name in unknown:
-            logs.panic("CONFIG", f"debug_flags: no subsystem is called {name}")
 
     def spool_pace(self):
         values = self.loaded.globals
@@ -263,7 +262,7 @@ class Server:
         return [place for place in {**self.fixed, **now} if now.get(place) not in (self.fixed.get(place), then.get(place))]
 
     def adopt(self, loaded):
-        self.try_trust(loaded)
+        unusable = self.try_trust(loaded)
         opened = loggers.prepare(loaded, self.loaded)
         change = None
         try:
@@ -276,35 +275,35 @@ class Server:
             raise e if isinstance(e, ConfigErrors) else ConfigErrors([ConfigError(str(e))]) from None
         logs.microseconds(loaded.globals["log_hires_timestamp"])
         loggers.serve(loaded, opened)
-        self.loaded = loaded
+        new = config.news(loaded, self.loaded)
+        self.loaded, self.unusable = loaded, unusable
         self.set_levels()
+        for notice in (*new, *unusable):
+            logs.panic("CONFIG", str(notice).split("\n")[0])
         self.raise_descriptors(loaded.globals["server_max_file_descriptors"])
         loops.pace(loaded.globals["max_timed_events_per_iter"])
         spool.tune(**self.spool_pace())
         swap.resize(loaded.threadpools["SwapIn"]["concurrency"])
         large.resize(loaded.threadpools["SwapOut"]["concurrency"])
         maintainer.refresh()
+        session.recount()
         self.limit_streams()
         context.refresh()
         change.adopt()
         return number
 
     def try_trust(self, loaded):
-        """What TLS could use until now and cannot any more goes on as it was; what is new must be usable."""
+        """What TLS could use until now and cannot any more goes on as it was, and is the answer; what is new must be usable."""
         mistakes = trust.mistakes(loaded)
         known = {mistake.message for mistake in trust.mistakes(self.loaded)} if mistakes else ()
         if any(mistake.message not in known for mistake in mistakes):
             raise ConfigErrors(mistakes)
-        for mistake in mistakes:
-            logs.panic("CONFIG", str(mistake).split("\n")[0])
+        return mistakes
 
     def try_reload(self):
         """SIGHUP: errors go to the paniclog."""
         try:
-            before = self.loaded
             self.reload()
-            for notice in config.news(self.loaded, before):
-                logs.panic("CONFIG", notice)
             for place in self.restart_needed():
                 logs.panic("CONFIG", f"{place} has changed: it counts after a restart only")
         except MomentumError as e:

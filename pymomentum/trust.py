@@ -1,7 +1,7 @@
 """Certificates, keys and parameters of TLS that a configuration names: OpenSSL tries them before they serve."""
 import os
 
-from pymomentum.config.scopes import walk
+from pymomentum.config.scopes import UNKNOWN_OPTION, walk
 from pymomentum.core.tls import context
 from pymomentum.options import registry
 
@@ -13,7 +13,7 @@ def mistakes(loaded, unread=True):
     """Answer a ConfigError for each that OpenSSL does not take; files that cannot be read only if `unread`."""
     found, tried = [], {}
     for scope in (loaded.root, *walk(loaded.root)):
-        for option, asked in wanted(scope):
+        for option, asked in wanted(scope, loaded.knows):
             if not unread and asked[0] in FILES and not all(os.access(path, os.R_OK) for path in asked[1:]):
                 continue
             if asked not in tried and not (asked[0] == "tls_key" and tried.get(("tls_certificate", asked[2]))):
@@ -23,12 +23,12 @@ def mistakes(loaded, unread=True):
     return found
 
 
-def wanted(scope):
-    """Walk what a scope itself says: the option that says it, and what is to be tried."""
+def wanted(scope, knows):
+    """Walk what a scope itself says: the option that says it, and what is to be tried; a pair only if both are known."""
     for option in ALONE:
         if said(scope, option):
             yield option, (option, said(scope, option))
-    certificate = inherited(scope, "tls_certificate")
+    certificate = inherited(scope, "tls_certificate") if knows("tls_certificate", "tls_key", UNKNOWN_OPTION) else ""
     for option in ("tls_key", "tls_certificate"):
         if certificate and option in scope.values:
             yield option, ("tls_key", inherited(scope, "tls_key") or certificate, certificate)

@@ -58,8 +58,6 @@ cdef struct values_t:
 
 
 cdef value_t values_layered(const values_t *v, int option) noexcept nogil       # an option that layers[option] is not 0 for
-cdef bint limits_take(const limit_ref_t *first) noexcept nogil                          # in all of a chain, or in none
-cdef void limits_give(const limit_ref_t *first, const limit_ref_t *end) noexcept nogil  # up to `end`; NULL: all
 cdef bint values_same(const values_t *a, const values_t *b) noexcept nogil      # whether all answers are the same
 cdef void values_free(const values_t *v) noexcept nogil                         # one that is kept; leaves shared ones alone
 

@@ -2,8 +2,6 @@
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free
 
-from pymomentum.core.loop.limit cimport limit_give, limit_take
-
 
 cdef value_t values_layered(const values_t *v, int option) noexcept nogil:
     cdef const pairs_t *said
@@ -31,18 +29,3 @@ cdef void values_free(const values_t *v) noexcept nogil:
         free(<void*>v)
 
 
-cdef bint limits_take(const limit_ref_t *first) noexcept nogil:
-    cdef const limit_ref_t *r = first
-    while r != NULL:
-        if not limit_take(r.limit, r.most):
-            limits_give(first, r)
-            return False
-        r = r.outer
-    return True
-
-
-cdef void limits_give(const limit_ref_t *first, const limit_ref_t *end) noexcept nogil:
-    cdef const limit_ref_t *r = first
-    while r != end:
-        limit_give(r.limit)
-        r = r.outer

@@ -45,8 +45,9 @@ cdef bint flag(slice_t *s, bint *out) noexcept nogil:
 
 
 cdef bint parse(slice_t s, slice_t *command, request_t *r) noexcept nogil:
-    """An object of command, json and xml; False where Python is to look at it."""
-    cdef slice_t key
+    """An object of command, json, xml and what is told of the session; False where Python is to look at it."""
+    cdef slice_t key, other
+    cdef bint begun
     cdef bint ok
     command[0] = slice_make(NULL, 0)
     skip_space(&s)
@@ -66,6 +67,10 @@ cdef bint parse(slice_t s, slice_t *command, request_t *r) noexcept nogil:
             ok = flag(&s, &r.json)
         elif slice_eq(key, slice_of(b"xml")):
             ok = flag(&s, &r.xml)
+        elif slice_eq(key, slice_of(b"session")):
+            ok = plain_string(&s, &other)
+        elif slice_eq(key, slice_of(b"transaction")):
+            ok = flag(&s, &begun)
         else:
             return False
         skip_space(&s)

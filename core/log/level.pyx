@@ -57,13 +57,17 @@ cdef bint level_repeats(int level, const char *format, uint64_t now_ms) noexcept
     return atomic_add32(&f.lines, 1) > allowed
 
 
+def is_subsystem(str name not None):
+    """Whether something of the server is called so, or it is ALL."""
+    return name.upper() == "ALL" or name.upper().encode() in NAMES[:OF_COUNT]
+
+
 def set_levels(levels, uint32_t equal=0, period=1):
-    """Have these subsystems speak, a list of names for each level; answers names that are none.
+    """Have these subsystems speak, a list of names for each level; names that are none say nothing.
 
     equal: lines of one kind in a period of so many seconds, up to NOTICE; 0: any number.
     """
     cdef uint64_t word
-    unknown = []
     known = [name.decode() for name in NAMES[:OF_COUNT]]
     for level, names in enumerate(levels):
         word = 0
@@ -72,9 +76,6 @@ def set_levels(levels, uint32_t equal=0, period=1):
                 word = <uint64_t>-1
             elif name.upper() in known:
                 word |= <uint64_t>1 << <int>known.index(name.upper())
-            else:
-                unknown.append(name)
         atomic_store64(&says[<int>level], word)
     atomic_store64(&period_ms, <uint64_t>(period * 1000))
     atomic_store32(&most, equal)
-    return unknown

@@ -32,10 +32,11 @@ cdef extern from *:
     #include <sys/stat.h>
     typedef va_list log_va_list;
     #define log_va_start(a, l) va_start(a, l)
-    /* The mode is the option's, whatever the umask says; devices keep theirs. */
+    /* The mode is the option's, whatever the umask says; devices keep theirs.  A pipe that nobody reads is an error (ENXIO). */
     static int log_open(const char *path, int mode) {
         struct stat st;
-        int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, mode);
+        int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, mode);
+        if (fd >= 0 && fcntl(fd, F_SETFL, O_APPEND)) {}
         if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 07777) != (mode_t)mode && fchmod(fd, mode)) {}
         return fd; }
     """

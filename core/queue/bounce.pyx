@@ -123,9 +123,14 @@ cdef int compose(bounce_t *bounce, buf_t *b, const char *id) noexcept nogil:
     ec_rfc_date(<time_t>(bounce.loop.wall_us // 1000000), date, sizeof(date))
     ec_rfc_date(<time_t>(m.created_us // 1000000), arrived, sizeof(arrived))
     snprintf(boundary, sizeof(boundary), b"_----%d===_%.20s", 7, id)
-    buf_add_z(b, b"Return-Path: <>\r\nFrom: Mail Delivery System <")
-    buf_add_slice(b, bounce.daemon)
-    buf_add_z(b, b">\r\nTo: <")
+    buf_add_z(b, b"Return-Path: <>\r\nFrom: ")
+    if bounce.daemon.ptr[bounce.daemon.len - 1] == c'>':        # with a name of its own
+        buf_add_slice(b, bounce.daemon)
+    else:
+        buf_add_z(b, b"Mail Delivery System <")
+        buf_add_slice(b, bounce.daemon)
+        buf_add_z(b, b">")
+    buf_add_z(b, b"\r\nTo: <")
     buf_add_slice(b, bounce.to)
     buf_printf(b, b">\r\nDate: %s\r\nMessage-ID: <%.2s.%.2s.%.5s.%.8s@", date, id, id + 3, id + 6, id + 12)
     buf_add_slice(b, bounce.host)

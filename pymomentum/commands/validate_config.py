@@ -30,18 +30,22 @@ def report(errors, notices, as_json, out=None):
     print(f"{len(errors)} error{'s' * (len(errors) != 1)}" if errors else "Configuration valid", file=out)
 
 
+def trusted(loaded):
+    """Files that cannot be read are told in notices."""
+    return trust.mistakes(loaded, unread=False)
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="validate_config", description="Check a configuration without serving it.")
     parser.add_argument("-c", "--config", metavar="FILE", help=f"file to check, found along the search path; default: {DEFAULT}")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
-    errors, notices = [], []
+    errors = []
     if options.config is None and Loader(os.environ).search(DEFAULT, []) is None:
         report([ConfigError(f"No configuration found: there is no {DEFAULT} here, nor along the search path; -c names one")], [], options.json)
         return 1
     try:
-        loaded = load(options.config or DEFAULT)
-        notices, errors = loaded.notices, [*unresolved(loaded), *trust.mistakes(loaded, unread=False), *security.mistakes(loaded)]
+        notices = load(options.config or DEFAULT, further=(unresolved, trusted, security.mistakes)).notices
     except ConfigErrors as e:
         errors, notices = e.errors, [e.notice] if e.notice else []
     report(errors, notices, options.json)

@@ -44,7 +44,7 @@ class Listen:
 
 
 class Loaded:
-    """A configuration that passed all checks."""
+    """A configuration that passed all checks; further ones see what could be read of one that did not."""
 
     def __init__(self, files, reader, local=None, changes=(), readonly=()):
         self.files = files                  # every File read, the first one first
@@ -55,6 +55,7 @@ class Loaded:
         self.modules = reader.modules       # (name, instance) -> ModuleStanza
         self.notices = reader.notices
         self.tree = None                    # all that it says, once somebody has asked for it
+        self.knows = reader.knows           # whether no mistake can be why one of these options is not said, or not as it counts
         if not self.root.values.get("hostname", "x"):
             del self.root.values["hostname"]        # an empty one: the machine's
         self.globals = {name: self.root.value(name) for name in IDS if registry.find(name, "global")}
@@ -94,18 +95,20 @@ def uncollected():
 
 
 @uncollected()
-def load(path, *, env=os.environ, before=None, texts=None):
+def load(path, *, env=os.environ, before=None, texts=None, further=()):
     """Read a configuration file and all it includes; raises ConfigErrors with every mistake.
 
     Of what was loaded before, files that have not changed are not parsed again.  `texts` holds, by
-    real paths, bytes that are read in place of what is there.
+    real paths, bytes that are read in place of what is there.  Further checks answer ConfigErrors for a Loaded.
     """
     loader = Loader(env, before.files if before else (), texts)
     reader, local = read(loader, path)
-    if not loader.errors:
+    reader.misread |= bool(loader.errors)
+    if loader.files:
         reader.check_references()
-    refuse(loader.errors, reader.errors, list(loader.files.values()))
-    return Loaded(list(loader.files.values()), reader, local, (), loader.readonly)
+    loaded = Loaded(list(loader.files.values()), reader, local, (), loader.readonly)
+    refuse(loader.errors, [*reader.errors, *(error for check in further for error in check(loaded))], loaded.files)
+    return loaded
 
 
 def readable(path, *, env=os.environ):
@@ -131,6 +134,7 @@ def refuse(grammar, errors, files):
     """Raise the mistakes that there are as they stand in the files, but for those that one of grammar may have caused."""
     places = {str(file.path): (number, file) for number, file in enumerate(files)}
     found = grammar + [error for error in errors if error.file not in places or not places[error.file][1].misread_before(error)]
+    found = list({(error.file, error.line, error.column, error.message): error for error in found}.values())       # once of each place
     found.sort(key=lambda error: (places.get(error.file, (-1,))[0], error.line, error.column))
     if found:
         cut = len(found) > MAX_ERRORS or any(file.cut for file in files)
@@ -176,6 +180,7 @@ def changed(loaded, changes, *, env=os.environ, texts=None):
     local = local_changes(reader, loader, loaded.local)
     for change in changes:
         change.apply(reader)
+    reader.misread |= bool(loader.errors)
     reader.check_references()
     refuse(loader.errors, reader.errors, list(loader.files.values()))
     return Loaded(list(loader.files.values()), reader, local, changes, loader.readonly)
@@ -224,9 +229,12 @@ def publish(loaded):
 
 def unresolved(loaded):
     """Answer a ConfigError for each host name that stands for no address, where an address is needed."""
-    errors = []
+    errors, tried = [], set()
     for scope in (loaded.root, *walk(loaded.root)):
         for name in LOOKED_UP & scope.values.keys():
+            if scope.settings[name] in tried:
+                continue
+            tried.add(scope.settings[name])
             try:
                 registry.find(name, scope.kind).type.encode(scope.values[name])
             except ValueError as e:

@@ -2,7 +2,7 @@
 from ipaddress import IPv4Network, ip_network
 
 from pymomentum.config import built_in
-from pymomentum.config.names import is_address
+from pymomentum.config.names import is_address, is_expression
 from pymomentum.core.config.scope import regex_matches
 from pymomentum.options import registry
 
@@ -97,7 +97,7 @@ def named(branch, kind, kinds):
     bare = name[1:-1] if kind == "domain" and name[:1] + name[-1:] == "[]" else ""
     address = branch.children.get((kind, bare)) if is_address(bare) else None
     matching = (other for other in branch.inside(kind)
-                if other is not own and len(other.label) > 2 and other.label[0] == other.label[-1] == "/" and regex_matches(other.label, name))
+                if other is not own and is_expression(other.label) and regex_matches(other.label, name))
     return [found for found in (own, address, next(matching, None)) if found is not None]
 
 

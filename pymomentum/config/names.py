@@ -38,8 +38,14 @@ def written(name):
 
 def similar(name, known):
     """Guess what a user meant."""
-    close = get_close_matches(name[:64], known, 1, 0.7)
-    return f'did you mean "{close[0]}"?' if close else ""
+    known = {other.lower(): other for other in known}
+    close = get_close_matches(name[:64].lower(), known, 1, 0.7)
+    return f'did you mean "{known[close[0]]}"?' if close else ""
+
+
+def is_expression(label):
+    """Whether the name of a Domain or Host is a regular expression between slashes."""
+    return len(label) > 2 and label[0] == label[-1] == "/"
 
 
 def name_label(text):
@@ -50,7 +56,7 @@ def name_label(text):
 
 def domain_label(text):
     """A domain or host: a name without case, or a regular expression between slashes."""
-    if len(text) > 2 and text[0] == text[-1] == "/":
+    if is_expression(text):
         check_regex(text)
         return text
     if not text or len(text) > 1023 or re.search(r"\s", text):

@@ -83,6 +83,9 @@ class Recovery:
         if text == "}" and self.missing and closes_nothing(state):
             self.missing -= 1
             return self.leave(state, at)
+        if text == "{" and (written := without_equals(state)):
+            self.file.mistake(at, f"{shown(text)} is not possible here", f'a stanza has no "=": {written}', hides=False)
+            return at
         self.file.mistake(at, f"{shown(text)} is not possible here", wanted(e.accepts or e.expected), hides=text not in ("}", ";"))
         doubled = text == "{" and getattr(word, "type", "") == "LBRACE"
         return at + 1 if doubled else self.leave(state, at)
@@ -246,6 +249,20 @@ def unreadable(text, e):
     if rest == "/*":
         return "this comment is not closed", ""
     return f"{shown(rest[:1])} is not possible here", wanted(e.allowed)
+
+
+def without_equals(state):
+    """Take back the = between the kind of a stanza and its name; answers how it is written, empty where no such = was read."""
+    *before, last = [None, None, None, *state.value_stack]
+    name, equals, label = (*before[-2:], last) if isinstance(last, Word) else (before[-1], last, None)
+    if getattr(equals, "type", "") != "_EQUALS" or name.text.lower().replace("-", "_") not in stanzas():
+        return ""
+    if label:
+        forget(state)
+    forget(state)
+    if label:
+        state.feed_token(label)
+    return " ".join([name.text, *([shown(label.text)] if label else []), "{"])
 
 
 def wanted(terminals):

@@ -4,11 +4,12 @@ Repeated stanzas merge and later values win.  Every mistake that leaves the
 rest readable is noted, so one run tells them all.
 """
 import os
+import re
 from contextlib import suppress
 
 from pymomentum.config import anywhere, logs
-from pymomentum.config.names import INSIDE, LABELS, LISTENERS, NOT_BUILT, UNLABELLED, normal, similar
-from pymomentum.config.tree import Include, Sequence, Setting
+from pymomentum.config.names import INSIDE, LABELS, LISTENERS, NOT_BUILT, UNLABELLED, is_expression, normal, similar
+from pymomentum.config.tree import Include, Sequence, Setting, Word
 from pymomentum.core.dns.resolvconf import without_effect
 from pymomentum.options import modules, registry, unbuilt, vendor
 from pymomentum.options.pending import PENDING
@@ -20,6 +21,10 @@ IN_CONSOLE = {          # what has no effect in a Control_Listener, when it is o
     "always_allow": "the console is for root and the user of the server alone",
     "proxy_protocol": "the console is for clients on this machine, and speaks to no proxy",
 }
+PAIRS = (("memory_goal", "memory_hwm"), ("min_dns_ttl", "max_dns_ttl"))      # options of which the first is not above the second
+CAPPED = (("retry_interval", "max_retry_interval"), ("delay_dsn_retry_interval", "delay_dsn_max_retry_interval"))   # by the second
+IN_NAMES = re.compile(r"[*/]|^@")       # of a Domain or Host: somebody meant an expression
+UNKNOWN_OPTION, UNKNOWN_STANZA = "option", "stanza"     # among what could not be read
 MAX_ERRORS = 100
 MAX_RESOLV_CONF = 16384         # bytes that the resolver reads
 
@@ -82,11 +87,15 @@ class Reader:
         self.errors = []
         self.notices = []
         self.named = set()      # options that a notice speaks of
-        self.unread = set()     # options and kinds of stanzas of which one could not be read; "" for an unknown one
+        self.told = set()       # (file, offset, text) of what was said: what is included often is wrong once
+        self.unread = set()     # options and kinds of stanzas of which one could not be read
+        self.misread = False    # whether statements may be missing, for mistakes of grammar or too many of others
 
     def read(self, file):
-        with suppress(TooMany):
+        try:
             self.body(file.body, self.root)
+        except TooMany:
+            self.misread = True
 
     def forget(self, path, name):
         """Take back an option in the scope that a path of kinds and names leads to, or that scope where no option is named."""
@@ -115,12 +124,24 @@ class Reader:
             self.modules[key].settings.pop(name, None)
 
     def fail(self, node, message, hint=""):
-        self.errors.append(node.error(message, hint))
+        if self.is_new(node, message):
+            self.errors.append(node.error(message, hint))
         if len(self.errors) > MAX_ERRORS:
             raise TooMany
 
     def notice(self, node, text):
-        self.notices.append(Notice(node.place, text))
+        if self.is_new(node, text):
+            self.notices.append(Notice(node.place, text))
+
+    def is_new(self, node, text):
+        """Whether this was not said of a place before."""
+        said = len(self.told)
+        self.told.add((node.file, node.start, text))
+        return len(self.told) > said
+
+    def knows(self, *names):
+        """Whether no mistake can be why one of these options or stanzas is not there, or says what it says."""
+        return not self.misread and not self.unread & set(names)
 
     def sure(self, nodes):
         """Answer the nodes that certainly stand here; the others are checked as they may stand anywhere."""
@@ -150,6 +171,7 @@ class Reader:
             return
         scope.values[name] = value
         scope.settings[name] = node
+        self.idle_words(node, name, row.type)
         if name in FILES and row.type.encode(value) and not os.access(value, os.R_OK):
             self.notice(node, f"{name}: {value} cannot be read")
         if name == "resolv_conf":
@@ -164,6 +186,11 @@ class Reader:
         if (why or row.pending) and name not in self.named:
             self.named.add(name)
             self.notice(node, f"{name} has no effect: {why}" if why else f"{name} is not read yet")
+
+    def idle_words(self, node, name, type):
+        for word in node.value.words if isinstance(node.value, Sequence) else [node.value] if isinstance(node.value, Word) else ():
+            if why := type.idle(word.text):
+                self.notice(word, f"{name}: {why}")
 
     def resolver(self, node, path):
         with suppress(OSError):
@@ -192,6 +219,7 @@ class Reader:
             self.notice(node, f"{name} is not read yet: module {module} is not built")
 
     def unknown_option(self, node, name, scope):
+        self.unread |= {name} if name in registry.OPTIONS else {UNKNOWN_OPTION, unknown_in(scope.kind)}
         if name in registry.OPTIONS:
             places = sorted({s for row in registry.OPTIONS[name] for s in row.scopes}, key=registry.SCOPES.index)
             return self.fail(node, f"{name} is not possible in {where(scope)}", "it belongs to: " + ", ".join(places))
@@ -212,7 +240,7 @@ class Reader:
         outer = [kind for kind, inner in INSIDE.items() if name in inner] + list(NOT_BUILT.get(name, ()))
         if plain in modules.NAMES:
             outer.append("global")
-        self.unread.add(name if outer else "")
+        self.unread.add(name if outer else UNKNOWN_STANZA)
         if outer:
             hint = "it belongs to: " + ", ".join(outer)
             self.fail(node, f"stanza {name} is not possible in {where(scope)}", hint)
@@ -239,6 +267,8 @@ class Reader:
             inner = Scope(kind, "", parent, node)
         elif inner is None:
             inner = parent.children[kind, label] = Scope(kind, label, parent, node)
+            if kind in ("domain", "host") and IN_NAMES.search(label) and not is_expression(label):
+                self.notice(node, f"{node.name} {shown(label)} matches nothing: its name is that of a {kind}, or a /regular expression/")
             if kind in ("http_listener", "ecstream_listener"):
                 self.notice(node, f"stanza {node.name} is not built yet")
         self.body(node.body, inner)
@@ -286,7 +316,9 @@ class Reader:
             return type.parse(node.value.raw())
         except ValueError as e:
             self.unread.add(name)
-            return self.fail(culprit(node.value, type, str(e)), f"{name}: {e}")
+            for word, why in culprits(node.value, type, str(e)):
+                self.fail(word, f"{name}: {why}")
+            return None
 
     def module_body(self, nodes, stanza):
         rows = modules.OPTIONS[stanza.name]
@@ -317,20 +349,38 @@ class Reader:
         with suppress(TooMany):
             self.check_groups("binding")
             self.check_groups("pathway")
-            self.check_listens()
+            self.check_pairs()
             self.check_gateways()
             logs.check(self)
             # what would be missed may be what could not be read
-            if "local_changes_file" not in self.unread:
+            if self.knows("enable", *(unknown_in(kind) for kind in (*LISTENERS, "listen"))):
+                self.check_listens()
+            if self.knows("local_changes_file", "local_changes_only", unknown_in("global")):
                 self.check_local_changes()
-            if not self.unread & {"eventloop", ""}:
+            if self.knows("eventloop", UNKNOWN_STANZA):
                 self.check_loops()
-            if not self.unread & {"pathway", "pathway_group", ""}:
+            if self.knows("pathway", "pathway_group", UNKNOWN_STANZA):
                 self.check_pathways()
 
     def check_local_changes(self):
         if self.root.value("local_changes_only") and "local_changes_file" not in self.root.settings:
             self.fail(self.root.settings["local_changes_only"], "local_changes_only: no local_changes_file is set")
+
+    def check_pairs(self):
+        """What is above its own bound is refused where both are said, and else told."""
+        for low, high in PAIRS:
+            said = [self.root.settings[name] for name in (low, high) if name in self.root.settings]
+            unknown = () if len(said) == 2 else (unknown_in("global"),)
+            if said and self.knows(low, high, *unknown) and self.root.value(low) > self.root.value(high):
+                text = f"{low} = {self.root.value(low)} is above {high} = {self.root.value(high)}"
+                if len(said) == 2:
+                    self.fail(said[0].value, text)
+                else:
+                    self.notice(said[0], f"{text}, of which one is the default")
+        for scope in (self.root, *walk(self.root)):
+            for low, high in CAPPED:
+                if low in scope.values and high in scope.values and scope.values[low] > scope.values[high] > 0:
+                    self.notice(scope.settings[low], f"{low} = {scope.values[low]} is above {high}: {scope.values[high]} counts")
 
     def check_gateways(self):
         for scope in walk(self.root):
@@ -371,18 +421,25 @@ class Reader:
         for listener in (s for kind in LISTENERS for s in self.root.inside(kind)):
             for scope in (listener, *walk(listener)):
                 if "pathway" in scope.values and scope.values["pathway"] not in known:
-                    self.notice(scope.settings["pathway"], f"no Pathway {shown(scope.values['pathway'])} is declared")
+                    meant = similar(scope.values["pathway"], known)
+                    text = f"no Pathway {shown(scope.values['pathway'])} is declared"
+                    self.notice(scope.settings["pathway"], f"{text}; {meant}" if meant else text)
 
 
-def culprit(value, type, message):
-    """Answer the word of a list that is at fault alone, or the whole value."""
+def culprits(value, type, message):
+    """Walk the words of a list that are wrong, each with what is wrong; where that is more, or is no word, the whole value comes first."""
+    words = []
     for word in value.words if isinstance(value, Sequence) else ():
         try:
-            type.parse([word.text])
+            type.item(word.text)
         except ValueError as e:
-            if str(e) == message:
-                return word
-    return value
+            words.append((word, str(e)))
+    return words if any(message == why for _, why in words) else [(value, message), *words]
+
+
+def unknown_in(kind):
+    """Answer what stands for an unknown option in such a stanza among what could not be read."""
+    return f"{UNKNOWN_OPTION} in {kind}"
 
 
 def walk(scope):

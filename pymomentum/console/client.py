@@ -1,5 +1,6 @@
 """The other end of the console's wire: connect to an endpoint, send commands."""
 import re
+import secrets
 import socket
 
 from pymomentum.console import framing
@@ -19,6 +20,8 @@ class Client:
         self.endpoint = endpoint
         self.timeout = timeout
         self.socket = None
+        self.session = secrets.token_hex(16)    # its transaction goes on over another connection
+        self.transaction = False        # whether one has begun
 
     def __enter__(self):
         self.connect()
@@ -48,12 +51,13 @@ class Client:
 
     def run(self, command, *, json=False, xml=False):
         """Send a command and walk its answer: (text, data, status); status is None until the last."""
-        request = {"command": command, "json": json, "xml": xml}
+        request = {"command": command, "json": json, "xml": xml, "session": self.session, "transaction": self.transaction}
         try:
             answer = self.first(request)
             while not answer.get("last"):
                 yield answer["text"], None, None
                 answer = self.receive()
+            self.transaction = answer.get("transaction", self.transaction)
             yield answer["text"], answer["data"], answer["status"]
         except TimeoutError:
             self.close()

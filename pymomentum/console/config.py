@@ -169,14 +169,22 @@ def config_locate(call):
 class Outcome:
     """What a change has come to: the number of what serves, and what there is to be said of it."""
 
-    def __init__(self, generation=None, notices=(), restart=()):
-        self.generation, self.notices, self.restart = generation, list(notices), list(restart)
+    def __init__(self, generation=None, notices=(), restart=(), unusable=()):
+        self.generation = generation
+        self.notices = list(notices)
+        self.restart = list(restart)            # what has changed and counts after a restart only
+        self.unusable = list(unusable)          # ConfigErrors of what TLS cannot use any more
 
     @property
     def text(self):
         """Lines behind an answer."""
-        told = [*(f"notice: {notice}" for notice in self.notices), *(f"{place} has changed: it counts after a restart only" for place in self.restart)]
+        told = [*(f"notice: {notice}" for notice in self.notices), *(f"{place} has changed: it counts after a restart only" for place in self.restart),
+                *self.unusable]
         return "".join(f"{line}\n" for line in told)
+
+    @property
+    def data(self):
+        return {"notices": self.notices, "restart": self.restart, "unusable": [mistake.as_dict() for mistake in self.unusable]}
 
 
 def make(call, change):
@@ -206,7 +214,7 @@ def commit(call, seen, changes, base=None):
 
 
 def outcome(call, generation, before):
-    return Outcome(generation, config.news(call.server.loaded, before), call.server.restart_needed(before))
+    return Outcome(generation, config.news(call.server.loaded, before), call.server.restart_needed(before), call.server.unusable)
 
 
 def messages(failure):
@@ -227,8 +235,7 @@ def config_set(call):
         raise call.usage()
     change = Change(branch.path, written(name), value_text(typed))
     made = make(call, change)
-    return Answer(lines(branch, setting_lines(change.setting)) + made.text,
-                  {"option": name, "value": change.value, "notices": made.notices, "restart": made.restart}, "Config")
+    return Answer(lines(branch, setting_lines(change.setting)) + made.text, {"option": name, "value": change.value, **made.data}, "Config")
 
 
 @command("config unset", "[SCOPE...] [OPTION]")
@@ -248,7 +255,7 @@ def config_unset(call):
     setting, _ = evaluate(tree, after, name)
     found = setting_lines(setting) if setting else [f"{written(name)} = {default_text(row, tree, after)}"]
     return Answer(f'"{shown_name}" has been unset. Effective value is now:\n' + "".join(f"{INDENT}{line}\n" for line in found) + made.text,
-                  {"option": name, "value": None, "notices": made.notices, "restart": made.restart}, "Config")
+                  {"option": name, "value": None, **made.data}, "Config")
 
 
 def unset_stanza(call, branch):
@@ -256,7 +263,7 @@ def unset_stanza(call, branch):
         raise ConsoleError("the global scope cannot be unset as a whole")
     place = stanza(call, branch, []).place.removesuffix(":")
     made = make(call, Change(branch.path))
-    return Answer(f"'{place}' has been unset.\n{made.text}", {"stanza": place, "notices": made.notices, "restart": made.restart}, "Config")
+    return Answer(f"'{place}' has been unset.\n{made.text}", {"stanza": place, **made.data}, "Config")
 
 
 def begin(call, base):
@@ -292,7 +299,7 @@ def config_commit(call):
     transaction = transaction_of(call)
     made = commit(call, transaction.seen, transaction.changes, transaction.base)
     del call.session["transaction"]
-    return Answer(made.text, {"changes": len(transaction.changes), "generation": made.generation, "notices": made.notices, "restart": made.restart})
+    return Answer(made.text, {"changes": len(transaction.changes), "generation": made.generation, **made.data})
 
 
 @command("config rollback")
@@ -323,7 +330,7 @@ def config_reload(call):
     except MomentumError as e:
         raise ConsoleError(f"Reconfigure failed\n{e}") from None
     made.restart = call.server.restart_needed()
-    return Answer(f"configuration reloaded.\n{made.text}", {"generation": made.generation, "notices": made.notices, "restart": made.restart}, "Config")
+    return Answer(f"configuration reloaded.\n{made.text}", {"generation": made.generation, **made.data}, "Config")
 
 
 @command("config writeback", "[FILE]")

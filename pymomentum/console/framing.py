@@ -1,9 +1,12 @@
 """Frames of the console: a length (u32, network order) and that many bytes of JSON.
 
-Request:  {"command": text, "json": bool, "xml": bool}
-Response: {"text": text, "data": any, "status": 0 or 1, "last": bool}, one or more;
+Request:  {"command": text, "json": bool, "xml": bool, "session": text, "transaction": bool}
+Response: {"text": text, "data": any, "status": 0 or 1, "last": bool, "transaction": bool}, one or more;
 long texts come in pieces, data and status count in the last.  Bytes that are
 no UTF-8 travel as lone surrogates.
+
+`session` is a name that a client makes up: what it has begun goes on over another connection.
+`transaction` is whether one has begun, as far as the client knows; the last response tells how it is then.
 """
 import json
 import struct
@@ -32,17 +35,17 @@ def send(sock, value):
     sock.sendall(pack(value))
 
 
-def answer(text, data, status):
+def answer(text, data, status, **more):
     """Write a response that fits into one frame."""
-    return pack({"text": text, "data": data, "status": status, "last": True})
+    return pack({"text": text, "data": data, "status": status, "last": True, **more})
 
 
-def send_answer(sock, text, data, status):
-    """Send a response in as many frames as it takes."""
+def send_answer(sock, text, data, status, **more):
+    """Send a response in as many frames as it takes; what else is said stands in the last."""
     while len(text) > PIECE:
         send(sock, {"text": text[:PIECE], "data": None, "status": 0, "last": False})
         text = text[PIECE:]
-    sock.sendall(answer(text, data, status))
+    sock.sendall(answer(text, data, status, **more))
 
 
 def receive(sock, limit, timeout=None):

@@ -17,7 +17,8 @@ from pymomentum.errors import MomentumError
 from pymomentum.sockets import Bound
 
 MAX_CLIENTS = 32
-SESSIONS = 64           # connections whose transactions are kept
+SESSIONS = 64           # those whose transactions are kept
+LOST = "the transaction is gone: the server was started anew, or others began many since. Nothing was done; config begin begins one\n"
 PREPARED = ("pid", "version", "shutdown")       # answers that never change
 
 
@@ -29,7 +30,7 @@ class Listener(Doors):
     def __init__(self, registry, max_clients=MAX_CLIENTS):
         super().__init__()
         self.registry = registry
-        self.sessions = {}              # of connections, the least lately used first
+        self.sessions = {}              # by the names of clients, or by connections: what has begun, the least lately used first
         self.lock = threading.Lock()    # of sessions
         self.console = Console(max_clients)
         for name in PREPARED:
@@ -94,22 +95,34 @@ class Listener(Doors):
             finally:
                 self.console.give_back(number, keep)
 
-    def session(self, client):
-        """What a connection's commands keep for those that follow; the kernel never gives a socket's number again."""
-        number = os.fstat(client.fileno()).st_ino
+    def session(self, name):
+        """What commands of a session keep for those that follow."""
         with self.lock:
-            self.sessions[number] = session = self.sessions.pop(number, {})
+            return self.sessions.get(name, {})
+
+    def keep(self, name, session):
+        with self.lock:
+            self.sessions.pop(name, None)
+            if session:
+                self.sessions[name] = session
             while len(self.sessions) > SESSIONS:
                 del self.sessions[next(iter(self.sessions))]
-        return session
 
     def answer(self, client, request):
         command = request.get("command")
         if not isinstance(command, str):
             raise framing.FramingError("a request without a command")
-        answer = self.registry.run(command, json=request.get("json") is True, xml=request.get("xml") is True, session=self.session(client))
+        name = request.get("session") or os.fstat(client.fileno()).st_ino      # the kernel never gives a socket's number again
+        if not isinstance(name, (str, int)) or len(str(name)) > 64:
+            raise framing.FramingError("a request with a session that is none")
+        session = self.session(name)
+        if request.get("transaction") is True and not session:
+            framing.send_answer(client, LOST, None, 1, transaction=False)
+            return
+        answer = self.registry.run(command, json=request.get("json") is True, xml=request.get("xml") is True, session=session)
+        self.keep(name, session)
         try:
-            framing.send_answer(client, answer.text, answer.data, answer.status)
+            framing.send_answer(client, answer.text, answer.data, answer.status, transaction=bool(session))
         finally:
             if answer.after:
                 answer.after()

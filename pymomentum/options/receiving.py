@@ -1,6 +1,6 @@
 """What a client may do on the way in: sessions, relaying, addresses, headers."""
 from pymomentum.options.registry import DELIVERY, PATHWAYS, RECEPTION, SESSION, SESSION_GLOBAL, option
-from pymomentum.options.types import Boolean, Dict, Enum, Limit, List, Nets, Number, Text, Throttle
+from pymomentum.options.types import Boolean, Dict, Domains, Enum, HostName, Limit, List, Nets, Number, Text, Throttle
 
 option("allow_ip_literal", Boolean(True), scopes=SESSION_GLOBAL, page="4/config/ref-allow-ip-literal",
        doc="Accept address literals such as user@[192.0.2.1] in envelopes.")
@@ -31,9 +31,9 @@ option("authorizationparameters", Dict(), scopes={"control_listener", "esmtp_lis
 option("authplainparameters", Dict(), scopes=SESSION | {"http_listener"},
        page="4/inbound-smtp#inbound_smtp.plain.text",
        doc="AUTH PLAIN: where the passwords are (uri) and whether logins are logged.")
-option("banner_hostname", Text(), scopes=SESSION, page="4/config-options-summary",
+option("banner_hostname", HostName(), scopes=SESSION, page="4/config-options-summary",
        doc="Host name in the 220 greeting; unset: the server's.")
-option("bounce_domains", List(), scopes=RECEPTION, page="4/config/ref-bounce-domains",
+option("bounce_domains", Domains(), scopes=RECEPTION, page="4/config/ref-bounce-domains",
        doc="Domains whose mail is read as out-of-band bounces.")
 option("command_timeout", Number(300, minimum=1), unit="seconds", scopes=SESSION_GLOBAL,
        doc="Wait for the next command (RFC 5321 4.5.3.2.7).")
@@ -43,10 +43,10 @@ option("data_timeout", Number(180, minimum=1), unit="seconds", scopes=SESSION_GL
        doc="Wait for the next piece of a message body (RFC 5321 4.5.3.2.5).")
 option("default_charset", Text("us-ascii"), scopes=RECEPTION, page="4/config/ref-default-charset",
        doc="Character set of text parts that name none.")
-option("domain_for_unqualified_recipient_addresses", Text(), scopes=SESSION_GLOBAL,
+option("domain_for_unqualified_recipient_addresses", HostName(), scopes=SESSION_GLOBAL,
        page="4/config/ref-domain-for-unqualified-recipient-addresses",
        doc="Domain appended to a recipient without one.")
-option("domain_for_unqualified_sender_address", Text(), scopes=SESSION_GLOBAL,
+option("domain_for_unqualified_sender_address", HostName(), scopes=SESSION_GLOBAL,
        page="4/config/ref-domain-for-unqualified-sender-address",
        doc="Domain appended to a sender without one.")
 option("enable_authentication", Boolean(), scopes=SESSION | {"control_listener", "http_listener"},
@@ -77,7 +77,7 @@ option("max_mime_parts", Number(1000, minimum=1), unit="parts", scopes=SESSION_G
        doc="Most parts of one message that are parsed; for mail on its way out the global value counts.")
 option("max_receptions_per_connection", Number(0), unit="messages", scopes=SESSION_GLOBAL,
        page="4/config-options-summary",
-       doc="Messages taken from one connection before it is closed; 0 is unlimited.")
+       doc="Messages taken from one connection, which stays open and gets 452 for more; 0 is unlimited.")
 option("max_recipients_per_connection", Number(0), unit="recipients",
        scopes=DELIVERY | {"esmtp_listener", "listen", "peer"}, page="4/config-options-summary",
        doc="Recipients in one connection, in either direction; 0 is unlimited.")
@@ -91,14 +91,14 @@ option("open_relay", Boolean(False), scopes=SESSION, page="4/config/ref-open-rel
 option("pathway", Text(), scopes={"ecstream_listener", "esmtp_listener", "listen", "peer"},
        page="4/config/ref-pathway",
        doc="Name of the pathway whose options apply to sessions here.")
-option("received_hostname", Text(), scopes=SESSION, page="4/config-options-summary",
+option("received_hostname", HostName(), scopes=SESSION, page="4/config-options-summary",
        doc="Host name in the Received header; unset: the server's.")
 option("reconfig_message", Text("4.3.2 Reconfiguration in progress"), scopes={"esmtp_listener"},
        page="4/esmtp-listener-reconfig-message",
        doc="Text of the 421 that ends sessions of an outdated configuration.")
-option("relay_domains", List(), scopes=RECEPTION, page="4/config/ref-relay-domains",
+option("relay_domains", Domains(), scopes=RECEPTION, page="4/config/ref-relay-domains",
        doc="Domains any client may send to.")
-option("relay_for_sending_domains", List(), scopes=SESSION, page="4/config/ref-relay-for-sending-domains",
+option("relay_for_sending_domains", Domains(), scopes=SESSION, page="4/config/ref-relay-for-sending-domains",
        doc="Sender domains that may relay from anywhere; unset, none. WARNING: an empty list, ( ), is an open relay.")
 option("relay_hosts", Nets(), scopes=SESSION_GLOBAL, page="4/config/ref-relay-hosts",
        doc="Networks whose clients may relay.")
@@ -141,7 +141,7 @@ option("starttls_injection_policy", Enum("allow ignore reject", "reject"), scope
        page="4/config/starttls-injection-policy",
        doc="What happens to bytes that a client sends with STARTTLS, behind it; reject ends the session.")
 option("static_banner", Text(), scopes=SESSION, page="4/config-options-summary",
-       doc="Whole text of the greeting, in place of the usual one.")
+       doc="Whole text of the greeting, in place of the usual one, with its 220 or without.")
 option("tls_verified_peer_can_relay", Boolean(False), scopes=SESSION | {"ecstream_listener"},
        page="4/config-options-summary",
        doc="Relay for clients whose certificate verifies.")

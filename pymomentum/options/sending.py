@@ -2,7 +2,8 @@
 from socket import gethostname
 
 from pymomentum.options.registry import BINDINGS, DELIVERY, DELIVERY_HOST, GLOBAL, ROUTING, option
-from pymomentum.options.types import Address, Boolean, Enum, Gateway, Limit, List, Number, Server, Source, Text
+from pymomentum.options.types import (Address, Boolean, Enum, Expression, Expressions, Gateway, HostName, Limit, MailAddress, Mailbox, Number, Server,
+                                      Source, Text)
 
 option("bind_address", Source("*"), scopes=BINDINGS, page="4/config/ref-bind-address",
        doc="Source address of outbound connections; * leaves it to the kernel.")
@@ -14,7 +15,7 @@ option("body_timeout", Number(600, minimum=1), unit="seconds", scopes=DELIVERY, 
        doc="Wait for the peer during and after the message body.")
 option("bounce_behavior", Enum("pass blackhole", "pass"), scopes=ROUTING, page="4/config/ref-bounce-behavior",
        doc="Whether bounces to this domain are delivered or discarded.")
-option("bounce_pattern", Text(), scopes=ROUTING, page="4/config/ref-bounce-pattern",
+option("bounce_pattern", Expression(), scopes=ROUTING, page="4/config/ref-bounce-pattern",
        doc="Regular expression for recipients whose mail counts as bounces; unset, those of all bounce_domains.")
 option("bounce_suppress_list", Text(joins=True), scopes=GLOBAL, page="4/config/ref-bounce-suppress-list",
        doc="Addresses, or @domains, that a bounce received is never about, separated by commas.")
@@ -51,16 +52,16 @@ option("ecstream_port", Number(1825, minimum=1, maximum=65535), scopes=DELIVERY,
 option("ecstream_timeout", Number(600, minimum=1), unit="seconds", scopes=DELIVERY,
        page="4/config/ref-ecstream-timeout",
        doc="Wait for the peer in an ECStream delivery.")
-option("ehlo_hostname", Text("__hostname__"), scopes=DELIVERY, page="4/config/ref-ehlo-hostname",
+option("ehlo_hostname", HostName("__hostname__"), scopes=DELIVERY, page="4/config/ref-ehlo-hostname",
        doc="Name in EHLO: a host name, __hostname__, or __message__ for the message's own.")
 option("ehlo_timeout", Number(300, minimum=1), unit="seconds", scopes=DELIVERY, page="4/config/ref-ehlo-timeout",
        doc="Wait for the greeting and for the reply to EHLO.")
 option("enable_fbl_header_insertion", Enum("enabled disabled"), scopes=DELIVERY,
        page="4/config/ref-enable-fbl-header-insertion",
        doc="Add the X-MSFBL header.")
-option("exclude_vctx_conn", List(), scopes=DELIVERY, page="4/config/ref-exclude-vctx-conn",
+option("exclude_vctx_conn", Expressions(), scopes=DELIVERY, page="4/config/ref-exclude-vctx-conn",
        doc="Expressions of connection context names that are not kept with the message.")
-option("exclude_vctx_mess", List(), scopes=DELIVERY, page="4/config/ref-exclude-vctx-mess",
+option("exclude_vctx_mess", Expressions(), scopes=DELIVERY, page="4/config/ref-exclude-vctx-mess",
        doc="Expressions of message context names that are not kept.")
 option("gateway", Gateway(), scopes=DELIVERY, page="4/config/ref-gateway",
        doc="Host, with port if wanted, that gets all mail in place of the domain's MX.")
@@ -82,7 +83,7 @@ option("idle_timeout", Number(5), unit="seconds", scopes=DELIVERY, page="4/confi
        doc="Keep an idle outbound connection for so long in case more mail comes.")
 option("lmtp_port", Number(2003, minimum=1, maximum=65535), scopes=DELIVERY, page="4/config/ref-lmtp-port",
        doc="Port for LMTP delivery.")
-option("mailerdaemon", Text(lambda: f"mailer-daemon@{gethostname()}"), scopes=DELIVERY,
+option("mailerdaemon", Mailbox(lambda: f"mailer-daemon@{gethostname()}"), scopes=DELIVERY,
        page="4/config/ref-mailerdaemon",
        doc="Sender shown in bounces.")
 option("mailfrom_timeout", Number(300, minimum=1), unit="seconds", scopes=DELIVERY,
@@ -101,7 +102,7 @@ option("max_reply_length", Number(4096, minimum=512, maximum=1048576), unit="byt
        doc="Bytes of a reply line that are kept.")
 option("max_reply_lines", Number(100, minimum=1), unit="lines", scopes=DELIVERY,
        doc="Lines of one reply before the connection is given up.")
-option("mdn_failures_notify", Text(), scopes=DELIVERY, page="4/config/ref-mdn-failures-notify",
+option("mdn_failures_notify", MailAddress(), scopes=DELIVERY, page="4/config/ref-mdn-failures-notify",
        doc="Address that gets the reports of mail without a sender.")
 option("opendkim_sign", Boolean(True), scopes=DELIVERY, dynamic=False, page="4/config/ref-opendkim-sign",
        doc="Let opendkim sign where a key is configured.")
@@ -110,9 +111,9 @@ option("rcptto_timeout", Number(300, minimum=1), unit="seconds", scopes=DELIVERY
 option("remote_smtp_port", Number(25, minimum=1, maximum=65535), scopes=DELIVERY,
        page="4/config/ref-remote-smtp-port",
        doc="Port of the receiving server.")
-option("response_transcode_pattern", Text(), scopes=DELIVERY, page="4/config/ref-response-transcode-pattern",
+option("response_transcode_pattern", Expression(), scopes=DELIVERY, page="4/config/ref-response-transcode-pattern",
        doc="Expression over the receiver's reply that is to be rewritten.")
-option("response_transcode_replace", Text(), scopes=DELIVERY, page="4/config/ref-response-transcode-replace",
+option("response_transcode_replace", Text(lines=True), scopes=DELIVERY, page="4/config/ref-response-transcode-replace",
        doc="What a matching reply becomes.")
 option("rset_timeout", Number(30, minimum=1), unit="seconds", scopes=DELIVERY, page="4/config/ref-rset-timeout",
        doc="Wait for the reply to RSET.")

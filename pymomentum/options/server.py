@@ -2,7 +2,7 @@
 from socket import gethostname
 
 from pymomentum.options.registry import GLOBAL, option
-from pymomentum.options.types import Boolean, Enum, List, Number, Octal, Text
+from pymomentum.options.types import Boolean, Enum, HostName, List, Number, Octal, Subsystems, Text
 
 option("address_metrics_cleanse_interval", Number(3600), unit="seconds", scopes=GLOBAL,
        page="4/config/ref-address-metrics-cleanse-interval",
@@ -27,15 +27,15 @@ option("chroot", Text(), scopes={"security"}, dynamic=False, page="4/config/ref-
 option("control_client_timeout", Number(60, minimum=1), unit="seconds", scopes=GLOBAL,
        page="4/config/ref-control-client-timeout",
        doc="How long a console client waits for its answer.")
-option("critical", List(["ALL"]), scopes={"debug_flags"}, page="4/config/ref-debug-flags",
+option("critical", Subsystems(["ALL"]), scopes={"debug_flags"}, page="4/config/ref-debug-flags",
        doc="Subsystems that log critical events.")
-option("debug", List(), scopes={"debug_flags"}, page="4/config/ref-debug-flags",
+option("debug", Subsystems(), scopes={"debug_flags"}, page="4/config/ref-debug-flags",
        doc="Subsystems that log debug events.")
 option("debug_throttle_max_num_same_message", Number(0), scopes=GLOBAL, page="4/config/ref-debug-throttle",
        doc="Equal debug lines in one period; 0 is unlimited.")
 option("debug_throttle_period_secs", Number(1), unit="seconds", scopes=GLOBAL, page="4/config/ref-debug-throttle",
        doc="Length of the debug throttle's period.")
-option("error", List(["ALL"]), scopes={"debug_flags"}, page="4/config/ref-debug-flags",
+option("error", Subsystems(["ALL"]), scopes={"debug_flags"}, page="4/config/ref-debug-flags",
        doc="Subsystems that log errors.")
 option("extensions", List(), scopes={"debug_flags"}, dynamic=False,
        doc="Python modules whose start() adds providers to hooks before the loops run, for tests.")
@@ -43,9 +43,9 @@ option("generation_max_age", Number(3600, minimum=1), unit="seconds", scopes=GLO
        doc="How long a session may stay on an outdated configuration.")
 option("group", Text("ecuser"), scopes={"security"}, dynamic=False, page="4/config/ref-user",
        doc="Group the server runs as.")
-option("hostname", Text(gethostname), scopes=GLOBAL, page="4/config/ref-hostname",
+option("hostname", HostName(gethostname), scopes=GLOBAL, page="4/config/ref-hostname",
        doc="Name of this server.")
-option("info", List(), scopes={"debug_flags"}, page="4/config/ref-debug-flags",
+option("info", Subsystems(), scopes={"debug_flags"}, page="4/config/ref-debug-flags",
        doc="Subsystems that log informational events.")
 option("initial_hash_buckets", Number(32, minimum=1), scopes=GLOBAL, page="4/config/ref-initial-hash-buckets",
        doc="First size of hash tables.")
@@ -80,7 +80,7 @@ option("memory_goal", Number(90, minimum=1, maximum=100), unit="percent", scopes
 option("memory_hwm", Number(95, minimum=1, maximum=100), unit="percent", scopes=GLOBAL,
        page="4/config/ref-memory-hwm",
        doc="Memory use at which mail leaves memory.")
-option("notice", List(), scopes={"debug_flags"}, page="4/config/ref-debug-flags",
+option("notice", Subsystems(), scopes={"debug_flags"}, page="4/config/ref-debug-flags",
        doc="Subsystems that log notices.")
 option("pcre_cache_size", Number(100), scopes=GLOBAL, page="4/config/ref-pcre-cache-size",
        doc="Compiled expressions remembered.")
@@ -111,5 +111,5 @@ option("use_iflist_cache", Boolean(False), scopes=GLOBAL, dynamic=False, page="4
        doc="Remember the list of network interfaces.")
 option("user", Text("ecuser"), scopes={"security"}, dynamic=False, page="4/config/ref-user",
        doc="User the server runs as.")
-option("warning", List(), scopes={"debug_flags"}, page="4/config/ref-debug-flags",
+option("warning", Subsystems(), scopes={"debug_flags"}, page="4/config/ref-debug-flags",
        doc="Subsystems that log warnings.")

@@ -11,6 +11,11 @@ from socket import SOCK_STREAM, getaddrinfo
 LARGEST = 2 ** 40           # a second count of this size still fits 63 bits as microseconds
 TRUE = frozenset(("true", "yes", "on", "enabled", "1"))
 FALSE = frozenset(("false", "no", "off", "disabled", "0"))
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")      # all but a tab
+HOST_TEXT = re.compile(r"""(?:(?![\s@"'(),;\\])[!-~])*""")
+QUOTED = r'"(?:[^"\\]|\\.)*"'
+MAIL_ADDRESS = re.compile(rf'(?:{QUOTED}|[^\s"<>@,;:\\()\[\]]+)@(\S+)')
+MAILBOX = re.compile(rf'(?:(?:{QUOTED}\s*|[^"<>@,;:\\()\[\]]*)<[^<>\s]+>|(?:{QUOTED}@)?[^<>\s]*)')
 HOST_NAME = re.compile(r"(?:\w(?:[\w-]{0,61}\w)?\.)*(?![0-9]+\.?$)\w(?:[\w-]{0,61}\w)?\.?")
 UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 
@@ -32,6 +37,14 @@ class Type:
     def read(self, text):
         return text
 
+    def item(self, word):
+        """Answer what one word of a list means, for types that take lists; raises ValueError."""
+        return word
+
+    def idle(self, word):
+        """Answer why a word of a list has no effect; empty where it may have one."""
+        return ""
+
     def write(self, value):
         """Answer what `parse` reads as this value."""
         return str(value)
@@ -45,16 +58,60 @@ class Type:
 
 
 class Text(Type):
-    """A string; with joins=True a list is accepted and joined by blanks."""
+    """One line of text, or with lines=True several; with joins=True a list is accepted and joined by blanks."""
 
-    def __init__(self, default=None, joins=False):
+    def __init__(self, default=None, joins=False, lines=False):
         super().__init__(default)
-        self.joins = joins
+        self.joins, self.lines = joins, lines
 
     def parse(self, raw):
-        if self.joins and isinstance(raw, list):
-            return " ".join(raw)
-        return super().parse(raw)
+        return super().parse(" ".join(raw) if self.joins and isinstance(raw, list) else raw)
+
+    def read(self, text):
+        return text if self.lines else line(text)
+
+
+class HostName(Text):
+    """The name of a host, or an address in brackets, as it goes out to others: one word of ASCII, `__hostname__` and `__message__` too."""
+
+    word = "a host name"
+
+    def read(self, text):
+        if not HOST_TEXT.fullmatch(text):
+            raise ValueError(f"takes {self.word}, not {shown(text)}")
+        return text
+
+
+class MailAddress(Text):
+    """An address that mail can go to, or nothing."""
+
+    word = "an address such as postmaster@example.com"
+
+    def read(self, text):
+        match = MAIL_ADDRESS.fullmatch(text)
+        if text and not (match and is_host(match[1]) and text.isascii()) or CONTROL.search(text):
+            raise ValueError(f"takes {self.word}, not {shown(text)}")
+        return text
+
+
+class Mailbox(Text):
+    """An address, or a name with an address in angle brackets behind it, as From has it."""
+
+    word = "an address, or a name and <an address>"
+
+    def read(self, text):
+        if not MAILBOX.fullmatch(line(text)):
+            raise ValueError(f"takes {self.word}, not {shown(text)}")
+        return text
+
+
+class Expression(Text):
+    """A regular expression."""
+
+    word = "a regular expression"
+
+    def read(self, text):
+        return expression(text)
 
 
 class Source(Text):
@@ -103,6 +160,9 @@ class Gateway(Text):
     def parse(self, raw):
         return super().parse(raw[0] if isinstance(raw, list) and len(raw) == 1 else raw)
 
+    def item(self, word):
+        return self.read(word)
+
     def read(self, text):
         host, _, port = text.rpartition(":")
         if text and not is_host(text) and not is_address(text) and not (is_host(host) and is_port(port)):
@@ -116,7 +176,7 @@ class File(Text):
     word = "the name of a file, or none"
 
     def read(self, text):
-        return "none" if text.lower() == "none" else text
+        return "none" if text.lower() == "none" else line(text)
 
     def encode(self, value):
         return "" if value == "none" else value
@@ -137,16 +197,18 @@ class Protocols(Text):
 
     def on(self, text):
         """Answer what is on; a first + stands for itself alone, a first - takes from the usual ones."""
-        on = set(self.USUAL if text[:1] == "-" else ())
+        on, wrong = set(self.USUAL if text[:1] == "-" else ()), []
         for word in text.split(":"):
             token = word[1:].lower()
             token = "tlsv1.0" if token == "tlsv1" else token
             if word[:1] not in ("+", "-") or token not in self.TOKENS:
-                raise ValueError(f"takes +NAME and -NAME of ALL, {', '.join(self.VERSIONS)} with colons between, not {shown(word)}")
-            if word[0] == "+":
+                wrong.append(shown(word))
+            elif word[0] == "+":
                 on |= self.USUAL if token == "all" else {token}
             else:
                 on = on - {token} if token != "all" else set()
+        if wrong:
+            raise ValueError(f"takes +NAME and -NAME of ALL, {', '.join(self.VERSIONS)} with colons between, not {', '.join(wrong)}")
         return on
 
     def encode(self, value):
@@ -309,18 +371,57 @@ class Enum(Type):
 
 
 class List(Type):
-    """Words in parentheses; a single word is a list of one."""
+    """Words in parentheses, each on one line or with lines=True on several; a single word is a list of one."""
 
     kind = "list"
     word = "a list"
 
+    def __init__(self, default=None, lines=False):
+        super().__init__(default)
+        self.lines = lines
+
     def parse(self, raw):
         if isinstance(raw, dict):
             raise ValueError("takes a list, not a dictionary")
-        return [raw] if isinstance(raw, str) else list(raw)
+        return [self.item(word) for word in ([raw] if isinstance(raw, str) else raw)]
+
+    def item(self, word):
+        return word if self.lines else line(word)
 
     def write(self, value):
         return [str(word) for word in value]
+
+
+class Expressions(List):
+    """Regular expressions."""
+
+    word = "a list of regular expressions"
+
+    def item(self, word):
+        return expression(word)
+
+
+class Domains(List):
+    """Names of domains, and the ends of such names behind a *."""
+
+    word = "a list of domains"
+
+    def item(self, word):
+        return line(word)[:-1] if word[-1:] == "." and word.strip("*.") else line(word)
+
+    def idle(self, word):
+        end = word.removeprefix("*")
+        if re.search(r"[*?/@\s]", end) or end == "." or word[:1] in ("", "."):
+            return f"{shown(word)} matches nothing: a domain is a name, or *.example.com for all that end so"
+        return ""
+
+
+class Subsystems(List):
+    """Parts of the server that speak in the paniclog."""
+
+    def idle(self, word):
+        from pymomentum.core.log.level import is_subsystem      # compiled later than this is read
+        return "" if is_subsystem(word) else f"no subsystem is called {word}"
 
 
 class Routes(List):
@@ -332,12 +433,13 @@ class Routes(List):
     FIELDS = {"pref": 65535, "ttl": 2 ** 31 - 1, "port": 65535, "type": ("mx", "a")}
 
     def parse(self, raw):
-        words = super().parse(raw)
-        if len(words) > self.MOST:
-            raise ValueError(f"takes at most {self.MOST} routes, not {len(words)}")
-        for word in words:
-            self.route(word)
-        return words
+        if isinstance(raw, list) and len(raw) > self.MOST:
+            raise ValueError(f"takes at most {self.MOST} routes, not {len(raw)}")
+        return super().parse(raw)
+
+    def item(self, word):
+        self.route(word)
+        return word
 
     @classmethod
     def route(cls, text):
@@ -388,13 +490,15 @@ class Range(List):
     word = "( low high )"
 
     def parse(self, raw):
-        words = super().parse(raw)
-        if len(words) != 2:
-            raise ValueError(f"takes ( low high ), not {len(words)} values")
-        low, high = (Number().read(w) for w in words)
+        if isinstance(raw, (str, list)) and len(words := [raw] if isinstance(raw, str) else raw) != 2:
+            raise ValueError(f"takes ( low high ), not {len(words)} value{'s' * (len(words) != 1)}")
+        low, high = super().parse(raw)
         if low > high:
             raise ValueError(f"takes ( low high ), but {low} is above {high}")
         return [low, high]
+
+    def item(self, word):
+        return Number().read(word)
 
     def encode(self, value):
         return value and [str(n) for n in value]
@@ -406,8 +510,8 @@ class Nets(List):
     kind = "nets"
     word = "a list of networks"
 
-    def parse(self, raw):
-        return [network(w) for w in super().parse(raw)]
+    def item(self, word):
+        return network(word)
 
 
 class Dict(Type):
@@ -456,6 +560,20 @@ class Throttle(Type):
     def write(self, value):
         number, seconds = value
         return f"{number}/{seconds}"
+
+
+def line(text):
+    """Answer a text that stands on one line: in what goes out, a line end would begin something else."""
+    if CONTROL.search(text):
+        raise ValueError(f"takes one line without control characters, not {shown(text)}")
+    return text
+
+
+def expression(text):
+    """Answer a regular expression that can be compiled."""
+    from pymomentum.core.config.scope import check_regex        # compiled later than this is read
+    check_regex(f"/{text}/")
+    return text
 
 
 def is_address(text):

@@ -259,8 +259,8 @@ VALUES = {"delivery_method": ("ecstream", "apn", "gcm", "mm7", "xfer", "delay_xf
           "routes": ("http", "apn", "gcm", "mm7", "xfer")}                                 # what stands before ://
 EXTENSIONS = frozenset("PIPELINING SIZE 8BITMIME ENHANCEDSTATUSCODES STARTTLS XCLIENT ALWAYS-ALLOW".split())      # that are built
 PROVIDED_IN = ("global", "binding_group", "binding", "domain")     # scopes that may hold what modules provide
-TYPES = {"text": Text(joins=True), "number": Number(minimum=-1), "decimal": Decimal(), "boolean": Boolean(), "octal": Octal(),
-         "list": List(), "dict": Dict(), "range": Range()}
+TYPES = {"text": Text(joins=True, lines=True), "number": Number(minimum=-1), "decimal": Decimal(), "boolean": Boolean(), "octal": Octal(),
+         "list": List(lines=True), "dict": Dict(), "range": Range()}
 LEVELS = Enum("debug info notice warning error critical", "error")
 COMMON = {"enabled": Boolean(), "enable": Boolean(), "debug_level": LEVELS}
 LISTENERS = ("eccluster_listener", "msgcserver_listener", "xmpp_listener")

@@ -13,7 +13,7 @@ from tests.commands.conftest import ROOT
 MAIN = """
 Retry_Interval = 1
 Relay_Hosts ( 10.0.0.0/8 "::1" )
-hostname = "<a> & 'b'\\n\\tc \\"d\\" é"
+response_transcode_replace = "<a> & 'b'\\n\\tc \\"d\\" é"
 Domain "Example.com" { retry_interval = 5 }
 include "more.conf"
 retry_interval = 3
@@ -61,7 +61,7 @@ def stanza(kind, name, stanzas=(), **options):
 
 
 EXPECTED = {
-    "options": {"retry_interval": "3", "relay_hosts": ["10.0.0.0/8", "::1"], "hostname": "<a> & 'b'\n\tc \"d\" é"},
+    "options": {"retry_interval": "3", "relay_hosts": ["10.0.0.0/8", "::1"], "response_transcode_replace": "<a> & 'b'\n\tc \"d\" é"},
     "stanzas": [
         stanza("domain", "example.com", retry_interval="5", remote_smtp_port="26"),
         stanza("binding_group", "g", [stanza("binding", "b", [stanza("domain", "x.org")])]),
@@ -108,19 +108,19 @@ def test_empty_configuration(tmp_path, run):
 
 
 def test_empty_and_blank_values_stay(tmp_path, run):
-    (tmp_path / "ecelerity.conf").write_text('hostname = ""\nrelay_hosts ( )\nec_logger { mainlog = " a\r\n\r b " }\n')
+    (tmp_path / "ecelerity.conf").write_text('hostname = ""\nrelay_hosts ( )\nmaildir { basedir = " a\r\n\r b " }\n')
     told = data_of(ElementTree.fromstring(run("ec_dump_config").stdout))
     assert told == json.loads(run("ec_dump_config", "--json").stdout)
     assert told["options"] == {"hostname": "", "relay_hosts": []}
-    assert told["stanzas"] == [stanza("ec_logger", "", mainlog=" a\r\n\r b ")]
+    assert told["stanzas"] == [stanza("maildir", "", basedir=" a\r\n\r b ")]
 
 
 def test_character_that_xml_does_not_have(tmp_path, run):
-    (tmp_path / "ecelerity.conf").write_text('hostname = "a\x01b"')
+    (tmp_path / "ecelerity.conf").write_text('response_transcode_replace = "a\x01b"')
     done = run("ec_dump_config")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == 'ec_dump_config: "a?b" holds a character that XML does not have; JSON does\n'
-    assert json.loads(run("ec_dump_config", "--json").stdout)["options"] == {"hostname": "a\x01b"}
+    assert json.loads(run("ec_dump_config", "--json").stdout)["options"] == {"response_transcode_replace": "a\x01b"}
 
 
 def test_mistakes_are_told_as_validate_config_tells_them(tmp_path, run):

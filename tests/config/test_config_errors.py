@@ -10,6 +10,7 @@ from pymomentum.config.scopes import INSIDE
 from pymomentum.core.config.view import current_generation
 from pymomentum.errors import ConfigErrors
 from pymomentum.options import registry
+from tests.harness.cert import certificate
 
 WRONG = """\
 retry_intervall = 3
@@ -200,6 +201,74 @@ def test_stanza_that_is_wrong_itself_hides_nothing(conf, text, places):
 def test_what_does_not_fit_together_is_told_with_other_mistakes(conf):
     errors = conf.errors("tls = maybe\nBinding_Group a { Binding x {} } Binding_Group b { Binding x {} }")
     assert [e.line for e in errors] == [1, 2]
+
+
+@pytest.mark.parametrize("text, wrong", [
+    ("relay_hosts = ( 1.2.3.4.5 10.0.0.0/33 foo ::1 )", ["1.2.3.4.5", "10.0.0.0/33", "foo"]),
+    ("prohibited_hosts = ( foo, 10.0.0.1, bar )", ["foo", "bar"]),
+    ('routes = ( a "b c" "smtp://x?pref=y" d/e )', ['"b c"', '"smtp://x?pref=y"', "d/e"]),
+    ("adaptive_retry_interval = ( x y )", ["x", "y"]), ("adaptive_retry_interval = ( x 2 y )", ["( x", "x", "y"]),
+    ('exclude_vctx_mess = ( "(" a "[" )', ['"("', '"["']), ('gateway = ( "a b" )', ['"a b"']),
+    ('smtp_extensions = ( SIZE "a\\nb" "c\\rd" )', ['"a', '"c'])])
+def test_each_wrong_word_of_a_list_is_told(conf, text, wrong):
+    inside = f"ESMTP_Listener {{ {text} }}" if text.startswith("smtp") else text
+    assert [e.column for e in conf.errors(inside)] == [inside.index(word, inside.index("=")) + 1 for word in wrong]
+
+
+def test_each_wrong_version_of_tls_is_told(conf):
+    assert conf.error("tls_protocols = +TLSv1.2:foo:-bar").message.endswith('not "foo", "-bar"')
+
+
+BESIDE = """\
+Binding b { bind_address = host.invalid }
+Security { user = nosuch group = root supplemental_groups ( no-1 root no-2 ) capabilities = cap_fly+ep }
+tls_ciphers = GARBAGE
+tls_certificate = ecelerity.conf
+"""
+
+
+@pytest.mark.parametrize("wrong", ["tls = maybe", "retry_intervall = 3", "retry_interval = = 3", "foo bar baz { x = 1 }", ""])
+def test_what_this_machine_does_not_have_is_told_beside_other_mistakes(conf, capsys, wrong):
+    conf.write(f"{BESIDE}{wrong}\n")
+    assert validate_config.main(["-c", "ecelerity.conf", "--json"]) == 1
+    places = [(e["line"], e["column"]) for e in json.loads(capsys.readouterr().out)["errors"]]
+    assert places[:7] == [(1, 28), (2, 19), (2, 61), (2, 71), (2, 93), (3, 15), (4, 19)]
+    assert [line for line, _ in places[7:]] == ([5] if wrong else [])
+
+
+@pytest.mark.parametrize("text", [
+    "Security { usr = root group = root }", "Security { user = ( root ) group = root }", "Security { user = = root group = root }",
+    "tls_certificate = {cert}\ntls_kye = {key}", "tls_certificate = {cert}\ntls_key = ( {key} {key} )",
+    "tls_certificate = {cert}\ntls_key = = {key}", "memory_hwm = 50\nmemory_gaol = 40", "local_changes_only = true\nlocal_change_file = x",
+    'ESMTP_Listener { Listen ":25" { } }\nESMTP_Listener { enable = fals  Listen ":25" { } }',
+    'ESMTP_Listener { Listen ":25" { } }\nESMTP_Listener { enable = = false  Listen ":25" { } }'])
+def test_what_another_mistake_may_have_caused_is_not_told(conf, capsys, text):
+    cert, _ = certificate("one.test")
+    _, key = certificate("two.test")
+    conf.write(text.replace("{cert}", str(cert)).replace("{key}", str(key)))
+    assert validate_config.main(["-c", "ecelerity.conf"]) == 1
+    assert capsys.readouterr().out.endswith("\n1 error\n")
+
+
+def test_what_stands_side_by_side_is_told_beside_mistakes_of_grammar(conf):
+    errors = conf.errors("tls = = no\nmemory_goal = 90 memory_hwm = 80\nBinding_Group a { Binding x {} } Binding_Group b { Binding x {} }")
+    assert [e.line for e in errors] == [1, 3]
+
+
+def test_value_above_its_bound_is_told_beside_an_unknown_option(conf):
+    assert [e.line for e in conf.errors("memory_goal = 90 memory_hwm = 80\nretry_intervall = 3")] == [1, 2]
+
+
+def test_file_that_is_included_often_is_wrong_once(conf, capsys):
+    text = "".join(f"Binding b{i} {{ include one.conf }}\n" for i in range(150)) + "tls = maybe\n"
+    one = "retry_interval = x\nbind_address = host.invalid\nDomain a { include none.conf }\ntls_certificate = none.pem\n"
+    conf.write(text, one=one)
+    assert validate_config.main(["-c", "ecelerity.conf", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [(e["file"], e["line"]) for e in told["errors"]] == [("ecelerity.conf", 151), ("one.conf", 1), ("one.conf", 2), ("one.conf", 3)]
+    assert told["notices"] == []
+    loaded = conf.load(text.replace("maybe", "no"), one="tls_certificate = none.pem\n")
+    assert loaded.notices == ["one.conf:1: tls_certificate: none.pem cannot be read"]
 
 
 def test_lone_brace_leaves_the_stanzas_of_its_file_unjudged(conf):
@@ -413,6 +482,71 @@ def test_what_is_missing_is_said_beside_other_mistakes_but_not_where_they_may_be
     assert len(found) == len(more) + 1
 
 
+@pytest.mark.parametrize("text, message", [
+    ('exclude_vctx_conn = ( a "(" )', "exclude_vctx_conn: bad expression at character 2: missing closing parenthesis"),
+    ('bounce_pattern = "["', "bounce_pattern: bad expression at character 2: missing terminating ] for character class"),
+    ('response_transcode_pattern = "("', "response_transcode_pattern: bad expression at character 2: missing closing parenthesis"),
+    ('Domain a { ehlo_hostname = "a\\r\\nMAIL" }', 'ehlo_hostname: takes a host name, not "a??MAIL"'),
+    ('hostname = "a b"', 'hostname: takes a host name, not "a b"'),
+    ("ESMTP_Listener { received_hostname = a@b }", 'received_hostname: takes a host name, not "a@b"'),
+    ('ESMTP_Listener { banner_hostname = "é" }', 'banner_hostname: takes a host name, not "é"'),
+    ("domain_for_unqualified_sender_address = @a.test", 'domain_for_unqualified_sender_address: takes a host name, not "@a.test"'),
+    ('ESMTP_Listener { static_banner = "a\\nb" }', 'static_banner: takes one line without control characters, not "a?b"'),
+    ('ESMTP_Listener { reconfig_message = "\x7f" }', 'reconfig_message: takes one line without control characters, not "?"'),
+    ('spoolbase = "a\nb"', 'spoolbase: takes one line without control characters, not "a?b"'),
+    ('ec_logger { mainlog = "a\nb" }', 'mainlog: takes one line without control characters, not "a?b"'),
+    ('relay_domains = ( "a\x01." )', 'relay_domains: takes one line without control characters, not "a?."'),
+    ('mailerdaemon = "a <b> c"', 'mailerdaemon: takes an address, or a name and <an address>, not "a <b> c"'),
+    ('mailerdaemon = "a, b <c@d>"', 'mailerdaemon: takes an address, or a name and <an address>, not "a, b <c@d>"'),
+    ('mailerdaemon = "a b@c"', 'mailerdaemon: takes an address, or a name and <an address>, not "a b@c"'),
+    ('mailerdaemon = "<b@c>\\r\\nBcc: x"', 'mailerdaemon: takes one line without control characters, not "<b@c>??Bcc: x"'),
+    ('mdn_failures_notify = "not an address"', 'mdn_failures_notify: takes an address such as postmaster@example.com, not "not an address"'),
+    ("mdn_failures_notify = postmaster", 'mdn_failures_notify: takes an address such as postmaster@example.com, not "postmaster"'),
+    ("mdn_failures_notify = <a@b.test>", 'mdn_failures_notify: takes an address such as postmaster@example.com, not "<a@b.test>"'),
+    ("memory_hwm = 80 memory_goal = 90", "memory_goal = 90 is above memory_hwm = 80"),
+    ("min_dns_ttl = 61\nmax_dns_ttl = 60", "min_dns_ttl = 61 is above max_dns_ttl = 60")])
+def test_what_could_never_be_meant_is_refused(conf, text, message):
+    assert conf.error(text).message == message
+
+
+@pytest.mark.parametrize("text", [
+    "hostname = ''", 'hostname = "[192.0.2.1]"', 'ehlo_hostname = "[IPv6:2001:db8::1]"', "ehlo_hostname = __message__", "hostname = a_b-c.test",
+    "memory_goal = 90 memory_hwm = 90", "mailerdaemon = ''", "mailerdaemon = postmaster", 'mailerdaemon = "\\"a, b\\" <c@d>"',
+    'mailerdaemon = "<a@b.test>"', "mdn_failures_notify = ''", 'mdn_failures_notify = "\\"a b\\"@[192.0.2.1]"',
+    'ESMTP_Listener { static_banner = "a\\tb" }', 'relay_domains ( a.test *.a.test *a.test * "[192.0.2.1]" A.TEST. )',
+    'Domain "/x*/" { } Domain "[192.0.2.1]" { } Host mx-1.a_b.test { }', "Debug_Flags { debug = ( smtp ALL ) }", "retry_interval = 9"])
+def test_what_is_right_has_no_notice(conf, text):
+    assert conf.publish(text) and conf.load(text).notices == []
+
+
+@pytest.mark.parametrize("text, told", [
+    ('Domain "*.a.test" { }', 'Domain "*.a.test" matches nothing: its name is that of a domain, or a /regular expression/'),
+    ('Binding b { Host "/mx" { } }', 'Host "/mx" matches nothing: its name is that of a host, or a /regular expression/'),
+    *((f'relay_domains = ( a.test "{word}" )', f'relay_domains: "{word}" matches nothing: a domain is a name, or *.example.com for all that end so')
+      for word in ("a.*", "a*b.test", "/a/", "@a.test", "**.a.test", "*.", "a b", ".a.test", "a.te?t")),
+    ("bounce_domains = a.*", 'bounce_domains: "a.*" matches nothing: a domain is a name, or *.example.com for all that end so'),
+    ("debug_flags { debug = ( SMTPX SMTP ) }", "debug: no subsystem is called SMTPX"),
+    ("memory_hwm = 50", "memory_goal = 90 is above memory_hwm = 50, of which one is the default"),
+    ("Domain a { retry_interval = 70 max_retry_interval = 60 }", "retry_interval = 70 is above max_retry_interval: 60 counts"),
+    ('Pathway "p" { } ESMTP_Listener { pathway = "P" }', 'no Pathway "P" is declared; did you mean "p"?'),
+    ('ESMTP_Listener { pathway = "P" }', 'no Pathway "P" is declared')])
+def test_what_matches_nothing_is_told(conf, text, told):
+    assert conf.load(text).notices == [f"ecelerity.conf:1: {told}"]
+
+
+@pytest.mark.parametrize("text, hint", [
+    ('Domain = "b.com" { tls = no\n}', 'a stanza has no "=": Domain "b.com" {'), ("ESMTP_Listener = { }", 'a stanza has no "=": ESMTP_Listener {'),
+    ("scriptlet = x { }", 'a stanza has no "=": scriptlet "x" {'), ("tls = no {\n}", "expected an include or an option or stanza or the end of the file")])
+def test_stanza_with_an_equal_sign(conf, text, hint):
+    error = conf.error(text)
+    assert (error.message, error.hint) == ('"{" is not possible here', hint)
+
+
+def test_stanza_with_an_equal_sign_hides_nothing(conf):
+    errors = conf.errors('Domain = "b.com" { tls = maybe\n}\nBinding = b { Domain = { }\n retry_interval = x }\ntls = maybe')
+    assert [(e.line, e.column) for e in errors] == [(1, 18), (1, 26), (3, 13), (3, 15), (3, 24), (4, 19), (5, 7)]
+
+
 @pytest.mark.parametrize("text", [
     "bind_address = 300.1.1.1", 'bind_address = "a..b"', "gateway = mail.example.com:99999", 'gateway = "[2001:db8::zz]:25"',
     'gateway = "a b"', 'ha_proxy_server = "[::::]:25"', "tls_protocols = foo", "tls_protocols = -ALL",
@@ -437,7 +571,7 @@ def test_protocols_are_read_from_left_to_right(conf, text, on):
     ('bind_address = host.invalid', 'bind_address: the host name "host.invalid" stands for no address', 16),
     ('Security { user = "²" group = root }', "security: there is no user ²", 19),
     ('Security { user = root group = nosuch }', "security: there is no group nosuch", 32),
-    ('Security { user = root group = root supplemental_groups ( root nosuch ) }', "security: there is no group nosuch", 57),
+    ('Security { user = root group = root supplemental_groups ( root nosuch ) }', "security: there is no group nosuch", 64),
     ('Security { user = root group = root capabilities = cap_fly+ep }',
      "security: capabilities: no set of capabilities is written cap_fly+ep", 52)])
 def test_what_this_machine_does_not_have_is_told_with_its_place(conf, capsys, text, message, column):

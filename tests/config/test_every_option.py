@@ -4,8 +4,9 @@ import pytest
 from pymomentum import config
 from pymomentum.core.config.view import Generation
 from pymomentum.options import registry
-from pymomentum.options.types import (Address, Boolean, Decimal, Dict, Duration, Enum, File, Gateway, Limit, List, Nets, Number, Octal, Protocols,
-                                      Range, Routes, Server, Source, Text, Throttle)
+from pymomentum.options.types import (Address, Boolean, Decimal, Dict, Domains, Duration, Enum, Expression, Expressions, File, Gateway, HostName, Limit,
+                                      List, MailAddress, Mailbox, Nets, Number, Octal, Protocols, Range, Routes, Server, Source, Subsystems, Text,
+                                      Throttle)
 
 STANZAS = {
     "global": "%s", "binding_group": "Binding_Group g { %s }", "binding": "Binding b { %s }",
@@ -22,6 +23,9 @@ SAMPLES = {         # as written, and as the types are given it
     Boolean: ("on", "on"), Octal: ("0600", "0600"), Duration: ('"2 days"', "2 days"), Text: ("default", "default"),
     Throttle: ("7/60", "7/60"), Nets: ("( 10.0.0.0/8 )", ["10.0.0.0/8"]), Range: ("( 1 9 )", ["1", "9"]),
     List: ("( a b )", ["a", "b"]), Routes: ('( a "smtp://b?pref=1" )', ["a", "smtp://b?pref=1"]), Server: ("127.0.0.1:80", "127.0.0.1:80"), Dict: ("[ k = v ]", {"k": "v"}),
+    HostName: ("mta.test", "mta.test"), MailAddress: ("a@b.test", "a@b.test"), Mailbox: ('"A <a@b.test>"', "A <a@b.test>"),
+    Expression: ('"^a.*$"', "^a.*$"), Expressions: ('( "^a" "b$" )', ["^a", "b$"]), Domains: ("( a.test *.b.test )", ["a.test", "*.b.test"]),
+    Subsystems: ("( SMTP DNS )", ["SMTP", "DNS"]),
 }
 
 
@@ -40,7 +44,7 @@ def sample(type):
     (Decimal(), "0.00001", "0.00001"), (Decimal(), "250", "250"), (Boolean(), "on", "true"), (Boolean(), "0", "false"),
     (Octal(), "600", "0600"), (Duration(), "2 days", "172800"), (Enum("no Yes"), "off", "no"), (List(), "a", ["a"]),
     (Range(), ["1", "9"], ["1", "9"]), (Nets(), ["[::0]"], ["::"]), (Dict(), {"k": "v"}, {"k": "v"}), (Limit(), "5", "5"),
-    (Throttle(), "7", "7/1"), (Throttle(), "7 / 60", "7/60"),
+    (Domains(), "A.test.", ["A.test"]), (Throttle(), "7", "7/1"), (Throttle(), "7 / 60", "7/60"),
 ])
 def test_what_is_written_reads_as_the_same_value(type, raw, written):
     value = type.parse(raw)

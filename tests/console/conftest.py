@@ -15,6 +15,7 @@ class Server:
     def __init__(self, loaded):
         self.loaded = loaded
         self.asked = []
+        self.unusable = ()
 
     def shutdown(self, fast=False):
         self.asked.append("shutdown")

@@ -358,20 +358,20 @@ PASTED = [      # as typed, as the tree has it
     ('esmtp_listener context [ a = "x=y" ]', {"a": "x=y"}),
     ('esmtp_listener context [ a "e]" ]', {"a": "e]"}),
     ('esmtp_listener context [a="\\"(" b=\'\\n\']', {"a": '"(', "b": "\n"}),
-    ('esmtp_listener banner_hostname "a # b"', "a # b"),
-    ('hostname = "a\\"b"', 'a"b'),
+    ('esmtp_listener static_banner "a # b"', "a # b"),
+    ('response_transcode_replace = "a\\"b"', 'a"b'),
     ("hostname ='a.test'", "a.test"),
     ('hostname "a.test"    # ours', "a.test"),
     ("hostname a.test", "a.test"),
-    ("mailerdaemon \"\"", ""),
+    ("license \"\"", ""),
     ("relay_domains ( b.com, 'c d,' )", ["b.com", "c d,"]),
     ("relay_domains('b.com')", ["b.com"]),
     ("hostname=a.test", "a.test"),
     ("hostname= a.test# ours", "a.test"),
     ("ehlo_hostname a.b # don't", "a.b"),
-    (r"mailerdaemon a\tb", r"a\tb"),
-    (r'mailerdaemon "a\\b\tc"', "a\\b\tc"),
-    (r"mailerdaemon a\b 'c\d'", r"a\b c\d"),
+    (r"license a\tb", r"a\tb"),
+    (r'license "a\\b\tc"', "a\\b\tc"),
+    (r"license a\b 'c\d'", r"a\b c\d"),
     ("mailerdaemon 'it'\"'\"'s'@a.test", "it's@a.test"),
     ("hostname --json a.test", "a.test"),
     ('relay_domains ( "b.com" ) --json', ["b.com"]),
@@ -420,12 +420,12 @@ def some_change(chance):
     if place.startswith("mail_loop"):
         return f"config set {place}use_ip {chance.choice(['true', 'no'])}"
     if chance.random() < 0.2:
-        return f"config unset {place}mailerdaemon"
+        return f"config unset {place}outbound_smtp_auth_user"
     if chance.random() < 0.3:
         return f"config set esmtp_listener context [ {some_value(chance)} = {some_value(chance)} b = c ]"
     if chance.random() < 0.3:
         return f"config set relay_domains ( {some_value(chance)}, d.test {some_value(chance)} )"
-    return f"config set {place}mailerdaemon {chance.choice([some_value(chance), 'a@b.test'])}"
+    return f"config set {place}outbound_smtp_auth_user {chance.choice([some_value(chance), 'a@b.test'])}"
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -52,6 +52,29 @@ def raw(data):
     return received
 
 
+def test_transaction_goes_on_over_another_connection(console, server):
+    with Client("run/2025") as client, Client("run/2025") as other:
+        assert client.ask("config begin") == ("", 0)
+        assert client.ask("config set max_retries 7") == ("Max_Retries = 7\n", 0)
+        client.close()                  # as the server does with who is silent
+        assert client.ask("config set message_expiration 8")[1] == 0
+        assert client.ask("config replay")[0] == "config set Max_Retries 7\nconfig set Message_Expiration 8\n"
+        assert other.ask("config eval max_retries")[0] != "Max_Retries = 7\n"
+
+
+def test_transaction_that_is_gone_is_told_and_nothing_is_done(console, server):
+    with Client("run/2025") as client:
+        client.ask("config begin")
+        for other in [Client("run/2025") for _ in range(64)]:
+            assert other.ask("config begin") == ("", 0)
+            other.close()
+            until(lambda: clients(console) <= 1)
+        text, status = client.ask("config set max_retries 7")
+        assert text.startswith("the transaction is gone: ") and status == 1
+        assert client.ask("config eval max_retries")[0] != "Max_Retries = 7\n"
+        assert client.ask("config begin") == ("", 0)
+
+
 def test_always_deny_of_an_address_refuses_its_clients(console, server):
     [listen] = control(server.loaded)
     listen.scope.values["always_deny"] = True
@@ -142,14 +165,17 @@ def frame(**request):
 
 @pytest.mark.parametrize("request_", [
     {"command": "pid"}, {"command": " Pid\t"}, {"command": "pid", "json": None, "xml": False},       # answered by the core
+    {"command": "pid", "session": "abc", "transaction": True},
     {"command": '"pid"'}, {"command": "p'id'"}, {"command": "pid", "more": [1, {}]}, {"json": False, "command": "\u0070id"}])
 def test_both_sides_answer_alike(console, request_):
-    """The core knows simple requests, Python the others; nobody can tell."""
+    """The core knows simple requests, Python the others, and tells of transactions."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.connect("run/2025")
         for piece in (frame(**request_)[:5], frame(**request_)[5:]):
             sock.sendall(piece)
-        assert framing.receive(sock, 1000) == {"text": f"{os.getpid()}\n", "data": None, "status": 0, "last": True}
+        answer = framing.receive(sock, 1000)
+        assert answer.pop("transaction", False) is False
+        assert answer == {"text": f"{os.getpid()}\n", "data": None, "status": 0, "last": True}
 
 
 @pytest.mark.parametrize("line", ["summary", "summary --json", "xml summary", "pid --json", "xml pid", "version", "xml version",

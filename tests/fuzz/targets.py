@@ -410,6 +410,7 @@ class Console:
         reader = Reader()
         reader.read(file)
         self.loaded = Loaded([file], reader)
+        self.unusable = ()
 
     def change(self, changes, seen, base=None):
         self.loaded = changed(base or seen, changes)

@@ -102,6 +102,15 @@ def test_period_of_the_throttle(mta, seconds, lines):
     assert len([line for line in mta.paniclog() if " < " in line]) in lines
 
 
+def test_subsystem_that_is_none_is_named_once_at_start_and_reload(mta):
+    mta.expect_panic("*")
+    mta.config("debug_flags { debug = ( SMTPX ) }")
+    mta.start()
+    assert said(mta, ".*") and sum("no subsystem is called SMTPX" in line for line in mta.paniclog()) == 1
+    mta.console("config reload")
+    assert said(mta, ".*") and sum("no subsystem is called SMTPX" in line for line in mta.paniclog()) == 1
+
+
 def test_secrets_are_not_logged(mta):
     mta.expect_panic("*")
     mta.config("debug_flags { debug = ( SMTP ) }")

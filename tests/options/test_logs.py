@@ -168,3 +168,17 @@ def test_options_that_nobody_reads_are_named(tmp_path, said, named):
     told = subprocess.run([sys.executable, "-m", "pymomentum.commands.validate_config", "-c", path], cwd=ROOT, text=True,
                           capture_output=True, check=True).stdout
     assert told.splitlines() == [f"notice: {path}:1: {name} is not read yet" for name in named] + ["Configuration valid"]
+
+
+def test_pipe_is_a_log_where_somebody_reads_it(mta):
+    pipe = mta.folder / "pipe"
+    os.mkfifo(pipe)
+    mta.route()
+    mta.start()
+    with pytest.raises(AssertionError, match="cannot write mainlog .*/pipe: nobody reads this pipe"):
+        mta.console(f"config set ec_logger mainlog {pipe}")
+    with open(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as reader:
+        mta.console(f"config set ec_logger mainlog {pipe}")
+        mta.send()
+        seen = []
+        until(lambda: seen.append(reader.read() or b"") or b"@D@" in b"".join(seen))

@@ -93,10 +93,10 @@ def test_rejectlog_names_the_pathway_and_its_group(mta):
 
 @pytest.mark.shows("static_banner")
 def test_greeting_is_what_the_option_says(mta):
-    for text in ("hello there", "good day"):
+    for text, line in ("hello there", "220 hello there"), ("220 good day", "220 good day"), ("2201 x", "220 2201 x"):
         mta.config(said("static_banner", f'"{text}"'))
         with mta.smtp(greet=False) as c:
-            assert c.expect("*") == f"220 {text}"
+            assert c.expect("*") == line
 
 
 @pytest.mark.shows("max_bad_commands")
@@ -177,6 +177,22 @@ def test_peer_without_a_limit_is_held_to_those_of_the_listener(mta, peer, expect
 def test_sessions_fit_into_the_limits_of_their_pathway_too(mta, pathway, inside, expected):
     mta.config(f'Pathway p {{ {pathway} }}\nESMTP_Listener {{ Listen "127.0.0.1:$port" {{ pathway = p {inside} }} }}')
     assert codes(mta, *3 * [("127.0.0.1", mta.port)]) == expected
+
+
+@pytest.mark.parametrize("before, after, more", [
+    ("", "listener_sessions = 3", 0), ("", "listener_sessions = 4", 1), ("", "Peer 127.0.0.0/8 { listener_sessions = 3 }", 0),
+    ("", "service_sessions = 4", 1), ("listener_sessions = 3", "service_sessions = 9", 6)])
+def test_open_sessions_count_in_a_limit_that_a_reload_brings(mta, before, after, more):
+    conf = 'ESMTP_Listener { %s Listen "127.0.0.1:$port" { } }'
+    mta.config(conf % before)
+    with ExitStack() as stack:
+        first = [stack.enter_context(mta.smtp()) for _ in range(3)]
+        mta.config(conf % after)
+        time.sleep(0.2)                 # the recount follows the reload
+        found = [stack.enter_context(SMTPClient(port=mta.port, greet=False)).read_reply() for _ in range(more + 1)]
+        assert found == [220] * more + [421]
+        first[0].close()
+        until(lambda: stack.enter_context(SMTPClient(port=mta.port, greet=False)).read_reply() == 220)
 
 
 def test_silent_client_of_a_peer_is_left_when_the_peer_says_not_the_listen(mta):

@@ -270,8 +270,9 @@ def test_sender_hears_of_failures_or_not(mta):
 def test_bounces_are_from_the_address_of_the_option(mta):
     home = mta.route("here.test", "127.0.0.1")
     mta.route("one.test", "127.0.0.2", rcpt="550 5.1.1 no")
-    for n, address in enumerate(("a@one.daemon.test", "b@two.daemon.test"), 1):
-        mta.config(f"generate_bounces = true\nmailerdaemon = {address}")
+    for n, (daemon, shown) in enumerate((("a@one.daemon.test", "Mail Delivery System <a@one.daemon.test>"), ("<b@daemon.test>", "<b@daemon.test>"),
+                                         ("Postmaster <pm@daemon.test>", "Postmaster <pm@daemon.test>")), 1):
+        mta.config(f'generate_bounces = true\nmailerdaemon = "{daemon}"')
         mta.send("a@here.test", "b@one.test")
         home.wait(messages=n)
-        assert f"<{address}>" in home.messages[-1].data.decode() or f"From: {address}" in home.messages[-1].data.decode()
+        assert f"\nFrom: {shown}\r\n" in home.messages[-1].data.decode()

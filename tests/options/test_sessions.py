@@ -303,11 +303,9 @@ def test_use_ssl_without_a_certificate(mta):
 @pytest.mark.parametrize("text, kept", [
     ("", {b"segment", b"by_policy"}), ('exclude_vctx_conn = ( "nothing" "^seg" )', {b"by_policy"}),
     ('exclude_vctx_mess = ( "_policy$" )', {b"segment"}), ('Domain example.com { exclude_vctx_mess = ( "." ) exclude_vctx_conn = ( "." ) }', set()),
-    ('Domain example.net { exclude_vctx_mess = ( "." ) exclude_vctx_conn = ( "." ) }', {b"segment", b"by_policy"}),
-    ('exclude_vctx_conn = ( "(" "x" )', {b"segment", b"by_policy"})])
+    ('Domain example.net { exclude_vctx_mess = ( "." ) exclude_vctx_conn = ( "." ) }', {b"segment", b"by_policy"})])
 def test_what_of_the_contexts_is_spooled(mta, text, kept):
     provide(mta)
-    mta.expect_panic("VCTX exclude_vctx: /(/: missing closing parenthesis")
     mta.config(f'suspend_delivery = true\n{text}\nESMTP_Listener {{ context = [ segment = "trusted" ] Listen "127.0.0.1:$port" {{ }} }}')
     mta.send("a+validate_data=context@test")
     spooled = b"".join(path.read_bytes() for path in (mta.folder / "spool").rglob("*.seg"))

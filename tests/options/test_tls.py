@@ -93,6 +93,24 @@ def test_certificate_is_read_again_behind_a_reload(mta, tmp_path):
         assert secured(mta)[0] == ssl.PEM_cert_to_DER_cert(certificate(seen)[0].read_text())
 
 
+def test_console_tells_of_a_certificate_that_was_renewed_before_its_key(mta, tmp_path):
+    mta.expect_panic("CONFIG *tls_key: * cannot be used: *")
+    mta.expect_panic("TLS cannot use certificate *")
+    (cert, key), (other, _) = certificate("one.test"), certificate("two.test")
+    (tmp_path / "cert").write_text(cert.read_text())
+    mta.config(f"tls_certificate = {tmp_path}/cert\ntls_key = {key}")
+    mta.start()
+    with Client(str(mta.folder / "console")) as client:
+        assert client.ask("config reload") == ("configuration reloaded.\n", 0)
+        (tmp_path / "cert").write_text(other.read_text())
+        for command in ("config reload", "config set retry_interval 60"):
+            answer, status = client.ask(command)
+            assert status == 0 and f"tls_key: {key} cannot be used: " in answer and f"{mta.path}:" in answer
+        (tmp_path / "cert").write_text(cert.read_text())
+        assert client.ask("config reload") == ("configuration reloaded.\n", 0)
+    assert secured(mta)[0] == ssl.PEM_cert_to_DER_cert(cert.read_text())
+
+
 @pytest.mark.shows("tls_protocols")
 @pytest.mark.parametrize("protocols, version", [("+ALL:-TLSv1.3", "TLSv1.2"), ("+ALL:-TLSv1.2", "TLSv1.3"), ("-ALL:+TLSv1.2", "TLSv1.2"),
                                                 ("+TLSv1.2", "TLSv1.2"), ("-TLSv1.3", "TLSv1.2"), ("+TLSv1.2:+TLSv1.3", "TLSv1.3")])

@@ -49,8 +49,8 @@ def test_files_are_read_where_they_are_included(folder):
     [text] = [body for _, _, body in EXAMPLES if "readonly_include" in body]
     (folder / "ecelerity.conf").write_text(text)
     loaded = load("ecelerity.conf")
-    assert [(file.path, file.readonly) for file in loaded.files] == [
-        ("ecelerity.conf", False), ("domains.conf", False), ("conf.d/limits.conf", False), ("common.conf", True), ("domain.conf", False)]
+    assert [file.path for file in loaded.files] == ["ecelerity.conf", "domains.conf", "conf.d/limits.conf", "common.conf", "domain.conf"]
+    assert loaded.readonly == {str(folder / "common.conf")}
 
 
 def test_fallback_is_as_the_table_says(folder):

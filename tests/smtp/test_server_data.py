@@ -101,6 +101,23 @@ def test_return_path_is_replaced(mta):
     assert b"\r\nX: 1\r\nFrom: a@test\r\n" in data
 
 
+def test_every_return_path_is_replaced(mta):
+    sink = mta.route()
+    give(mta, b"Return-Path: <1@x>\r\nRETURN-PATH : <2@x>\r\nX: 1\r\n" + HEAD.removesuffix(b"\r\n") + b"Y: 2\r\nReturn-Path:\r\n\t<3@x>\r\n"
+         b"Z: 3\r\n\r\nReturn-Path: <4@x>\r\n.\r\n")
+    data = came(sink).data
+    assert data.startswith(b"Return-Path: <a@test>\r\nReceived:") and data.lower().count(b"return-path") == 2
+    assert data.endswith(b"\r\nX: 1\r\n" + HEAD.removesuffix(b"\r\n") + b"Y: 2\r\nZ: 3\r\n\r\nReturn-Path: <4@x>\r\n")
+
+
+def test_return_paths_stay_without_trace_headers(mta):
+    mta.config("rfc2822_trace_headers = false")
+    sink = mta.route()
+    wire = b"Return-Path: <1@x>\r\nReturn-Path: <2@x>\r\nDate: x\r\nMessage-ID: y\r\n" + HEAD
+    give(mta, wire + b".\r\n")
+    assert came(sink).data == wire
+
+
 def test_missing_date_can_be_refused(mta):
     mta.config("rfc2822_date_header = pedantic")
     give(mta, b"From: a@test\r\n\r\nx\r\n.\r\n", "550 5.6.0 Missing required RFC2822 Date field*")
@@ -114,7 +131,8 @@ def test_mail_without_header_is_refused_or_allowed(mta, wire):
     mta.config("rfc2822_missing_headers = allow")
     give(mta, wire + b".\r\n")
     data = came(sink).data
-    assert data.startswith(b"Return-Path: <a@test>\r\n") and b"\r\n\r\n" in data and data.endswith(wire)
+    head, _, body = data.partition(b"\r\n\r\n")
+    assert head.startswith(b"Return-Path: <a@test>\r\n") and body == wire.removeprefix(b"\r\n")
 
 
 def test_null_sender_is_delivered_as_such(mta):

@@ -217,8 +217,8 @@ cdef int body_trace(session_t *s) noexcept nogil:
     cdef header_field_t f
     cdef buf_t b
     cdef char id[MESSAGE_ID_TEXT]
-    cdef bint date = False, message_id = False, any_ = False, trace = opt_number(s.values, OPT_RFC2822_TRACE_HEADERS) == 1
-    cdef size_t cut_from = 0, cut_to = 0
+    cdef bint date = False, message_id = False, any_ = False, returned = False
+    cdef bint trace = opt_number(s.values, OPT_RFC2822_TRACE_HEADERS) == 1
     cdef slice_t body = blob_slice(s.blob), host
     cdef int rc
     memset(&b, 0, sizeof(b))
@@ -232,9 +232,8 @@ cdef int body_trace(session_t *s) noexcept nogil:
             date = True
         elif f.name.len == 10 and slice_ieq(f.name, slice_of(b"Message-ID")):
             message_id = True
-        elif f.name.len == 11 and trace and slice_ieq(f.name, slice_of(b"Return-Path")) and cut_to == 0:
-            cut_from = f.start
-            cut_to = f.end
+        elif is_return_path(f.name):
+            returned = True
     if rc == EC_SYNTAX:
         if any_:
             return refuse(s, 550, b"5.6.0 Invalid header found (see RFC2822 section 3.6)")
@@ -259,10 +258,10 @@ cdef int body_trace(session_t *s) noexcept nogil:
         host = session_hostname(s)
         buf_add_slice(&b, host)
         buf_add_z(&b, b">\r\n")
-    if not any_:
+    if not any_ and not w.ended:
         buf_add_z(&b, b"\r\n")              # header-less mail: ours stand alone before its body
-    if cut_to:
-        cut(s.blob, cut_from, cut_to)
+    if returned and trace:
+        cut_return_paths(s.blob)
     rc = blob_prepend(s.blob, b.ptr, b.len) if b.len else EC_OK
     buf_free(&b)
     return rc if rc == EC_OK else refuse(s, 452, b"4.3.1 out of memory")
@@ -272,8 +271,23 @@ cdef extern from "string.h" nogil:
     void *memmove(void*, const void*, size_t)
 
 
-cdef void cut(blob_t *b, size_t start, size_t end) noexcept nogil:
-    """A field goes; the shorter side, ahead of it, moves."""
-    memmove(b.ptr + b.off + (end - start), b.ptr + b.off, start)
-    b.off += <uint32_t>(end - start)
-    b.len -= end - start
+cdef bint is_return_path(slice_t name) noexcept nogil:
+    return name.len == 11 and slice_ieq(name, slice_of(b"Return-Path"))
+
+
+cdef void cut_return_paths(blob_t *b) noexcept nogil:
+    """What stands between them moves together, then up to what follows the last: each byte twice at most."""
+    cdef header_walk_t w
+    cdef header_field_t f
+    cdef slice_t body = blob_slice(b)
+    cdef char *at = b.ptr + b.off
+    cdef size_t kept = 0, behind = 0
+    header_walk_init(&w, body, body.len)
+    while header_next(&w, &f) == EC_OK:
+        if is_return_path(f.name):
+            memmove(at + kept, at + behind, f.start - behind)
+            kept += f.start - behind
+            behind = f.end
+    memmove(at + behind - kept, at, kept)
+    b.off += <uint32_t>(behind - kept)
+    b.len -= behind - kept

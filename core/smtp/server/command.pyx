@@ -7,7 +7,7 @@ from pymomentum.core.base.arena cimport arena_alloc, arena_calloc, arena_copy, a
 from pymomentum.core.base.buf cimport buf_free, buf_t
 from pymomentum.core.base.cidr cimport cidr_find, cidr_set_t, sockaddr
 from pymomentum.core.base.clock cimport clock_mono_ns
-from pymomentum.core.base.slice cimport slice_ieq, slice_make, slice_of, slice_t
+from pymomentum.core.base.slice cimport slice_eq, slice_ieq, slice_make, slice_of, slice_t
 from pymomentum.core.base.status cimport EC_IO, EC_LIMIT, EC_OK, EC_REFUSED
 from pymomentum.core.base.throttle cimport throttle_ask
 from pymomentum.core.c.openssl cimport SSL_CIPHER_get_name, SSL_CTX, SSL_get_current_cipher, SSL_get_version
@@ -77,6 +77,11 @@ cdef bint policy_said(session_t *s) noexcept nogil:
     return True
 
 
+cdef bint starts_with_code(slice_t banner) noexcept nogil:
+    """The manual of version 3 has static_banner with its 220."""
+    return banner.len > 4 and slice_eq(slice_make(banner.ptr, 4), slice_of(b"220 "))
+
+
 cdef void after_connect(session_t *s) noexcept nogil:
     cdef char line[900]
     cdef slice_t host = session_hostname(s)
@@ -86,7 +91,7 @@ cdef void after_connect(session_t *s) noexcept nogil:
         session_end(s)
         return
     if fixed != NULL and fixed.len:
-        snprintf(line, sizeof(line), b"220 %.*s", <int>fixed.len, fixed.ptr)
+        snprintf(line, sizeof(line), b"%s%.*s", b"" if starts_with_code(fixed[0]) else b"220 ", <int>fixed.len, fixed.ptr)
     else:
         snprintf(line, sizeof(line), b"220 2.0.0 %.*s ESMTP ecelerity %s %s", <int>host.len, host.ptr, server_version(),
                  rfc_date(s.loop))

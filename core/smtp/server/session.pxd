@@ -8,7 +8,7 @@ from pymomentum.core.base.list cimport list_node_t
 from pymomentum.core.base.slice cimport slice_t
 from pymomentum.core.base.timewheel cimport timer_entry_t
 from pymomentum.core.config.generation cimport config_generation_t, config_listen_t
-from pymomentum.core.config.values cimport limit_ref_t, values_t
+from pymomentum.core.config.values cimport values_t
 from pymomentum.core.loop.loop cimport loop_t
 from pymomentum.core.message.context cimport context_t
 from pymomentum.core.message.id cimport message_id_t
@@ -21,6 +21,7 @@ from pymomentum.core.policy.phases cimport phase_t
 from pymomentum.core.smtp.dotstuff cimport data_scan_t
 from pymomentum.core.smtp.linebreak cimport line_break_t
 from pymomentum.core.smtp.path cimport smtp_mail_params_t
+from pymomentum.core.smtp.server.seats cimport seats_t
 from pymomentum.core.spool.large cimport large_record_t, large_writer_t
 from pymomentum.core.spool.spool cimport spool_meta_t, spool_txn_t
 
@@ -83,8 +84,8 @@ cdef struct session_t:
     bint can_relay
     bint counted                # in its listener's sessions
     bint accepting              # in its listener's accept phases
-    const limit_ref_t *seat             # listener_sessions; NULL: none
-    const limit_ref_t *counted_in       # service_sessions; likewise
+    seats_t seats               # as generation `seated` has it
+    uint64_t seated
     const slice_t *xclient      # how SMTP_Extensions names it for who connected; NULL: it does not
     bint proxied                # the PROXY header is awaited
     bint sleeping               # parked until its timer

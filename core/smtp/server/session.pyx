@@ -10,7 +10,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memset, strlen, strncpy
 from libc.time cimport time_t
 
-from pymomentum.core.base.atomic cimport atomic_cas32
+from pymomentum.core.base.atomic cimport atomic_cas32, atomic_store32
 from pymomentum.core.base.arena cimport arena_free, arena_reset
 from pymomentum.core.base.buf cimport buf_add, buf_consume, buf_free, buf_t
 from pymomentum.core.base.cidr cimport sockaddr
@@ -25,10 +25,9 @@ from pymomentum.core.config.generation cimport (config_current, config_generatio
                                                 config_pathway, config_pathway_t, config_reception, config_unref)
 from pymomentum.core.config.values cimport (OPT_ALWAYS_ALLOW, OPT_ALWAYS_DENY, OPT_BANNER_HOSTNAME, OPT_COMMAND_TIMEOUT,
                                             OPT_CONTEXT, OPT_GENERATION_MAX_AGE, OPT_HOSTNAME, OPT_IDLE_TIME,
-                                            OPT_LISTENER_SESSIONS, OPT_MAX_BAD_COMMANDS, OPT_MAX_COMMAND_LENGTH,
+                                            OPT_MAX_BAD_COMMANDS, OPT_MAX_COMMAND_LENGTH,
                                             OPT_PROXY_PROTOCOL, OPT_RECEIVED_HOSTNAME, OPT_RECONFIG_MESSAGE,
-                                            OPT_SERVICE_SESSIONS, OPT_SMTP_EXTENSIONS, limit_ref_t, limits_give, limits_take,
-                                            opt_limit, opt_list, opt_list_t, opt_number, opt_text)
+                                            OPT_SMTP_EXTENSIONS, opt_list, opt_list_t, opt_number, opt_text)
 from pymomentum.core.log.level cimport LEVEL_DEBUG, LEVEL_INFO, LEVEL_NOTICE, LEVEL_WARNING, OF_NET, OF_SMTP, log_says
 from pymomentum.core.log.record cimport log_rejection, rejection_t
 from pymomentum.core.log.writer cimport log_at
@@ -44,6 +43,7 @@ from pymomentum.core.net.budget cimport budget_sockets
 from pymomentum.core.net.listener cimport listener_accepted, listener_conf, listener_start, listener_t
 from pymomentum.core.net.stream cimport (stream_close, stream_finish, stream_flush, stream_init, stream_open, stream_pending,
                                          stream_read_start, stream_read_stop, stream_t, stream_write)
+from pymomentum.core.smtp.server.seats cimport seats_give, seats_renew, seats_take
 from pymomentum.core.spool.large cimport large_abandon
 from pymomentum.core.policy.phases cimport (HOOK_CORE_SERVER_ESMTP_SESSION_ABORT, phase_abandon, phase_begin, phase_run, phase_t,
                                             phase_tell)
@@ -62,6 +62,7 @@ cdef enum:
     INPUT_MAX = 131072          # kept while parked; then the client waits
     OUTPUT_MAX = 65536          # replies a client may leave unread
     DRAIN_MS = 30000            # a closing session's last words
+    RECOUNT = 200               # sessions in one turn
     SWEEP_MS = 1000             # between two looks for sessions of an outdated configuration
 
 cdef struct server_loop_t:      # a loop's PLACE_SERVER
@@ -71,6 +72,8 @@ cdef struct server_loop_t:      # a loop's PLACE_SERVER
     char date[64]
     post_t drain
     uint32_t draining           # atomic: it was sent
+    post_t recount
+    uint32_t recounting         # atomic, likewise
     timer_entry_t sweep         # set while there are sessions
 
 cdef void (*on_line)(session_t*, slice_t) noexcept nogil
@@ -258,21 +261,12 @@ cdef bint session_meet(session_t *s) noexcept nogil:
 
 
 cdef bint session_count_in(session_t *s) noexcept nogil:
-    cdef const limit_ref_t *seat = opt_limit(s.values, OPT_LISTENER_SESSIONS)
-    cdef const limit_ref_t *first = opt_limit(s.values, OPT_SERVICE_SESSIONS)
-    if not limits_take(seat):
-        return False
-    s.seat = seat
-    if not limits_take(first):
-        return False                    # the seat is given back with the session
-    s.counted_in = first
-    return True
+    s.seated = s.generation.number
+    return seats_take(&s.seats, s.values)
 
 
 cdef void session_count_out(session_t *s) noexcept nogil:
-    limits_give(s.seat, NULL)
-    limits_give(s.counted_in, NULL)
-    s.seat = s.counted_in = NULL
+    seats_give(&s.seats)
 
 
 cdef void open_session(session_t *s) noexcept nogil:
@@ -735,6 +729,43 @@ cdef void on_sweep(timer_entry_t *t) noexcept nogil:
         if not s.ending and not s.committing:       # the reply to what is being written comes first
             session_outdated(s)
     config_unref(g)
+
+
+cdef void on_recount(post_t *p) noexcept nogil:
+    """Sessions count where the current configuration has it, a bounded number per turn."""
+    cdef server_loop_t *sl = NULL
+    cdef config_generation_t *g = config_current()
+    cdef const config_listen_t *listen
+    cdef list_node_t *node
+    cdef session_t *s
+    cdef int left = RECOUNT
+    sl = <server_loop_t*>(<char*>p - (<char*>&sl.recount - <char*>sl))
+    node = sl.sessions.next
+    while node != &sl.sessions and left:
+        s = session_at(node)
+        node = node.next
+        if s.seated == 0 or s.seated >= g.number:       # 0: not met yet
+            continue
+        listen = listener_conf(s.door, g)
+        if listen != NULL:
+            seats_renew(&s.seats, config_reception(g, listen, <sockaddr*>&s.peer))
+        s.seated = g.number
+        left -= 1
+    config_unref(g)
+    if left:
+        atomic_store32(&sl.recounting, 0)
+    else:
+        loop_call(sl.loop, p, on_recount)
+
+
+def recount():
+    """After a reload: sessions that are open count in limits that it brought."""
+    cdef server_loop_t *sl
+    cdef int i
+    for i in range(loop_count()):
+        sl = <server_loop_t*>loop_at(i).places[PLACE_SERVER]
+        if sl != NULL and atomic_cas32(&sl.recounting, 0, 1):
+            loop_call(loop_at(i), &sl.recount, on_recount)
 
 
 # ---- the end of the server ---------------------------------------------------------
