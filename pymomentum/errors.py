@@ -52,6 +52,10 @@ class ConsoleError(MomentumError):
     """What a console user is told when a command cannot be carried out."""
 
 
+class Superseded(MomentumError):
+    """The configuration that a change was meant for serves no more."""
+
+
 class Taken(MomentumError):
     """An address cannot be listened on, as somebody does."""
 

@@ -7,6 +7,7 @@ A module without a stanza, or with `enabled = false`, writes nothing.
 """
 import errno
 import os
+from contextlib import suppress
 
 from pymomentum.core.log import writer
 from pymomentum.errors import ConfigError, ConfigErrors
@@ -34,14 +35,33 @@ def files(loaded):
     return [(os.path.abspath(path), mode) if path else None for path, mode in said]
 
 
+class Opened:
+    """Files that were opened and are not written yet."""
+
+    def __init__(self):
+        self.fds = {}           # number of the log -> descriptor, -1 for one that ends
+        self.made = []          # files and folders that were not there
+
+    def open(self, which, path, mode):
+        """Open one; raises OSError."""
+        missing = path
+        while missing and not os.path.lexists(missing):
+            self.made.append(missing)
+            missing = os.path.dirname(missing)
+        self.fds[which] = writer.open_file(path, mode)
+
+
 def prepare(loaded, before=None):
-    """Open what is new since the configuration before; answers {number of the log: descriptor, -1 for one that ends}."""
-    old, opened = files(before) if before else [None] * len(LOGS), {}
+    """Open what is new since the configuration before."""
+    old, opened = files(before) if before else [None] * len(LOGS), Opened()
     for which, file in enumerate(files(loaded)):
         if file == old[which]:
             continue
+        if file is None:
+            opened.fds[which] = -1
+            continue
         try:
-            opened[which] = writer.open_file(*file) if file else -1
+            opened.open(which, *file)
         except OSError as e:
             drop(opened)
             why = "nobody reads this pipe" if e.errno == errno.ENXIO else e.strerror
@@ -50,10 +70,13 @@ def prepare(loaded, before=None):
 
 
 def drop(opened):
-    """Close what was prepared in vain."""
-    for fd in opened.values():
+    """Close what was prepared in vain, and remove what was made for it."""
+    for fd in opened.fds.values():
         if fd >= 0:
             os.close(fd)
+    for path in sorted(opened.made, key=len, reverse=True):         # what lies in a folder before the folder
+        with suppress(OSError):
+            (os.rmdir if os.path.isdir(path) else os.unlink)(path)
 
 
 def serve(loaded, opened):
@@ -62,8 +85,8 @@ def serve(loaded, opened):
     writer.want(sum(1 << bit for bit, (module, kind) in enumerate(KINDS) if modules.get(module, {}).get(kind)))
     for which, file in enumerate(files(loaded)):
         heartbeat = modules[LOGS[which][0]]["heartbeat"] if file else 0
-        if which in opened:
+        if which in opened.fds:
             path, mode = file or ("", 0)
-            writer.open_log(which, opened[which], path, mode=mode, ring=ring, heartbeat=heartbeat)
+            writer.open_log(which, opened.fds[which], path, mode=mode, ring=ring, heartbeat=heartbeat)
         else:
             writer.beat(which, heartbeat)

@@ -35,7 +35,7 @@ from pymomentum.core.smtp.server import session
 from pymomentum.core.spool import large, recover, spool
 from pymomentum.core.tls import context
 from pymomentum.doors import Change
-from pymomentum.errors import ConfigError, ConfigErrors, ConsoleError, MomentumError
+from pymomentum.errors import ConfigError, ConfigErrors, ConsoleError, MomentumError, Superseded
 from pymomentum.listeners import Listeners, loop_count
 from pymomentum.quarantine import Quarantine
 
@@ -238,7 +238,7 @@ class Server:
         """Serve by the loaded configuration, or the base given, with changes, if it is still the one that was seen; answers its number."""
         with self.changing:
             if self.loaded is not seen:
-                raise MomentumError("the configuration has changed since")
+                raise Superseded("the configuration has changed since")
             loaded = patiently(config.changed, base or seen, changes)
             if loaded.local is not seen.local:
                 security.refuse_open_files(loaded)
@@ -256,10 +256,10 @@ class Server:
                 self.adopt(self.held_back(loaded))
             return files
 
-    def restart_needed(self):
-        """Answer what the configuration says otherwise than when the process started, and counts then only."""
-        now = config.fixed(self.loaded)
-        return [place for place in {**self.fixed, **now} if self.fixed.get(place) != now.get(place)]
+    def restart_needed(self, before=None):
+        """Answer what the configuration says otherwise than when the process started, and counts then only; or what it says since one before."""
+        now, then = config.fixed(self.loaded), config.fixed(before) if before else self.fixed
+        return [place for place in {**self.fixed, **now} if now.get(place) not in (self.fixed.get(place), then.get(place))]
 
     def adopt(self, loaded):
         unusable = self.try_trust(loaded)
@@ -275,8 +275,7 @@ class Server:
             raise e if isinstance(e, ConfigErrors) else ConfigErrors([ConfigError(str(e))]) from None
         logs.microseconds(loaded.globals["log_hires_timestamp"])
         loggers.serve(loaded, opened)
-        known = {notice.partition(": ")[2] for notice in self.loaded.notices}
-        new = [notice for notice in loaded.notices if notice.partition(": ")[2] not in known]
+        new = config.news(loaded, self.loaded)
         self.loaded, self.unusable = loaded, unusable
         self.set_levels()
         for notice in (*new, *unusable):

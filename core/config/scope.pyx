@@ -21,6 +21,7 @@ cdef extern from "pcre2.h" nogil:
         pass
     enum:
         PCRE2_CASELESS
+        PCRE2_ERROR_NOMATCH
         PCRE2_JIT_COMPLETE
         PCRE2_NEVER_BACKSLASH_C
     pcre2_code *pcre2_compile(const unsigned char*, size_t, uint32_t, int*, size_t*, void*)
@@ -292,14 +293,48 @@ cdef int chain_ceilings(arena_t *a, const chain_t *c, answers_t *out) noexcept n
 def check_regex(str name not None):
     """Check a "/pcre/" name; raises ValueError saying where the expression fails."""
     cdef bytes text = name.encode()
-    cdef unsigned char[256] message
     cdef int error = 0
     cdef size_t offset = 0
     cdef pcre2_code *code = compile(slice_of_bytes(text), &error, &offset)
     if code == NULL:
-        pcre2_get_error_message(error, message, sizeof(message))
-        raise ValueError(f"bad expression at character {offset + 1}: {(<char*>message).decode()}")
+        raise ValueError(f"bad expression at character {offset + 1}: {complaint(error)}")
     pcre2_code_free(code)
+
+
+cdef str complaint(int error):
+    cdef unsigned char[256] message
+    pcre2_get_error_message(error, message, sizeof(message))
+    return (<char*>message).decode()
+
+
+def regex_search(str expression not None, list names not None):
+    """List those of some names that an expression is found in, whatever their case; raises ValueError where it is none, or takes too long."""
+    cdef bytes text = f"/{expression}/".encode("utf-8", "surrogateescape"), subject
+    cdef int error = 0, rc = 0
+    cdef size_t offset = 0, length
+    cdef const char *begin
+    cdef pcre2_code *code = compile(slice_of_bytes(text), &error, &offset)
+    cdef pcre2_match_data *m = pcre2_match_data_create(1, NULL)
+    cdef list found = []
+    if code == NULL or m == NULL:
+        pcre2_match_data_free(m)
+        pcre2_code_free(code)
+        raise ValueError(complaint(error))
+    pcre2_jit_compile(code, PCRE2_JIT_COMPLETE)
+    for name in names:
+        subject = name.encode("utf-8", "surrogateescape")
+        begin, length = subject, len(subject)
+        with nogil:
+            rc = pcre2_match(code, <const unsigned char*>begin, length, 0, 0, m, limits)
+        if rc >= 0:
+            found.append(name)
+        elif rc != PCRE2_ERROR_NOMATCH:
+            break
+    pcre2_match_data_free(m)
+    pcre2_code_free(code)
+    if rc < 0 and rc != PCRE2_ERROR_NOMATCH:
+        raise ValueError(f"it takes too long: {complaint(rc)}")
+    return found
 
 
 def regex_matches(str name not None, str text not None):

@@ -315,7 +315,7 @@ cdef void look(console_t *c, client_t *l) noexcept nogil:
         memcpy(&n, l.input.ptr, HEAD)
         n = ntohl(n)
         if n > REQUEST:
-            snprintf(why, sizeof(why), b"a frame of %u bytes; at most %u are taken", n, <unsigned int>REQUEST)
+            snprintf(why, sizeof(why), b"the command is too long: %u bytes, and at most %u are taken", n, <unsigned int>REQUEST)
             refuse(l, why)
             return
         if l.input.len < HEAD + n:

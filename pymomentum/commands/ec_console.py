@@ -12,8 +12,8 @@ DESCRIPTION
     server knows who asks from the system; a user before the @ is accepted and not needed.
 
     With a COMMAND its answer is printed.  Without one, commands are read from standard input: one per line, blank
-    lines and lines that begin with # are skipped, all are carried out even if one fails.  From a terminal they are
-    read at a prompt, with history and completion.
+    lines and lines that begin with # are skipped, all are carried out even if one fails; exit or quit ends them.  From
+    a terminal they are read at a prompt, with history and completion.
 
     The command "help" lists the commands, "help COMMAND" tells more about one.  "xml COMMAND" asks for XML.
 
@@ -42,7 +42,6 @@ EXIT STATUS
 import json
 import os
 import pydoc
-import shlex
 import shutil
 import sys
 import time
@@ -52,8 +51,10 @@ from pymomentum.commands import run
 from pymomentum.console.client import Client
 from pymomentum.console.editing import editor
 from pymomentum.errors import ConsoleError
+from pymomentum.words import typed
 
 HISTORY = "~/.ec_console_history"
+LEAVE = ("exit", "quit")
 CONTROLS = {c: "?" for c in [*range(0x20), *range(0x7f, 0xa0)] if c not in (0x09, 0x0a)}
 
 
@@ -79,13 +80,19 @@ def main(arguments=None):
     try:
         with Client(endpoint) as client:
             if words:
-                return show(client, words[0] if len(words) == 1 else shlex.join(words), as_json)
+                return show(client, words[0] if len(words) == 1 else command_line(words), as_json)
             return (converse if sys.stdin.isatty() else read_lines)(client, as_json)
     except ConsoleError as e:
         print(f"ec_console: {e}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def command_line(words):
+    """Join the words of a shell as they would be typed at the prompt; lists of a `config set` stay as they are."""
+    is_set = [word.lower() for word in words if word not in ("xml", "--json")][:2] == ["config", "set"]
+    return " ".join(word if word == "--json" or is_set and word[:1] in ("(", "[") else typed(word) for word in words)
 
 
 def misuse(why):
@@ -145,6 +152,8 @@ def read_lines(client, as_json):
     """Carry out commands from a file; 1 where one of them failed."""
     failed = 0
     for line in sys.stdin:
+        if line.strip() in LEAVE:
+            break
         if line.strip() and not line.lstrip().startswith("#"):
             failed |= show(client, line.strip(), as_json)
     return failed
@@ -153,7 +162,7 @@ def read_lines(client, as_json):
 def converse(client, as_json):
     """Read commands at a prompt."""
     names = [row["name"] for row in client.ask("help", json=True)[0]["Command"]]
-    lines = editor(sorted([*names, r"\pager", "exit", "quit"]), os.path.expanduser(HISTORY))
+    lines = editor(sorted([*names, r"\pager", *LEAVE]), os.path.expanduser(HISTORY))
     banner = f"  PyMomentum {__version__} console: {client.endpoint}  "
     print(f"+{'-' * len(banner)}+\n|{banner}|\n+{'-' * len(banner)}+", flush=True)
     pager = False
@@ -167,7 +176,7 @@ def converse(client, as_json):
             except KeyboardInterrupt:
                 print()
                 continue
-            if line in ("exit", "quit"):
+            if line in LEAVE:
                 return 0
             if line == r"\pager":
                 pager = not pager

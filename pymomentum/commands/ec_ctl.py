@@ -11,7 +11,8 @@ Environment, which the file /opt/msys/ecelerity/etc/environment may set:
 rc.includes may hold shell scripts, which a shell includes in the order of their names: start.PURPOSE before the
 server is started, stop.PURPOSE once it has stopped.  What they export the server has in its environment; one that
 calls exit ends the start.
-status ends with 0 where the server runs and with 3 where it does not.
+status ends with 0 where the server runs and with 3 where it does not.  It and stop ask the console that CONTROL names, or go by
+what can be read of a configuration with mistakes; restart checks the configuration before it stops the server.
 """
 import os
 import re
@@ -23,9 +24,10 @@ import time
 from pathlib import Path
 
 from pymomentum.commands import run
-from pymomentum.config import load
+from pymomentum.config import load, readable
 from pymomentum.console.client import Client
 from pymomentum.errors import ConfigErrors, ConsoleError, MomentumError
+from pymomentum.options import registry
 from pymomentum.pidfile import running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,24 +47,31 @@ class Control:
         self.set(env)
 
     def set(self, env):
-        """Read what the environment names."""
+        """Take what the environment says."""
         self.env = env
         self.config = env.get("CONFFILE") or "ecelerity.conf"
-        loaded = load(self.config, env=env)
-        self.pidfile = loaded.globals["pidfile"]
-        self.console = env.get("CONTROL") or next(
-            (listen.name for listen in loaded.listens if listen.kind == "control_listener"), None)
-        self.timeout = loaded.globals["control_client_timeout"]
+        self.console = env.get("CONTROL")
+        self.pidfile = None
+        self.timeout = registry.find("control_client_timeout", "global").default
         text = env.get("TRY") or str(TRY)
         if not text.isdigit() or not 1 <= int(text) <= 1000:
             raise MomentumError(f'TRY is "{text}", not a number from 1 to 1000')
         self.patience = int(text) * (int(text) + 1) // 2
 
+    def read(self, load=load):
+        """Take what the configuration says."""
+        loaded = load(self.config, env=self.env)
+        self.pidfile = loaded.globals["pidfile"]
+        self.console = self.console or next((listen.name for listen in loaded.listens if listen.kind == "control_listener"), None)
+        self.timeout = loaded.globals["control_client_timeout"]
+
     def start(self):
+        self.read()
         pid = running(self.pidfile)
         if pid:
             return say(f"ecelerity is already running (pid {pid})")
         self.set(included("start", self.env))
+        self.read()
         path = os.pathsep.join(filter(None, [str(ROOT), self.env.get("PYTHONPATH")]))
         command = [sys.executable, "-P", "-m", "pymomentum.commands.ecelerity", "-c", self.config,
                    *shlex.split(self.env.get("EXTRA_ARGS", ""))]
@@ -77,16 +86,32 @@ class Control:
         return fail(f"ecelerity is not up after {self.patience} seconds; it may still come (TRY sets the patience)")
 
     def answers(self):
-        if self.console is None:
-            return running(self.pidfile) is not None
+        return running(self.pidfile) is not None if self.console is None else self.asked() is not None
+
+    def asked(self):
+        """Answer the pid that the console tells, or None."""
         try:
             with Client(self.console, self.timeout) as client:
-                return client.ask("pid")[1] == 0
+                text, status = client.ask("pid")
         except ConsoleError:
-            return False
+            return None
+        return int(text) if status == 0 and text.strip().isdigit() else None
+
+    def found(self):
+        """Answer the pid of who runs, or None: by CONTROL, else by as much of the configuration as can be read."""
+        if self.pidfile is None and self.console and (pid := self.asked()):
+            return pid
+        if self.pidfile is None:
+            self.read(readable)
+        return running(self.pidfile)
+
+    def runs(self, pid):
+        if self.pidfile is not None:
+            return running(self.pidfile) == pid
+        return Path(f"/proc/{pid}").exists()
 
     def stop(self):
-        pid = running(self.pidfile)
+        pid = self.found()
         if not pid:
             return say("ecelerity is not running")
         for patience in (self.patience, FAST):      # the second signal stops at once
@@ -98,17 +123,18 @@ class Control:
                 return fail(f"ecelerity (pid {pid}) belongs to another user")
             deadline = time.monotonic() + patience
             while time.monotonic() < deadline:
-                if running(self.pidfile) != pid:
+                if not self.runs(pid):
                     included("stop", self.env)
                     return say("ecelerity stopped")
                 time.sleep(PAUSE)
         return fail(f"ecelerity (pid {pid}) does not stop")
 
     def restart(self):
+        self.read()
         return self.stop() or self.start()
 
     def status(self):
-        pid = running(self.pidfile)
+        pid = self.found()
         if not pid:
             say("ecelerity is not running")
             return 3

@@ -7,11 +7,15 @@ groups and certificates are those of this machine; root is told which files othe
 """
 import argparse
 import json
+import os
 
 from pymomentum import security, trust
 from pymomentum.commands import run
 from pymomentum.config import load, unresolved
-from pymomentum.errors import ConfigErrors
+from pymomentum.config.tree import Loader
+from pymomentum.errors import ConfigError, ConfigErrors
+
+DEFAULT = "ecelerity.conf"
 
 
 def report(errors, notices, as_json, out=None):
@@ -33,13 +37,15 @@ def trusted(loaded):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="validate_config", description="Check a configuration without serving it.")
-    parser.add_argument("-c", "--config", metavar="FILE", default="ecelerity.conf",
-                        help="file to check, found along the search path; default: %(default)s")
+    parser.add_argument("-c", "--config", metavar="FILE", help=f"file to check, found along the search path; default: {DEFAULT}")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     errors = []
+    if options.config is None and Loader(os.environ).search(DEFAULT, []) is None:
+        report([ConfigError(f"No configuration found: there is no {DEFAULT} here, nor along the search path; -c names one")], [], options.json)
+        return 1
     try:
-        notices = load(options.config, further=(unresolved, trusted, security.mistakes)).notices
+        notices = load(options.config or DEFAULT, further=(unresolved, trusted, security.mistakes)).notices
     except ConfigErrors as e:
         errors, notices = e.errors, [e.notice] if e.notice else []
     report(errors, notices, options.json)

@@ -9,7 +9,7 @@ import gc
 import os
 from contextlib import contextmanager
 
-from pymomentum.config import logs
+from pymomentum.config import built_in, logs
 from pymomentum.config.changes import settled
 from pymomentum.config.names import LISTENERS, is_address, listen_address
 from pymomentum.config.scopes import MAX_ERRORS, Reader, walk
@@ -21,7 +21,6 @@ from pymomentum.options.types import Server, Source
 
 AT_START = ("eventloop", "threadpool", "security", "debug_flags")       # scopes that hold options of the process
 BUILT_LISTENERS = ("esmtp_listener", "control_listener")
-POOLS = {"IO": 50, "CPU": 4, "SwapIn": 5, "SwapOut": 20, "SpoolIn": 1, "Unlink": 6, "Batch_Unlink": 4, "Close": 0}
 LOOKED_UP = {name for name, rows in registry.OPTIONS.items() if isinstance(rows[0].type, (Source, Server))}
 IDS = {name: number for number, name in enumerate(registry.names())}
 
@@ -55,6 +54,7 @@ class Loaded:
         self.root = reader.root
         self.modules = reader.modules       # (name, instance) -> ModuleStanza
         self.notices = reader.notices
+        self.tree = None                    # all that it says, once somebody has asked for it
         self.knows = reader.knows           # whether no mistake can be why one of these options is not said, or not as it counts
         if not self.root.values.get("hostname", "x"):
             del self.root.values["hostname"]        # an empty one: the machine's
@@ -62,13 +62,12 @@ class Loaded:
         self.listens = [Listen(listen) for kind in BUILT_LISTENERS for listener in self.root.inside(kind)
                         for listen in listener.inside("listen")
                         if listener.value("enable") and listen.value("enable")]
-        default = max(1, (os.cpu_count() or 1) * 3 // 4)
-        self.eventloops = {loop.label: loop.values.get("concurrency", default)
-                           for loop in self.root.inside("eventloop")} or {"default": default}
-        self.threadpools = {name: {"concurrency": n, "backlog": 0, "stack_size": 0} for name, n in POOLS.items()}
+        self.eventloops = {loop.label: loop.values.get("concurrency", built_in.loops())
+                           for loop in self.root.inside("eventloop")} or {"default": built_in.loops()}
+        self.threadpools = {name: {"concurrency": n, "backlog": 0, "stack_size": 0} for name, n in built_in.POOLS.items()}
         for pool in self.root.inside("threadpool"):
-            built_in = self.threadpools.get(pool.label, {})
-            self.threadpools[pool.label] = {name: pool.values.get(name, built_in.get(name, pool.value(name)))
+            known = self.threadpools.get(pool.label, {})
+            self.threadpools[pool.label] = {name: pool.values.get(name, known.get(name, pool.value(name)))
                                             for name in ("concurrency", "backlog", "stack_size")}
 
     def module(self, name):
@@ -103,17 +102,32 @@ def load(path, *, env=os.environ, before=None, texts=None, further=()):
     real paths, bytes that are read in place of what is there.  Further checks answer ConfigErrors for a Loaded.
     """
     loader = Loader(env, before.files if before else (), texts)
-    file = loader.load(path)
-    reader = Reader()
-    local = None
-    if file is not None:
-        reader.read(file)
-        local = local_changes(reader, loader)
-        reader.misread |= bool(loader.errors)
+    reader, local = read(loader, path)
+    reader.misread |= bool(loader.errors)
+    if loader.files:
         reader.check_references()
     loaded = Loaded(list(loader.files.values()), reader, local, (), loader.readonly)
     refuse(loader.errors, [*reader.errors, *(error for check in further for error in check(loaded))], loaded.files)
     return loaded
+
+
+def readable(path, *, env=os.environ):
+    """Answer what can be read of a configuration, whatever mistakes are in it; raises ConfigErrors where there is no file."""
+    loader = Loader(env)
+    reader, local = read(loader, path)
+    if not loader.files:
+        raise ConfigErrors(loader.errors)
+    return Loaded(list(loader.files.values()), reader, local)
+
+
+def read(loader, path):
+    """Read a file, all it includes and the local changes file; answers (Reader, local changes File or None)."""
+    reader, local = Reader(), None
+    file = loader.load(path)
+    if file is not None:
+        reader.read(file)
+        local = local_changes(reader, loader)
+    return reader, local
 
 
 def refuse(grammar, errors, files):
@@ -170,6 +184,19 @@ def changed(loaded, changes, *, env=os.environ, texts=None):
     reader.check_references()
     refuse(loader.errors, reader.errors, list(loader.files.values()))
     return Loaded(list(loader.files.values()), reader, local, changes, loader.readonly)
+
+
+def news(loaded, before):
+    """Answer what a configuration has notices of and the one before had not; what was typed on the console has no place."""
+    known = {notice.text for notice in before.notices}
+    found = [notice.text if notice.startswith("console:") else str(notice) for notice in loaded.notices if notice.text not in known]
+    if has_console(before) and not has_console(loaded):
+        found.append("no Control_Listener is left, and the console closes; SIGHUP reads the files again")
+    return found
+
+
+def has_console(loaded):
+    return any(listen.kind == "control_listener" for listen in loaded.listens)
 
 
 def empty():
@@ -231,9 +258,7 @@ class Publication:
         self.numbers = {}                   # Scope -> its number in the builder
         for name, number in IDS.items():
             row = registry.OPTIONS[name][0]
-            default = row.default
-            if name == "mailerdaemon":      # on the host that `hostname` names
-                default = f"mailer-daemon@{loaded.globals['hostname']}"
+            default = built_in.mailerdaemon(loaded.globals["hostname"]) if name == "mailerdaemon" else row.default
             self.set(Builder.DEFAULTS, number, row.type, default)
         self.values(Builder.GLOBAL, self.root)
         self.named(Builder.GLOBAL, self.root)

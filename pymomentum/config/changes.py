@@ -1,8 +1,11 @@
 """Changes of a configuration that is loaded: a setting made or taken back in one stanza."""
 from pymomentum.config.grammar import parse
-from pymomentum.config.scopes import LABELS
-from pymomentum.errors import ConfigError, ConsoleError
+from pymomentum.config.names import normal
+from pymomentum.config.scopes import Reader
+from pymomentum.config.tree import Dictionary, Sequence
+from pymomentum.errors import ConfigError, ConfigErrors, ConsoleError
 from pymomentum.options import modules
+from pymomentum.words import escaped, quoted, typed
 
 
 class Change:
@@ -33,10 +36,19 @@ class Change:
 
     @property
     def command(self):
-        """The command line that asks for it."""
-        words = [word for kind, label in self.path for word in (kind, label) if word]
+        """The command line that asks for it, as the console takes it again."""
+        words = [typed(word) for kind, label in self.path for word in (kind, label) if word]
         verb = "unset" if self.value is None else "set"
-        return " ".join(["config", verb, *words, *[self.name] * bool(self.name), *([self.value] if self.value is not None else [])])
+        return " ".join(["config", verb, *words, *[self.name] * bool(self.name), *([one_line(self.setting.value)] if self.file else [])])
+
+    def check(self):
+        """Answer the notices of what it says by itself; raises ConfigErrors where no configuration would take it."""
+        reader = Reader()
+        if self.file is not None:
+            reader.read(self.file)
+        if reader.errors:
+            raise ConfigErrors(reader.errors)
+        return reader.notices
 
     def apply(self, reader):
         """Carry it out on what a Reader has read."""
@@ -77,13 +89,10 @@ def keys(path):
     return tuple(key(kind, label, number == 0) for number, (kind, label) in enumerate(path))
 
 
-def normal(kind, label):
-    """A name as the checks write it; as it is where no check knows it."""
-    try:
-        return LABELS.get(kind, str)(label)
-    except ValueError:
-        return label
-
-
-def quoted(text):
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def one_line(value):
+    """A value as it is typed in a command."""
+    if isinstance(value, Sequence):
+        return f"( {' '.join(map(one_line, value.words))} )"
+    if isinstance(value, Dictionary):
+        return f"[ {' '.join(f'{one_line(key)} = {one_line(part)}' for key, part in value.pairs)} ]"
+    return escaped(value.text) if value.quoted else value.text

@@ -5,9 +5,9 @@ Of a list over several lines, or with comments in it, only the words that differ
 import re
 from difflib import SequenceMatcher
 
-from pymomentum.config.changes import quoted
 from pymomentum.config.lexer import END
 from pymomentum.config.tree import Dictionary, Sequence
+from pymomentum.words import quoted
 
 STEP = "  "
 BLANKS = re.compile(r"[ \t]*")

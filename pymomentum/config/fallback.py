@@ -1,19 +1,36 @@
 """Which stanzas are asked for an option, in which order: as core/config/generation answers mail and sessions."""
-from ipaddress import ip_network
+from ipaddress import IPv4Network, ip_network
 
+from pymomentum.config import built_in
 from pymomentum.config.names import is_address, is_expression
 from pymomentum.core.config.scope import regex_matches
 from pymomentum.options import registry
 
 DEFAULT = "default"     # the binding of mail without one, and the group of bindings without one
+MAPPED_BITS = 96        # of ::ffff:0:0/96, which is all of IPv4
 
 
 def evaluate(root, branch, name):
     """Answer (Setting, Branch) of what holds for an option; (None, None): its built-in default."""
     for place in fallback(root, branch):
-        if name in place.settings:
+        if name in place.settings and not (name == "hostname" and place.settings[name].value.raw() == ""):      # the machine's
             return place.settings[name], place
     return None, None
+
+
+def default(row, root, branch):
+    """Answer the built-in value of an option in a branch."""
+    if not isinstance(row, registry.Option):
+        return row.type.default
+    if row.name == "mailerdaemon":
+        hostname, _ = evaluate(root, root, "hostname")
+        return built_in.mailerdaemon(hostname.value.text if hostname else registry.find("hostname", "global").default)
+    if row.name == "concurrency" and branch.kind == "eventloop":
+        return built_in.loops()
+    if row.name == "concurrency" and branch.kind == "threadpool":
+        return built_in.POOLS.get(branch.label, row.default)
+    places = [place.kind for place in outward(branch)]
+    return next((row.defaults[kind] for kind in places if kind in row.defaults), row.default)
 
 
 def fallback(root, branch):
@@ -98,12 +115,19 @@ def listening(root, branch):
 def around(place, network):
     """Its Peers that hold a network, the closest first."""
     try:
-        wanted = ip_network(network, strict=False)
+        wanted = network_of(network)
     except ValueError:
         return []
-    nets = [(ip_network(peer.label, strict=False), peer) for peer in place.inside("peer")]
+    nets = [(network_of(peer.label), peer) for peer in place.inside("peer")]
     held = [(net, peer) for net, peer in nets if net.version == wanted.version and wanted.subnet_of(net)]
     return [peer for _, peer in sorted(held, key=lambda pair: -pair[0].prefixlen)]
+
+
+def network_of(text):
+    """The network that a text names; IPv4 in IPv6 clothes is IPv4."""
+    net = ip_network(text, strict=False)
+    mapped = net.network_address.ipv4_mapped if net.version == 6 and net.prefixlen >= MAPPED_BITS else None
+    return net if mapped is None else IPv4Network((mapped, net.prefixlen - MAPPED_BITS))
 
 
 def pathway(root, name, group=None):

@@ -2,14 +2,16 @@
 
 A branch is named as on the console: kinds and names in turn, `binding b1 domain example.com`.
 """
-import re
-
-from pymomentum.config.changes import key, normal, quoted, settled
-from pymomentum.config.scopes import INSIDE, NOT_BUILT, UNLABELLED, similar, where
+from pymomentum.config import uncollected
+from pymomentum.config.changes import key, settled
+from pymomentum.config.names import INSIDE, NOT_BUILT, UNLABELLED, normal, similar
+from pymomentum.config.scopes import where
 from pymomentum.config.tree import Dictionary, Include, Sequence, Setting
+from pymomentum.core.config.scope import regex_search
 from pymomentum.errors import ConsoleError
 from pymomentum.options import modules, registry, unbuilt
 from pymomentum.options.types import shown
+from pymomentum.words import quoted
 
 INDENT = "  "
 
@@ -17,12 +19,13 @@ INDENT = "  "
 class Branch:
     """A stanza, or what stands outside all."""
 
-    __slots__ = ("kind", "written", "label", "parent", "settings", "children")
+    __slots__ = ("kind", "written", "label", "name", "parent", "settings", "children")
 
-    def __init__(self, kind="global", written="", label="", parent=None):
+    def __init__(self, kind="global", written="", label="", name="", parent=None):
         self.kind = kind                # without case
         self.written = written          # as the file has it
-        self.label = label
+        self.label = label              # as the checks write it
+        self.name = name                # as the file has it where it stands first
         self.parent = parent
         self.settings = {}              # option without case -> Setting, the last one
         self.children = {}              # (kind, label) -> Branch, in the order of the files
@@ -35,9 +38,10 @@ class Branch:
                 for file in node.files:
                     self.add(file.body)
             else:
-                kind, label = key(node.name, node.label.text if node.label else "", self.parent is None)
+                name = node.label.text if node.label else ""
+                kind, label = key(node.name, name, self.parent is None)
                 if (kind, label) not in self.children:
-                    self.children[kind, label] = Branch(kind, node.name, label, self)
+                    self.children[kind, label] = Branch(kind, node.name, label, name, self)
                 self.children[kind, label].add(node.body)
 
     def forget(self, path, name):
@@ -55,7 +59,7 @@ class Branch:
     @property
     def path(self):
         """Kinds and names from the outermost stanza in."""
-        return () if self.parent is None else (*self.parent.path, (self.written, self.label))
+        return () if self.parent is None else (*self.parent.path, (self.written, self.name))
 
     def inside(self, kind):
         return [branch for (k, _), branch in self.children.items() if k == kind]
@@ -65,12 +69,12 @@ class Branch:
         """Where it stands, as `config locate` says it."""
         if self.parent is None:
             return ""
-        label = self.label.replace("\\", "\\\\").replace(":", "\\:")
-        return f"{self.parent.place}{self.written}:{label}:"
+        name = self.name.replace("\\", "\\\\").replace(":", "\\:")
+        return f"{self.parent.place}{self.written}:{name}:"
 
     @property
     def head(self):
-        return f"{self.written} {quoted(self.label)}" if self.label else self.written
+        return f"{self.written} {quoted(self.name)}" if self.name else self.written
 
     def walk(self):
         for child in self.children.values():
@@ -78,8 +82,11 @@ class Branch:
             yield from child.walk()
 
 
+@uncollected()
 def merge(loaded, more=()):
-    """Answer the Branch of all that a loaded configuration says, what was changed since, and what is to be."""
+    """Answer the Branch of all that a loaded configuration says, what was changed since, and what is to be; without that nobody changes it."""
+    if not more and loaded.tree is not None:
+        return loaded.tree
     root = Branch()
     if loaded.files:
         root.add(loaded.files[0].body)
@@ -87,6 +94,8 @@ def merge(loaded, more=()):
         root.add(loaded.local.body)
     for change in settled((*loaded.changes, *more)):
         change.apply_to(root)
+    if not more:
+        loaded.tree = root
     return root
 
 
@@ -113,12 +122,12 @@ def find(root, words):
     """Follow kinds and names; answers (Branch, words left). A stanza that nobody wrote is an empty Branch."""
     branch, left = root, list(words)
     while left:
-        kind = left[0].lower()
+        kind, _ = key(left[0], "", branch.parent is None)
         known = INSIDE.get(branch.kind, ()) if branch.parent is None or branch.kind in INSIDE else ()
         if kind in known and kind in UNLABELLED:
             branch, left = child(branch, kind, left[0], ""), left[1:]
         elif kind in known and len(left) > 1:
-            branch, left = child(branch, kind, left[0], normal(kind, left[1])), left[2:]
+            branch, left = child(branch, kind, left[0], left[1]), left[2:]
         elif kind not in known and (branch.inside(kind) or kind in held_by(branch)[1]):
             branch, left = instance(branch, kind, left[0], left[1:])
         else:
@@ -139,8 +148,9 @@ def held_by(branch):
     return modules.OPTIONS.get(path) or unbuilt.options_of(path) or (), () if path in modules.OPTIONS else unbuilt.stanzas_of(path)
 
 
-def child(branch, kind, written, label):
-    return branch.children.get((kind, label)) or Branch(kind, written, label, branch)
+def child(branch, kind, written, name):
+    label = normal(kind, name)
+    return branch.children.get((kind, label)) or Branch(kind, written, label, name, branch)
 
 
 def instance(branch, kind, written, left):
@@ -152,20 +162,21 @@ def instance(branch, kind, written, left):
         return nameless, left
     options, stanzas = held_by(nameless)
     if len(left) > 1 and left[0].lower() not in (*options, *stanzas):
-        return Branch(kind, written, left[0], branch), left[1:]
+        return Branch(kind, written, left[0], left[0], branch), left[1:]
     if branch.inside(kind):
-        names = ", ".join(other.label for other in branch.inside(kind))
+        names = ", ".join(other.name for other in branch.inside(kind))
         raise ConsoleError(f"which {kind}? there is: {names}")
     return nameless, left
 
 
 def locate(root, kind, expression=""):
     """Answer the branches of a kind whose name the expression finds."""
+    found = [branch for branch in root.walk() if branch.kind in (kind.lower(), key(kind, "", True)[0])]
     try:
-        wanted = re.compile(expression, re.I)
-    except re.error as e:
-        raise ConsoleError(f"{shown(expression)} is no regular expression: {e}") from None
-    return [branch for branch in root.walk() if branch.kind == kind.lower() and wanted.search(branch.label)]
+        named = set(regex_search(expression, [branch.name for branch in found]))
+    except ValueError as e:
+        raise ConsoleError(f"{shown(expression)} cannot be searched for: {e}") from None
+    return [branch for branch in found if branch.name in named]
 
 
 # ---- values ------------------------------------------------------------------------

@@ -26,6 +26,16 @@ NOT_BUILT = {       # stanzas of the language that are neither scopes of options
 MAX_SOCKET_PATH = 107
 
 
+CAPITALS = {word.lower(): word for word in (        # words of options that the manual does not write with a capital in front alone
+    "8BITMIME APN AUTH CA DANE DHE DNS DSN EC ECStream EHLO FBL GCM HA HTTP ID IP IPv6 LF LMTP MDN MIME MM7 MTA MX MXs PCRE "
+    "RFC2821 RFC2822 RSET SIV SMTP SSL STS TCP TLS TLSA TLSv13 TTL UDP URI VCTX VM XMPP").split()}
+
+
+def written(name):
+    """An option in the manual's way."""
+    return "_".join(CAPITALS.get(word, word[:1].upper() + word[1:]) for word in name.split("_"))
+
+
 def similar(name, known):
     """Guess what a user meant."""
     known = {other.lower(): other for other in known}
@@ -87,6 +97,14 @@ def listen_address(text):
         return str(IPv4Address(host)), int(port)
     except AddressValueError:
         raise ValueError(f"{shown(host)} is no address; IPv6 stands in brackets") from None
+
+
+def normal(kind, label):
+    """A name as the checks write it; as it is where no check knows it."""
+    try:
+        return LABELS.get(kind, str)(label)
+    except ValueError:
+        return label
 
 
 LABELS = {"binding_group": name_label, "binding": name_label, "pathway_group": name_label, "pathway": name_label,

@@ -8,7 +8,7 @@ import re
 from contextlib import suppress
 
 from pymomentum.config import anywhere, logs
-from pymomentum.config.names import INSIDE, LABELS, LISTENERS, NOT_BUILT, UNLABELLED, is_expression, similar
+from pymomentum.config.names import INSIDE, LABELS, LISTENERS, NOT_BUILT, UNLABELLED, is_expression, normal, similar
 from pymomentum.config.tree import Include, Sequence, Setting, Word
 from pymomentum.core.dns.resolvconf import without_effect
 from pymomentum.options import modules, registry, unbuilt, vendor
@@ -65,6 +65,15 @@ class ModuleStanza:
         return {**{name: row.type.default for name, row in modules.OPTIONS[self.name].items()}, **self.values}
 
 
+class Notice(str):
+    """A line about what has no effect; `text` is it without its place."""
+
+    def __new__(cls, place, text):
+        self = super().__new__(cls, f"{place}: {text}")
+        self.text = text
+        return self
+
+
 class TooMany(Exception):
     """Ends a reading with more mistakes than anyone reads."""
 
@@ -96,7 +105,7 @@ class Reader:
         scope = self.root
         for kind, label in path:
             kind = kind.lower()
-            scope = scope.children.get((kind, LABELS.get(kind, str)(label)))
+            scope = scope.children.get((kind, normal(kind, label)))
             if scope is None:
                 return None
         if name:
@@ -122,7 +131,7 @@ class Reader:
 
     def notice(self, node, text):
         if self.is_new(node, text):
-            self.notices.append(f"{node.place}: {text}")
+            self.notices.append(Notice(node.place, text))
 
     def is_new(self, node, text):
         """Whether this was not said of a place before."""

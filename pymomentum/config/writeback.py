@@ -9,16 +9,18 @@ import os
 from pathlib import Path
 
 from pymomentum.config import changed, load
-from pymomentum.config.changes import key, quoted
+from pymomentum.config.changes import key
 from pymomentum.config.edits import STEP, edits, replacement
 from pymomentum.config.grammar import parse
 from pymomentum.config.merged import merge, same
 from pymomentum.config.tree import File, Include, Setting, Stanza
 from pymomentum.errors import ConfigError, ConsoleError
 from pymomentum.files import can_be_replaced, can_be_written, overwrite, put_in_place, written_beside
+from pymomentum.words import quoted
 
 NO_FILE = "no file that may be written takes this; set local_changes_file"
-FIXED = "a file that may not be written says this; set another value"
+FIXED = "a file that may not be written says this"
+LATER = "its stanza was to be unset before"
 
 
 class Place:
@@ -157,7 +159,7 @@ class Writeback:
     def carry_out(self, change):
         outer = [other for other in self.left if not other.name and change.keys[:len(other.keys)] == other.keys]
         if outer:               # in a stanza that is to be unset first
-            self.left[change] = self.left[outer[0]]
+            self.left[change] = LATER
         elif change.value is None:
             self.forget(change)
         elif change.names_local_file:
@@ -193,13 +195,17 @@ class Writeback:
         files = set(self.local.walk()) if self.only else ()
         for place, node in found:
             if self.only and place not in files:
-                self.left[change] = (f"{node.place} says this, and all changes go to {self.local.file.path}: set another value, "
-                                     "or take it out of that file by hand")
+                self.left[change] = f"{node.place} says this, and all changes go to {self.local.file.path}: {way_out(change)}"
             elif not place.writable:
-                self.left[change] = FIXED
+                self.left[change] = f"{FIXED}: {way_out(change)}"
         if change not in self.left:
             for place, node in sorted(found, key=lambda pair: -pair[1].start):
                 cut(place, node)
+
+
+def way_out(change):
+    """What is left to do where a file says what cannot be unset there."""
+    return "set another value, or take it out of that file by hand" if change.name else "take it out of that file by hand"
 
 
 def stated(change, roots):
@@ -310,7 +316,7 @@ def save(places):
     except OSError as e:
         for new, _ in written:
             Path(new).unlink(missing_ok=True)
-        raise ConsoleError(f"cannot write {e.filename or 'the configuration'}: {e.strerror}") from None
+        raise ConsoleError(f"cannot write {place.file.path}: {e.strerror}") from None
     return [str(place.file.path) for place in changed]
 
 

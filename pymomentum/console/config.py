@@ -3,19 +3,23 @@
 A change counts at once, or with others at `config commit` where its session has begun a transaction.
 It lasts until the configuration is read again.
 """
+from itertools import islice
 from pathlib import Path
 
 from pymomentum import config
 from pymomentum.config import writeback
 from pymomentum.config.changes import Change
-from pymomentum.config.fallback import evaluate
+from pymomentum.config.fallback import default, evaluate
 from pymomentum.config.merged import as_data, find, locate, merge, row_of, setting_lines, show_lines
+from pymomentum.config.names import INSIDE, written
 from pymomentum.console.registry import Answer, command
-from pymomentum.console.values import value_text
+from pymomentum.console.values import setting_text, value_text
 from pymomentum.core.config.generation import generations
-from pymomentum.errors import ConfigErrors, ConsoleError, MomentumError
+from pymomentum.errors import ConfigErrors, ConsoleError, MomentumError, Superseded
+from pymomentum.options import modules, registry
 from pymomentum.options.types import Number, one_line, shown
 
+MOST_NAMES = 10         # of stanzas that a mistake names
 INDENT = " " * 8        # before what is set in a stanza
 
 
@@ -26,6 +30,15 @@ class Transaction:
         self.seen = seen        # the configuration that served when it began
         self.base = base        # what the changes are made to: that one, or an empty one
         self.changes = []
+        self.tree = merge(base)         # with all of them
+        self.known = {notice.text for notice in seen.notices}       # notices that need not be said
+
+    def add(self, change):
+        if self.changes:
+            change.apply_to(self.tree)
+        else:
+            self.tree = merge(self.base, [change])
+        self.changes.append(change)
 
 
 def begun(call):
@@ -34,9 +47,7 @@ def begun(call):
 
 def root(call):
     """The tree as this session sees it."""
-    transaction = begun(call)
-    loaded = transaction.base if transaction else call.server.loaded
-    return merge(loaded, transaction.changes if transaction else ())
+    return begun(call).tree if begun(call) else merge(call.server.loaded)
 
 
 def option(call):
@@ -45,18 +56,38 @@ def option(call):
     if not call.args:
         raise call.usage()
     branch, left = find(tree, call.args)
+    if len(left) == 1:
+        refuse_nameless(branch, left[0])
     if len(left) != 1:
         place = " ".join(call.args[:len(call.args) - len(left)])
         raise ConsoleError(f"{shown(left[0])} is no stanza in {place or 'the global scope'}" if left else f"which option of {place}?")
     return tree, branch, left[0].lower()
 
 
-def stanza(call):
-    tree = root(call)
-    branch, left = find(tree, call.args)
+def refuse_nameless(branch, kind):
+    """Raise ConsoleError where a word is a kind of stanzas that have names."""
+    kind = kind.lower()
+    if branch.kind in INSIDE and kind in INSIDE[branch.kind]:
+        names = ", ".join(shown(inner.name) for inner in islice(branch.inside(kind), MOST_NAMES))
+        raise ConsoleError(f"{kind} needs a name; " + (f"there is: {names}" if names else "there is none yet"))
+
+
+def stanza(call, branch, left):
+    """The branch that the arguments name, if there is one."""
     if left:
+        refuse_nameless(branch, left[0])
         raise ConsoleError(f"{shown(left[0])} is neither a stanza nor an option here")
+    if branch.parent is not None and (branch.kind, branch.label) not in branch.parent.children:
+        raise ConsoleError(f"there is no stanza '{branch.place.removesuffix(':')}'")
     return branch
+
+
+def is_option(branch, name):
+    try:
+        row_of(branch, name)
+    except ConsoleError:
+        return False
+    return branch.kind in (*registry.SCOPES, *modules.OPTIONS)
 
 
 def lines(branch, found):
@@ -65,19 +96,12 @@ def lines(branch, found):
     return "".join(f"{indent}{line}\n" for line in found)
 
 
-def written(name):
-    """An option that nobody wrote, in the manual's way."""
-    return "_".join(word[:1].upper() + word[1:] for word in name.split("_"))
-
-
-def default_text(row, kind):
+def default_text(row, tree, branch):
     """The built-in value of an option as a file would have it; Hosts are unlimited."""
-    if kind == "host" and row is not None and isinstance(row.type, Number):
+    if branch.kind == "host" and row is not None and isinstance(row.type, Number):
         return "-1"
-    value = None if row is None else getattr(row, "defaults", {}).get(kind, getattr(row, "default", row.type.default))
-    if value is None:
-        return '""'
-    return one_line(row.type.write(value))
+    value = None if row is None else default(row, tree, branch)
+    return '""' if value is None else one_line(row.type.write(value))
 
 
 @command("config get", "[SCOPE...] OPTION")
@@ -100,7 +124,7 @@ def config_eval(call):
     row = row_of(branch, name)
     setting, place = evaluate(tree, branch, name)
     if setting is None:
-        text = default_text(row, branch.kind)
+        text = default_text(row, tree, branch)
         return Answer(lines(branch, [f"{written(name)} = {text}"]), {"option": name, "value": text, "scope": None}, "Config")
     return Answer(lines(branch, setting_lines(setting)),
                   {"option": name, "value": setting.value.raw(), "scope": place.place, "file": setting.file.path, "line": setting.line}, "Config")
@@ -111,16 +135,19 @@ def config_show(call):
     """show a stanza, those inside it only by name"""
     tree = root(call)
     branch, left = find(tree, call.args)
-    if len(left) == 1 and left[0].lower() in branch.settings:
+    if len(left) == 1 and (left[0].lower() in branch.settings or is_option(branch, left[0].lower())):
         return config_get(call)
-    branch = stanza(call)
+    if len(left) == 1 and (inside := branch.inside(left[0].lower())):
+        data = [{"kind": inner.kind, "name": inner.label} for inner in inside]
+        return Answer("".join(f"{inner.head} {{ ... }}\n" for inner in inside), {"stanzas": data}, "Config")
+    branch = stanza(call, branch, left)
     return Answer("".join(f"{line}\n" for line in show_lines(branch)), as_data(branch), "Config")
 
 
 @command("config showrecurse", "[SCOPE...]")
 def config_showrecurse(call):
     """show a stanza and all inside it"""
-    branch = stanza(call)
+    branch = stanza(call, *find(root(call), call.args))
     inner = show_lines(branch, True)
     if branch.parent is not None:
         inner = [f"{branch.head} {{", *(f"  {line}" for line in inner), "}"]
@@ -139,26 +166,55 @@ def config_locate(call):
 
 # ---- changes -----------------------------------------------------------------------
 
+class Outcome:
+    """What a change has come to: the number of what serves, and what there is to be said of it."""
+
+    def __init__(self, generation=None, notices=(), restart=(), unusable=()):
+        self.generation = generation
+        self.notices = list(notices)
+        self.restart = list(restart)            # what has changed and counts after a restart only
+        self.unusable = list(unusable)          # ConfigErrors of what TLS cannot use any more
+
+    @property
+    def text(self):
+        """Lines behind an answer."""
+        told = [*(f"notice: {notice}" for notice in self.notices), *(f"{place} has changed: it counts after a restart only" for place in self.restart),
+                *self.unusable]
+        return "".join(f"{line}\n" for line in told)
+
+    @property
+    def data(self):
+        return {"notices": self.notices, "restart": self.restart, "unusable": [mistake.as_dict() for mistake in self.unusable]}
+
+
 def make(call, change):
-    """Carry a change out, or keep it where a transaction has begun."""
+    """Carry a change out, or keep it where a transaction has begun, if a configuration may say it."""
     transaction = begun(call)
-    if transaction:
-        transaction.changes.append(change)
-    else:
-        commit(call, call.server.loaded, [change])
+    if not transaction:
+        return commit(call, call.server.loaded, [change])
+    try:
+        notices = change.check()
+    except MomentumError as e:
+        raise ConsoleError(messages(e)) from None
+    transaction.add(change)
+    fresh = [notice.text for notice in notices if notice.text not in transaction.known]
+    transaction.known.update(fresh)
+    return Outcome(notices=fresh)
 
 
 def commit(call, seen, changes, base=None):
     try:
-        return call.server.change(changes, seen, base)
+        return outcome(call, call.server.change(changes, seen, base), seen)
+    except Superseded as e:
+        advice = ("config replay shows what you have changed, config rollback ends that, and config begin begins again on what serves now"
+                  if begun(call) else "say it again")
+        raise ConsoleError(f"{e}; {advice}") from None
     except MomentumError as e:
         raise ConsoleError(messages(e)) from None
 
 
-def not_followed(call):
-    """Say what goes on as it was: what has changed and counts after a restart only, and what TLS cannot use any more."""
-    return "".join((*(f"{place} has changed: it counts after a restart only\n" for place in call.server.restart_needed()),
-                    *(f"{mistake}\n" for mistake in call.server.unusable)))
+def outcome(call, generation, before):
+    return Outcome(generation, config.news(call.server.loaded, before), call.server.restart_needed(before), call.server.unusable)
 
 
 def messages(failure):
@@ -170,18 +226,16 @@ def messages(failure):
 def config_set(call):
     """set an option in a stanza, until the configuration is read again"""
     branch, left = find(root(call), call.args)
-    if len(left) < 2:
+    if not left:
         raise call.usage()
-    row_of(branch, left[0].lower())
-    typed = call.tail(len(call.args) - len(left) + 1)
-    if typed[0] == "=" and len(typed) > 1:
-        typed = typed[1:].lstrip(" \t\r\n")
-    change = Change(branch.path, written(left[0].lower()), value_text(typed))
-    make(call, change)
-    text = lines(branch, setting_lines(change.setting))
-    if not begun(call):
-        text += not_followed(call)
-    return Answer(text, {"option": left[0].lower(), "value": change.value}, "Config")
+    name, typed = setting_text(call.tail(len(call.args) - len(left)))
+    name = name.lower()
+    row_of(branch, name)
+    if not typed:
+        raise call.usage()
+    change = Change(branch.path, written(name), value_text(typed))
+    made = make(call, change)
+    return Answer(lines(branch, setting_lines(change.setting)) + made.text, {"option": name, "value": change.value, **made.data}, "Config")
 
 
 @command("config unset", "[SCOPE...] [OPTION]")
@@ -195,22 +249,21 @@ def config_unset(call):
     if name not in branch.settings:
         raise ConsoleError(f"Option '{written(name)}' is not set in scope '{branch.place.removesuffix(':')}'.")
     shown_name = branch.settings[name].name
-    make(call, Change(branch.path, written(name)))
-    after, _ = find(root(call), call.args[:-1])
-    setting, _ = evaluate(root(call), after, name)
-    found = setting_lines(setting) if setting else [f"{written(name)} = {default_text(row, branch.kind)}"]
-    return Answer(f'"{shown_name}" has been unset. Effective value is now:\n' + "".join(f"{INDENT}{line}\n" for line in found),
-                  {"option": name, "value": None}, "Config")
+    made = make(call, Change(branch.path, written(name)))
+    tree = root(call)
+    after, _ = find(tree, call.args[:-1])
+    setting, _ = evaluate(tree, after, name)
+    found = setting_lines(setting) if setting else [f"{written(name)} = {default_text(row, tree, after)}"]
+    return Answer(f'"{shown_name}" has been unset. Effective value is now:\n' + "".join(f"{INDENT}{line}\n" for line in found) + made.text,
+                  {"option": name, "value": None, **made.data}, "Config")
 
 
 def unset_stanza(call, branch):
     if branch.parent is None:
         raise ConsoleError("the global scope cannot be unset as a whole")
-    place = branch.place.removesuffix(":")
-    if (branch.kind, branch.label) not in branch.parent.children:
-        raise ConsoleError(f"there is no stanza '{place}'")
-    make(call, Change(branch.path))
-    return Answer(f"'{place}' has been unset.\n", {"stanza": place}, "Config")
+    place = stanza(call, branch, []).place.removesuffix(":")
+    made = make(call, Change(branch.path))
+    return Answer(f"'{place}' has been unset.\n{made.text}", {"stanza": place, **made.data}, "Config")
 
 
 def begin(call, base):
@@ -244,9 +297,9 @@ def transaction_of(call):
 def config_commit(call):
     """carry out what was changed since config begin, all of it or nothing"""
     transaction = transaction_of(call)
-    generation = commit(call, transaction.seen, transaction.changes, transaction.base)
+    made = commit(call, transaction.seen, transaction.changes, transaction.base)
     del call.session["transaction"]
-    return Answer(not_followed(call), {"changes": len(transaction.changes), "generation": generation})
+    return Answer(made.text, {"changes": len(transaction.changes), "generation": made.generation, **made.data})
 
 
 @command("config rollback")
@@ -271,12 +324,13 @@ def config_reload(call):
     call.expect(0, 1)
     if begun(call):
         raise ConsoleError("a transaction has begun; config commit or config rollback ends it")
+    before = call.server.loaded
     try:
-        generation = call.server.reload(*call.args)
+        made = outcome(call, call.server.reload(*call.args), before)
     except MomentumError as e:
         raise ConsoleError(f"Reconfigure failed\n{e}") from None
-    data = {"generation": generation, "restart": call.server.restart_needed(), "unusable": [e.as_dict() for e in call.server.unusable]}
-    return Answer("configuration reloaded.\n" + not_followed(call), data, "Config")
+    made.restart = call.server.restart_needed()
+    return Answer(f"configuration reloaded.\n{made.text}", {"generation": made.generation, **made.data}, "Config")
 
 
 @command("config writeback", "[FILE]")
@@ -320,6 +374,8 @@ def whole(loaded):
 
 def write_all(loaded, path):
     """The whole configuration in one file, without comments."""
+    if not path:
+        raise ConsoleError("a file needs a name")
     place = writeback.Place(writeback.File(path, ""))
     place.text = whole(loaded)
     if Path(path).exists():

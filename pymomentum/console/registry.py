@@ -6,19 +6,20 @@ raises ConsoleError with one line for the user.
 """
 import argparse
 import re
-import shlex
 import traceback
 from difflib import get_close_matches
 from html import escape
 from importlib import import_module
 
+from pymomentum.config.lexer import STRING, unquote
 from pymomentum.core.log.writer import panic
 from pymomentum.errors import ConfigErrors, ConsoleError
 
 TOPICS = ("queues", "messages", "server", "config", "quarantine", "help")
 BUILT_IN = []
-TYPED = re.compile(r"""(?:[^ \t\r\n"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*'|["'\\])+""")          # a word, quotes and all
-LIST = re.compile(r"""\s*(?:xml\s+)?config\s+set\s(?:[^"'(\[]|"[^"]*"|'[^']*')*?(?=[(\[])""", re.I)    # what stands in front of it
+QUOTED = re.compile(STRING, re.S)
+TYPED = re.compile(rf"""#[^\n]*|(?:{STRING}|[^\s"'])+|["']""", re.S)       # a comment, a word with its quotes, a quote that is not closed
+XML_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 class Command:
@@ -63,7 +64,7 @@ class Call:
         self.registry = registry
         self.command = command
         self.args = args                # words after the command's name
-        self.line = line                # the whole of it as typed
+        self.line = line                # as typed, but for the words that ask for a form of the answer
         self.server = registry.server
         self.engine = registry.engine
         self.session = session          # what a client's earlier commands left, by name
@@ -79,9 +80,8 @@ class Call:
 
     def tail(self, count):
         """Answer what was typed behind the first arguments, quotes and all."""
-        words = [word for word in TYPED.finditer(self.line) if word[0] != "--json"]
-        first = count + len(self.command.name.split()) + (words[0][0] == "xml")
-        return self.line[words[first].start():words[-1].end()]
+        found = typed(self.line)
+        return self.line[found[count + len(self.command.name.split())].start():found[-1].end()]
 
     def number(self, text):
         if not (text.isascii() and text.isdigit() and len(text) <= 18):
@@ -135,11 +135,11 @@ class Registry:
     def run(self, line, json=False, xml=False, session=None):
         """Carry out a line of a client's session; whatever happens ends in an Answer."""
         try:
-            words = split(line)
-            if words[:1] == ["xml"]:
-                words, xml = words[1:], True
-            if "--json" in words:
-                words, json = [word for word in words if word != "--json"], True
+            for number, word in reversed(list(enumerate(typed(line)))):
+                if word[0] == "--json" or (number, word[0]) == (0, "xml"):
+                    line = line[:word.start()] + line[word.end():]
+                    json, xml = json or word[0] == "--json", xml or word[0] == "xml"
+            words = [unquoted(word[0]) for word in typed(line)]
             if not words:
                 return Answer()
             command, args = self.find(words)
@@ -153,15 +153,20 @@ class Registry:
             return Answer("internal error; the paniclog has the details\n", status=1)
 
 
-def split(line):
-    """Words of a line as a shell has them; where the list of a `config set` has others, it reads that itself."""
-    try:
-        return shlex.split(line)
-    except ValueError:
-        front = LIST.match(line)
-        if front is None:
-            raise ConsoleError("a quote is not closed") from None
-    return [*shlex.split(front[0]), *line[front.end():].split()]
+def typed(line):
+    """Answer the words of a line as they are typed, comments left out."""
+    found = []
+    for word in TYPED.finditer(line):
+        if word[0] in ("'", '"'):
+            raise ConsoleError("a quote is not closed")
+        if word[0][0] != "#":
+            found.append(word)
+    return found
+
+
+def unquoted(word):
+    """Answer what a word says: strings in it are read as those of a file."""
+    return QUOTED.sub(lambda string: unquote(string[0]), word)
 
 
 def shaped(answer, command, json, xml):
@@ -180,15 +185,17 @@ def shaped(answer, command, json, xml):
 
 
 def element(tag, value, indent=""):
-    """Write a value as XML: a dictionary's keys are elements, a list repeats its own."""
+    """Write a value as XML: a dictionary's keys are elements, a list repeats its own; a key that can be none is the name of an item."""
     if isinstance(value, list):
         return "".join(element(tag, item, indent) for item in value)
+    end = tag if XML_NAME.fullmatch(tag) else "item"
+    begin = tag if end == tag else f'item name="{escape(printable(tag))}"'
     if isinstance(value, dict):
         inside = "".join(element(key, item, indent + "  ") for key, item in value.items())
-        return f"{indent}<{tag}>\n{inside}{indent}</{tag}>\n"
+        return f"{indent}<{begin}>\n{inside}{indent}</{end}>\n"
     text = int(value) if isinstance(value, bool) else "" if value is None else value
-    return f"{indent}<{tag}>{escape(printable(str(text)), quote=False)}</{tag}>\n"
+    return f"{indent}<{begin}>{escape(printable(str(text)), quote=False)}</{end}>\n"
 
 
 def printable(text):
-    return "".join(c if c >= " " and not "\ud800" <= c <= "\udfff" else "?" for c in text)
+    return "".join(c if (c >= " " or c in "\t\n") and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff" else "?" for c in text)

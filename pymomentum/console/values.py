@@ -4,29 +4,40 @@ A list, a dictionary or a string is taken as the file's grammar takes it; other 
 """
 import re
 
-from pymomentum.config.changes import quoted
 from pymomentum.config.grammar import parse
-from pymomentum.config.lexer import END, STRING
+from pymomentum.config.lexer import END
 from pymomentum.config.tree import Setting
-from pymomentum.console.registry import TYPED, split
+from pymomentum.console.registry import QUOTED, typed, unquoted
 from pymomentum.errors import ConfigError, ConsoleError
+from pymomentum.words import quoted
 
 PLAIN = re.compile(r"""[^\s#"'={}\[\]()/,]+""")
-ONE_STRING = re.compile(STRING, re.S)
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+COMMENT = re.compile(rf"(?:{QUOTED.pattern}|[^\"'#])*", re.S)        # what stands in front of one
+
+
+def setting_text(text):
+    """Answer (name, value) of what was typed as `NAME VALUE`, `NAME = VALUE` or `NAME=VALUE`; the value is empty where there is none."""
+    name = NAME.match(text)
+    if name is None:
+        return text, ""
+    equals = END.match(text, name.end()).end()
+    value = equals + 1 if text[equals:equals + 1] == "=" else equals
+    if value == name.end() and text[value:value + 1] not in ("", "(", "["):
+        return text, ""
+    return name[0], text[END.match(text, value).end():]
 
 
 def value_text(text):
     """Answer what was typed as a file has it; raises ConsoleError where it is not one value."""
+    if text[0] == "=":
+        raise ConsoleError('"=" is not possible here; a value with it stands in quotes')
     if text[0] in "([":
         return one_value(text)
-    string = ONE_STRING.match(text)
+    string = QUOTED.match(text)
     if string and END.match(text, string.end()).end() == len(text):
         return string[0]
-    words = split(text)
-    if words[0][:1] in ("(", "["):          # the brackets were quoted for a shell
-        typed = TYPED.findall(text)
-        return one_value(" ".join(word if word == said else " ".join(pieces(said)) for word, said in zip(typed, words)))
-    whole = " ".join(words)
+    whole = " ".join(unquoted(word[0]) for word in typed(COMMENT.match(text)[0]))
     return whole if PLAIN.fullmatch(whole) else quoted(whole)
 
 
@@ -39,10 +50,3 @@ def one_value(text):
     if len(body) != 1 or not isinstance(body[0], Setting):
         raise ConsoleError("one value is set at a time")
     return text[:body[0].end - len("value ")]
-
-
-def pieces(word):
-    """A word of a list: brackets and equal signs stand alone, what else needs quotes gets them."""
-    if re.search(r"\s", word):
-        return [quoted(word)]
-    return [part if part in "()[]=" or PLAIN.fullmatch(part) else quoted(part) for part in re.findall(r"^[(\[]|[)\]]$|=|[^=()\[\]]+", word)]

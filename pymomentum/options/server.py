@@ -53,7 +53,7 @@ option("lease", Enum("local remote", "local"), scopes={"debug_flags"}, dynamic=F
        doc="How connections take mail: remote makes every question a message between loops, for tests.")
 option("license", Text("/opt/msys/ecelerity/etc"), scopes=GLOBAL, dynamic=False, page="4/config/ref-license",
        doc="Licence file; none is needed.")
-option("local_changes_file", Text("/opt/msys/ecelerity/etc/local_changes.conf"), scopes=GLOBAL,
+option("local_changes_file", Text(), scopes=GLOBAL,
        page="4/config/ref-local-changes-file",
        doc="File that takes changes with no better place.")
 option("local_changes_only", Boolean(False), scopes=GLOBAL, page="4/config/ref-local-changes-only",

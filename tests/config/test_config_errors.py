@@ -609,3 +609,11 @@ def test_random_words_in_random_places_end_in_config_errors(conf):
             config.publish(conf.load(f'{kind} "{label}" {{ {option} = {raw} }} {text}'))
         except ConfigErrors as e:
             assert all(error.line for error in e.errors)
+
+
+def test_no_configuration_at_all_is_said(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert validate_config.main([]) == 1
+    assert capsys.readouterr().out.startswith("No configuration found: there is no ecelerity.conf here, nor along the search path")
+    assert validate_config.main(["-c", "none.conf"]) == 1
+    assert "none.conf: no such file" in capsys.readouterr().out

@@ -3,6 +3,7 @@ from random import Random
 
 import pytest
 
+from pymomentum.config.changes import Change
 from pymomentum.config.fallback import evaluate
 from pymomentum.config.merged import find, merge
 
@@ -78,3 +79,19 @@ def test_eval_says_what_holds(conf, seed):
         for address in ADDRESSES:
             words = ["esmtp_listener", "listen", name, "peer", address]
             assert told(words, "max_bad_commands", 20) == generation.lookup_reception(index, address)["max_bad_commands"], (text, words)
+
+
+@pytest.mark.parametrize("address, says", [("::ffff:10.1.1.1", "3"), ("::ffff:10.1.0.0/112", "3"), ("::ffff:192.0.2.1", "2"), ("2001:db8::1", "4")])
+def test_ipv4_in_ipv6_clothes_is_ipv4(conf, address, says):
+    tree = merge(conf.load("ESMTP_Listener { max_bad_commands = 2 Peer 10.0.0.0/8 { max_bad_commands = 3 } Peer 2001:db8::/32 { max_bad_commands = 4 } }"))
+    branch, _ = find(tree, ["esmtp_listener", "peer", address])
+    assert evaluate(tree, branch, "max_bad_commands")[0].value.text == says
+
+
+def test_tree_of_what_serves_is_made_once(conf):
+    loaded = conf.load("tls = no")
+    tree = merge(loaded)
+    assert merge(loaded) is tree
+    merge(loaded, [Change((("domain", "a.test"),), "tls", "required")])
+    find(tree, ["domain", "b.test", "tls"])
+    assert merge(loaded) is tree and not tree.children

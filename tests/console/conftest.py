@@ -24,7 +24,7 @@ class Server:
         self.asked.append(f"reload {path}" if path else "reload")
         return 2
 
-    def restart_needed(self):
+    def restart_needed(self, before=None):
         return []
 
     def write_back(self, work):

@@ -81,7 +81,7 @@ def test_local_changes_file_named_on_the_console_takes_the_changes(governed, tmp
     ask("config set max_retries 10")
     ask("config set tls required")
     assert ask("config writeback").startswith(f"written: {tmp_path}/lc.conf\n")
-    assert (tmp_path / "lc.conf").read_text() == "Max_Retries = 10\nTls = required\n"
+    assert (tmp_path / "lc.conf").read_text() == "Max_Retries = 10\nTLS = required\n"
     again = governed("max_retries = 3\n")
     again(f"config set local_changes_file {tmp_path}/lc.conf")
     assert again("config eval max_retries") == "Max_Retries = 10\n"
@@ -115,7 +115,7 @@ def test_writeback_takes_each_change_but_once(mta, session):
     for value in "required", "ifavailable":
         ask(f"config set tls {value}")
         assert ask("config writeback") == f"written: {local}\n"
-    assert local.read_text() == "Tls = ifavailable\n"
+    assert local.read_text() == "TLS = ifavailable\n"
 
 
 def test_with_local_changes_only_no_other_file_changes(mta, session):
@@ -129,7 +129,7 @@ def test_with_local_changes_only_no_other_file_changes(mta, session):
     assert ask("config writeback") == (
         f"written: {local}\nnot all could be saved: {mta.path}:{line} says this, and all changes go to {local}: set another value, or take it "
         "out of that file by hand. It counts until the next reload or restart:\nconfig unset Max_Retries\n")
-    assert mta.path.read_text() == before and local.read_text() == "Tls = required\n"
+    assert mta.path.read_text() == before and local.read_text() == "TLS = required\n"
     assert ask("config get max_retries") == "Option 'Max_Retries' is not set in scope ''.\n"
     ask("config unset tls")
     ask("config set max_retries 4")
@@ -155,3 +155,29 @@ def test_local_changes_file_that_others_may_write_is_not_read(mta, session):
     local.chmod(0o644)
     ask(f"config set local_changes_file {local}")
     assert ask("config get max_retries") == "max_retries = 9\n"
+
+
+def test_what_cannot_be_unset_is_told_with_a_way_out_that_fits(governed):
+    ask = governed("Domain a.test { retry_interval = 9 }\nDomain b.test { retry_interval = 9 }\n")
+    ask("config unset domain a.test")
+    ask("config set domain a.test tls no")
+    ask("config unset domain b.test retry_interval")
+    assert ask("config writeback") == (
+        "not all could be saved: a file that may not be written says this: take it out of that file by hand. It counts until the next reload or "
+        "restart:\nconfig unset Domain a.test\n"
+        "not all could be saved: its stanza was to be unset before. It counts until the next reload or restart:\nconfig set domain a.test TLS no\n"
+        "not all could be saved: a file that may not be written says this: set another value, or take it out of that file by hand. It counts until "
+        "the next reload or restart:\nconfig unset Domain b.test Retry_Interval\n")
+
+
+def test_file_that_was_deleted_meanwhile_is_not_made_anew(mta, session):
+    ask = session()
+    more = mta.folder / "more.conf"
+    more.write_text("idle_timeout = 4\n")
+    mta.config('include "$folder/more.conf"\n')
+    ask("config set idle_timeout 5")
+    more.unlink()
+    with pytest.raises(ConsoleError, match="cannot read .*more.conf: No such file or directory"):
+        ask("config writeback")
+    assert not more.exists()
+    assert ask("config get idle_timeout") == "Idle_Timeout = 5\n"

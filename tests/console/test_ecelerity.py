@@ -93,6 +93,28 @@ def test_ec_ctl_starts_and_stops_a_server(site):
     assert not (site.folder / "run" / "pid").exists() and not (site.folder / "run" / "2025").exists()
 
 
+@pytest.mark.parametrize("mistake", ["foo = 1", "tls = maybe", "Domain a.test {", 'relay_hosts ( "a'])
+def test_ec_ctl_tells_and_stops_a_server_whose_configuration_has_mistakes_by_now(site, mistake):
+    assert site.ctl("start")[0] == 0
+    supervisor = running(str(site.folder / "run" / "pid"))
+    site.write(mistake)
+    assert site.ctl("status") == (0, f"ecelerity is running (pid {supervisor})")
+    done = site.command("ec_ctl", "restart")
+    assert done.returncode == 1 and "ecelerity.conf:" in done.stderr and done.stderr.endswith("ec_ctl: the configuration has errors\n")
+    assert running(str(site.folder / "run" / "pid")) == supervisor
+    assert site.ctl("stop") == (0, "ecelerity stopped")
+    assert site.ctl("status") == (3, "ecelerity is not running")
+
+
+def test_ec_ctl_needs_no_configuration_where_control_is_set(site):
+    assert site.ctl("start")[0] == 0
+    where = {"CONTROL": str(site.folder / "run" / "2025"), "CONFFILE": "none.conf"}
+    assert site.command("ec_ctl", "status", **where).stdout == f"ecelerity is running (pid {site.pid()})\n"
+    assert site.command("ec_ctl", "stop", **where).stdout == "ecelerity stopped\n"
+    until(lambda: not running(str(site.folder / "run" / "pid")))
+    assert "none.conf: no such file" in site.command("ec_ctl", "status", **where).stderr
+
+
 def test_queued_mail_is_seen_in_the_console_and_survives_a_crash(site):
     assert site.ctl("start")[0] == 0
     with SMTPClient("127.0.0.1", site.port) as smtp:

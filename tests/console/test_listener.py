@@ -166,7 +166,7 @@ def frame(**request):
 @pytest.mark.parametrize("request_", [
     {"command": "pid"}, {"command": " Pid\t"}, {"command": "pid", "json": None, "xml": False},       # answered by the core
     {"command": "pid", "session": "abc", "transaction": True},
-    {"command": '"pid"'}, {"command": "p\\id"}, {"command": "pid", "more": [1, {}]}, {"json": False, "command": "\u0070id"}])
+    {"command": '"pid"'}, {"command": "p'id'"}, {"command": "pid", "more": [1, {}]}, {"json": False, "command": "\u0070id"}])
 def test_both_sides_answer_alike(console, request_):
     """The core knows simple requests, Python the others, and tells of transactions."""
     with socket.socket(socket.AF_UNIX) as sock:
@@ -344,6 +344,7 @@ def test_ec_console(console, engine):
     done = ec_console("run/none", "pid")
     assert (done.stderr, done.returncode) == ("ec_console: cannot connect to run/none: No such file or directory\n", 2)
     assert ec_console("run/2025", stdin="pid\n\npid\n").stdout == f"{os.getpid()}\n" * 2
+    assert ec_console("run/2025", stdin="pid\nexit\npid\n").stdout == ec_console("run/2025", stdin="pid\nquit").stdout == f"{os.getpid()}\n"
     done = ec_console("run/2025", stdin="# comment\nnope\npid\n")
     assert (done.stdout, done.stderr, done.returncode) == (f"{os.getpid()}\n", 'unknown command "nope"; try "help"\n', 1)
     assert ec_console("--json", "--", "run/2025", stdin="pid\npid\n").stdout == f'{{"pid": {os.getpid()}}}\n' * 2

@@ -235,6 +235,17 @@ def test_reload_keeps_the_old_configuration_on_an_error(mta):
     mta.send()
 
 
+def test_notices_that_a_signal_brings_are_in_the_paniclog(mta):
+    mta.config("use_dane = true")
+    mta.start()
+    mta.text = "use_dane = true\nalias_schemes = ( a )"
+    mta.write_config()
+    mta.expect_panic("CONFIG *")
+    mta.process.send_signal(signal.SIGHUP)
+    until(lambda: any("alias_schemes is not read yet" in line for line in mta.paniclog()))
+    assert sum("use_dane is not read yet" in line for line in mta.paniclog()) == 1
+
+
 @pytest.mark.parametrize("address", ["/proc/nope/x", "127.0.0.1:{}"])
 def test_reload_whose_console_cannot_be_had_changes_nothing(mta, address):
     mta.config("max_retries = 3")

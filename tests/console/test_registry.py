@@ -84,7 +84,14 @@ def test_xml_is_well_formed(registry, engine):
     engine.domains = lambda: [("a&b.com", 1, 2, 3, 4), ("c.com", 0, 9, 0, 0)]
     root = ElementTree.fromstring(registry.run("xml active 1").text)
     assert [e.text for e in root.findall("DomainSummary/Name")] == ["a&b.com", "c.com"]
-    ElementTree.fromstring(element("x", "\x00\x1b<\udc80"))
+    ElementTree.fromstring(element("x", "\x00\x1b<\udc80\uffff"))
+
+
+def test_keys_that_are_no_xml_names_are_attributes():
+    data = {"a b": 1, "1st": {"x<\"&\x00": 2}, "": 3, "plain": 4}
+    root = ElementTree.fromstring(element("Config", data))
+    assert [(e.tag, e.get("name")) for e in root] == [("item", "a b"), ("item", "1st"), ("item", ""), ("plain", None)]
+    assert root[1][0].get("name") == 'x<"&?'
 
 
 def test_a_command_that_fails_unexpectedly_does_not_show_its_traceback(registry, engine):

@@ -416,7 +416,7 @@ class Console:
         self.loaded = changed(base or seen, changes)
         return 1
 
-    def restart_needed(self):
+    def restart_needed(self, before=None):
         return []
 
 

@@ -2,8 +2,8 @@
 addresses to listen on and to send from, certificates - is said again behind them, as later values win.
 """
 from pymomentum import config
-from pymomentum.config.changes import quoted
 from pymomentum.config.scopes import walk
+from pymomentum.words import quoted
 from tests.harness.cert import certificate
 
 

@@ -207,7 +207,9 @@ def test_patience_of_ec_ctl(tmp_path, seconds, answers):
                     pass
         thread = threading.Thread(target=late)
         thread.start()
-        assert Control({"CONFFILE": str(tmp_path / "ecelerity.conf")}).answers() == answers
+        control = Control({"CONFFILE": str(tmp_path / "ecelerity.conf")})
+        control.read()
+        assert control.answers() == answers
         thread.join()
 
 
