@@ -132,13 +132,13 @@ def test_memory_of_garbage_is_a_small_multiple_of_its_size():
     assert peak < 20 * 200_000
 
 
-@pytest.mark.parametrize("text", ["/*" * 2_000_000, '\\"' * 2_000_000, "a = (\n" * 500_000, "}\n" * 1_000_000,
-                                  "{" * 4_000_000, "é\n" * 1_000_000, "= \"x\n/* \\' \n" * 200_000],
+@pytest.mark.parametrize("text", ["/*" * 500_000, '\\"' * 500_000, "a = (\n" * 150_000, "}\n" * 500_000,
+                                  "{" * 1_000_000, "é\n" * 500_000, "= \"x\n/* \\' \n" * 70_000],
                          ids=lambda text: repr(text[:6]))
 def test_garbage_ends_soon(text):
-    start = time.monotonic()
+    start = time.process_time()
     assert 1 <= len(read("f", text.encode()).errors) <= 100
-    assert time.monotonic() - start < 15
+    assert time.process_time() - start < 6
 
 
 def test_random_mutations_end_in_a_tree_or_a_config_error():
@@ -147,7 +147,7 @@ def test_random_mutations_end_in_a_tree_or_a_config_error():
             b"/* c */ Domain '/re/' { r = 10/60 }\n")
     pieces = [b"{", b"}", b"(", b")", b"[", b"]", b"=", b",", b'"', b"'", b"#", b"/*", b"*/", b"\\", b"\n", b"\0",
               b"\xff", b"a", b" ", b"/", "é".encode()]
-    start = time.monotonic()
+    start = time.process_time()
     for _ in range(3000):
         data = bytearray(seed)
         for _ in range(rng.randrange(1, 6)):
@@ -157,4 +157,4 @@ def test_random_mutations_end_in_a_tree_or_a_config_error():
             parse("f", bytes(data))
         except ConfigError as e:
             assert e.line >= 1 and e.column >= 1 and str(e)
-    assert time.monotonic() - start < 15
+    assert time.process_time() - start < 15
