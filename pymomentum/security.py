@@ -61,6 +61,12 @@ def strangers(loaded):
     return errors
 
 
+def rootless(loaded):
+    """Answer a ConfigError for a root folder that is not there, as seen from outside of it."""
+    said = [scope.settings["chroot"] for scope in loaded.root.inside("security") if scope.value("chroot")]
+    return [setting.value.error(f"chroot: there is no folder {path}") for setting in said if not os.path.isdir(path := setting.value.text)]
+
+
 def open_files(loaded):
     """Root obeys no file that others may write: those of root, and of the user that the file names, are fine."""
     users, groups = {0}, {0}

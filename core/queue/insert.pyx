@@ -12,7 +12,7 @@ from pymomentum.core.base.list cimport list_init
 from pymomentum.core.base.slice cimport slice_eq, slice_ieq, slice_make, slice_of, slice_t
 from pymomentum.core.config.generation cimport config_delivery, config_generation_t
 from pymomentum.core.config.values cimport (OPT_GATEWAY, OPT_MAX_RESIDENT_ACTIVE_QUEUE, OPT_MAX_RESIDENT_MESSAGES,
-                                            OPT_MAX_RESIDENT_MESSAGES_PER_BINDING, OPT_REROUTE_DOMAIN, opt_number,
+                                            OPT_MAX_RESIDENT_MESSAGES_PER_BINDING, OPT_DELAYED_REROUTE_DOMAIN, OPT_REROUTE_DOMAIN, opt_number,
                                             opt_text, values_t)
 from pymomentum.core.log.writer cimport log_panic
 from pymomentum.core.loop.loop cimport loop_at, loop_post, loop_t
@@ -55,18 +55,21 @@ cdef bint destination(config_generation_t *g, uint16_t binding, slice_t *name, c
     return True
 
 
-cdef bint route(loop_t *loop, ec_message_t *m, char *room, slice_t *name) noexcept nogil:
-    """The name of the record that a message goes to; True: it is that of a gateway."""
+cdef slice_t own_domain(loop_t *loop, ec_message_t *m, char *room) noexcept nogil:
+    """The domain whose mail a message is."""
     cdef config_generation_t *g = queue_loop(loop).generation
     cdef slice_t domain = m.env.routing if m.env.routing.len else address_domain(m.env.rcptto)
+    cdef slice_t name = lower(domain if domain.len else slice_of(b"localhost"), room)
     cdef values_t values
-    cdef slice_t other
     cdef char other_room[256]
-    name[0] = lower(domain if domain.len else slice_of(b"localhost"), room)
-    other = reroute_name(opt_text(config_delivery(g, m.binding, name[0], &values), OPT_REROUTE_DOMAIN), other_room)
-    if other.len:
-        name[0] = lower(other, room)
-    return destination(g, m.binding, name, room)
+    cdef slice_t other = reroute_name(opt_text(config_delivery(g, m.binding, name, &values), OPT_REROUTE_DOMAIN), other_room)
+    return lower(other, room) if other.len else name
+
+
+cdef bint route(loop_t *loop, ec_message_t *m, char *room, slice_t *name) noexcept nogil:
+    """The name of the record that a message goes to; True: it is that of a gateway."""
+    name[0] = own_domain(loop, m, room)
+    return destination(queue_loop(loop).generation, m.binding, name, room)
 
 
 cdef void arrive(post_t *p) noexcept nogil:
@@ -148,6 +151,21 @@ cdef void on_moved(post_t *p) noexcept nogil:
     cdef move_t *v = <move_t*>p
     file_moved(v.loop, v.m, slice_make(v.name, v.len), v.gateway, v.rollup)
     free(v)
+
+
+cdef slice_t queue_leaves_gateway(mail_queue_t *q, ec_message_t *m, char *room) noexcept nogil:
+    cdef config_generation_t *g = queue_loop(q.domain.loop).generation
+    cdef slice_t none = slice_make(NULL, 0), own, there
+    cdef char there_room[256]
+    cdef char other_room[256]
+    cdef values_t values
+    if not q.domain.gateway or q.domain.target or m.env == NULL:
+        return none
+    own = there = own_domain(q.domain.loop, m, room)
+    if reroute_name(opt_text(config_delivery(g, m.binding, own, &values), OPT_DELAYED_REROUTE_DOMAIN), other_room).len:
+        return none                     # it may be by that that it is here
+    destination(g, m.binding, &there, there_room)
+    return none if slice_eq(there, q.domain.name) else own
 
 
 cdef bint queue_move(mail_queue_t *q, ec_message_t *m, slice_t name, bint rollup) noexcept nogil:

@@ -34,7 +34,7 @@ from pymomentum.core.message.message cimport MSG_SWEPT, ec_message_t
 from pymomentum.core.net.address cimport address_parse, split_port
 from .domain cimport *
 from .host cimport choice_t, host_choose, host_excuse, host_failures, host_prohibited
-from .insert cimport queue_move, reroute_name
+from .insert cimport queue_leaves_gateway, queue_move, reroute_name
 from .lease cimport lease_renew, lease_switch, lease_t, lease_wake
 from .outcome cimport message_fail, outcome_next_turn, outcome_save
 from .permit cimport permit_give, permit_t, permit_take
@@ -348,6 +348,7 @@ cdef void move_due(mail_queue_t *q, uint32_t *left) noexcept nogil:
     cdef uint64_t now = q.domain.loop.wall_us // 1000000
     cdef slice_t elsewhere = slice_make(NULL, 0)
     cdef char room[256]
+    cdef char other[256]
     cdef ec_message_t *m
     if q.delayed.len and heap_first_key(&q.delayed) <= now:
         elsewhere = reroute_name(opt_text(q.values, OPT_DELAYED_REROUTE_DOMAIN), room)
@@ -356,7 +357,7 @@ cdef void move_due(mail_queue_t *q, uint32_t *left) noexcept nogil:
         q.domain.loop.counters[COUNT_DELAYED] -= 1
         m.next_attempt = 0
         left[0] -= 1
-        if not queue_move(q, m, elsewhere, False):
+        if not queue_move(q, m, elsewhere if elsewhere.len else queue_leaves_gateway(q, m, other), False):
             queue_push_active(q, m, False)
 
 

@@ -41,6 +41,7 @@ EXIT STATUS
 """
 import json
 import os
+import re
 import pydoc
 import shutil
 import sys
@@ -55,6 +56,7 @@ from pymomentum.words import typed
 
 HISTORY = "~/.ec_console_history"
 LEAVE = ("exit", "quit")
+AS_IN_A_FILE = re.compile(r"""[(\["]|[\w-]+\s*[=(\[]""")
 CONTROLS = {c: "?" for c in [*range(0x20), *range(0x7f, 0xa0)] if c not in (0x09, 0x0a)}
 
 
@@ -90,9 +92,12 @@ def main(arguments=None):
 
 
 def command_line(words):
-    """Join the words of a shell as they would be typed at the prompt; lists of a `config set` stay as they are."""
+    """Join the words of a shell as they would be typed at the prompt.
+
+    What follows `config set` may be a list, a word in quotes, or name and value, as a file has them: it stays as it is.
+    """
     is_set = [word.lower() for word in words if word not in ("xml", "--json")][:2] == ["config", "set"]
-    return " ".join(word if word == "--json" or is_set and word[:1] in ("(", "[") else typed(word) for word in words)
+    return " ".join(word if word == "--json" or is_set and AS_IN_A_FILE.match(word) else typed(word) for word in words)
 
 
 def misuse(why):

@@ -103,7 +103,10 @@ class Control:
             return pid
         if self.pidfile is None:
             self.read(readable)
-        return running(self.pidfile)
+        pid = running(self.pidfile)
+        if pid is None and self.console and (pid := self.asked()):
+            self.pidfile = None         # it was started with another
+        return pid
 
     def runs(self, pid):
         if self.pidfile is not None:

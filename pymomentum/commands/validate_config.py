@@ -45,7 +45,7 @@ def main(arguments=None):
         report([ConfigError(f"No configuration found: there is no {DEFAULT} here, nor along the search path; -c names one")], [], options.json)
         return 1
     try:
-        notices = load(options.config or DEFAULT, further=(unresolved, trusted, security.mistakes)).notices
+        notices = load(options.config or DEFAULT, further=(unresolved, trusted, security.mistakes, security.rootless)).notices
     except ConfigErrors as e:
         errors, notices = e.errors, [e.notice] if e.notice else []
     report(errors, notices, options.json)

@@ -1,13 +1,10 @@
 """Which stanzas are asked for an option, in which order: as core/config/generation answers mail and sessions."""
-from ipaddress import IPv4Network, ip_network
-
 from pymomentum.config import built_in
-from pymomentum.config.names import is_address, is_expression
+from pymomentum.config.names import is_address, is_expression, network_of
 from pymomentum.core.config.scope import regex_matches
 from pymomentum.options import registry
 
 DEFAULT = "default"     # the binding of mail without one, and the group of bindings without one
-MAPPED_BITS = 96        # of ::ffff:0:0/96, which is all of IPv4
 
 
 def evaluate(root, branch, name):
@@ -121,13 +118,6 @@ def around(place, network):
     nets = [(network_of(peer.label), peer) for peer in place.inside("peer")]
     held = [(net, peer) for net, peer in nets if net.version == wanted.version and wanted.subnet_of(net)]
     return [peer for _, peer in sorted(held, key=lambda pair: -pair[0].prefixlen)]
-
-
-def network_of(text):
-    """The network that a text names; IPv4 in IPv6 clothes is IPv4."""
-    net = ip_network(text, strict=False)
-    mapped = net.network_address.ipv4_mapped if net.version == 6 and net.prefixlen >= MAPPED_BITS else None
-    return net if mapped is None else IPv4Network((mapped, net.prefixlen - MAPPED_BITS))
 
 
 def pathway(root, name, group=None):

@@ -1,7 +1,7 @@
 """The stanzas there are: where they stand, what their names look like, and what a user meant by another one."""
 import re
 from difflib import get_close_matches
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, ip_network
 
 from pymomentum.core.config.scope import check_regex
 from pymomentum.options.types import network, shown
@@ -24,6 +24,7 @@ NOT_BUILT = {       # stanzas of the language that are neither scopes of options
     "adaptive_sweep_rule": ("global", "binding_group", "binding", "domain"),
 }
 MAX_SOCKET_PATH = 107
+MAPPED_BITS = 96        # of ::ffff:0:0/96, which is all of IPv4
 
 
 CAPITALS = {word.lower(): word for word in (        # words of options that the manual does not write with a capital in front alone
@@ -61,12 +62,24 @@ def domain_label(text):
         return text
     if not text or len(text) > 1023 or re.search(r"\s", text):
         raise ValueError("a name has 1 to 1023 characters, none of them a blank")
+    text = text[:-1] if len(text) > 1 and text[-1] == "." else text         # of the root, which mail leaves out
     return text.lower() if text.isascii() else "".join(c.lower() if c.isascii() else c for c in text)
 
 
 def is_address(text):
     """Answer whether a name is an IPv4 address, without the brackets of a literal."""
     return re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){3}", text) is not None
+
+
+def network_of(text):
+    """The network that a text names; IPv4 in IPv6 clothes is IPv4."""
+    net = ip_network(text, strict=False)
+    mapped = net.network_address.ipv4_mapped if net.version == 6 and net.prefixlen >= MAPPED_BITS else None
+    return net if mapped is None else IPv4Network((mapped, net.prefixlen - MAPPED_BITS))
+
+
+def peer_label(text):
+    return network(str(network_of(network(text))))
 
 
 def listen_label(text):
@@ -109,4 +122,4 @@ def normal(kind, label):
 
 LABELS = {"binding_group": name_label, "binding": name_label, "pathway_group": name_label, "pathway": name_label,
           "threadpool": name_label, "eventloop": name_label, "domain": domain_label, "host": domain_label,
-          "listen": listen_label, "peer": network}
+          "listen": listen_label, "peer": peer_label}

@@ -15,7 +15,7 @@ from pymomentum.options import modules, registry, unbuilt, vendor
 from pymomentum.options.pending import PENDING
 from pymomentum.options.types import shown
 
-FILES = ("resolv_conf", "tls_certificate", "tls_client_ca", "tls_key")         # options that name a file to be read
+FILES = ("resolv_conf", "tls_ca", "tls_certificate", "tls_client_ca", "tls_key")         # options that name a file to be read
 AHEAD_OF_GATEWAY = frozenset("blackhole exclude_vctx_conn exclude_vctx_mess gateway generate_bounces reroute_domain".split())
 IN_CONSOLE = {          # what has no effect in a Control_Listener, when it is on
     "always_allow": "the console is for root and the user of the server alone",
@@ -363,7 +363,7 @@ class Reader:
                 self.check_pathways()
 
     def check_local_changes(self):
-        if self.root.value("local_changes_only") and "local_changes_file" not in self.root.settings:
+        if self.root.value("local_changes_only") and not self.root.values.get("local_changes_file"):
             self.fail(self.root.settings["local_changes_only"], "local_changes_only: no local_changes_file is set")
 
     def check_pairs(self):

@@ -324,9 +324,9 @@ def local_place(loaded):
     """The local changes file, new where there is none yet; None where none is named."""
     if loaded.local is not None:
         return Place(loaded.local, readonly=loaded.readonly)
-    if "local_changes_file" not in loaded.root.settings:
+    path = loaded.root.values.get("local_changes_file")
+    if not path:
         return None
-    path = loaded.root.values["local_changes_file"]
     if not os.path.isdir(os.path.dirname(path) or "."):
         raise ConsoleError(f"local_changes_file: there is no folder {os.path.dirname(path)}")
     return Place(File(path, ""))

@@ -18,7 +18,7 @@ from pymomentum.sockets import Bound
 
 MAX_CLIENTS = 32
 SESSIONS = 64           # those whose transactions are kept
-LOST = "the transaction is gone: the server was started anew, or others began many since. Nothing was done; config begin begins one\n"
+LOST = "the transaction is gone: the server was started anew, or others began many since. Nothing was done, nor will be before config rollback or config begin\n"
 PREPARED = ("pid", "version", "shutdown")       # answers that never change
 
 
@@ -116,8 +116,10 @@ class Listener(Doors):
         if not isinstance(name, (str, int)) or len(str(name)) > 64:
             raise framing.FramingError("a request with a session that is none")
         session = self.session(name)
-        if request.get("transaction") is True and not session:
-            framing.send_answer(client, LOST, None, 1, transaction=False)
+        words = command.lower().split()
+        if request.get("transaction") is True and not session and words[:1] == ["config"] and words[1:2] != ["begin"]:
+            ended = words == ["config", "rollback"]         # until then the client is to think that it goes on
+            framing.send_answer(client, "" if ended else LOST, None, not ended, transaction=not ended)
             return
         answer = self.registry.run(command, json=request.get("json") is True, xml=request.get("xml") is True, session=session)
         self.keep(name, session)

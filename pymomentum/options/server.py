@@ -2,7 +2,7 @@
 from socket import gethostname
 
 from pymomentum.options.registry import GLOBAL, option
-from pymomentum.options.types import Boolean, Enum, HostName, List, Number, Octal, Subsystems, Text
+from pymomentum.options.types import Boolean, Enum, HostName, List, Number, Octal, Path, Subsystems, Text
 
 option("address_metrics_cleanse_interval", Number(3600), unit="seconds", scopes=GLOBAL,
        page="4/config/ref-address-metrics-cleanse-interval",
@@ -86,7 +86,7 @@ option("pcre_cache_size", Number(100), scopes=GLOBAL, page="4/config/ref-pcre-ca
        doc="Compiled expressions remembered.")
 option("pcre_cache_ttl", Number(300), unit="seconds", scopes=GLOBAL, page="4/config/ref-pcre-cache-ttl",
        doc="How long a compiled expression is remembered.")
-option("pidfile", Text("/var/run/ecelerity.pid"), scopes=GLOBAL, dynamic=False, page="4/config/ref-pidfile",
+option("pidfile", Path("/var/run/ecelerity.pid"), scopes=GLOBAL, dynamic=False, page="4/config/ref-pidfile",
        doc="File that holds the process id.")
 option("scheduler", Text(), scopes=GLOBAL, dynamic=False, page="4/config/ref-scheduler",
        doc="Event mechanism; the platform's best is always used.")

@@ -1,6 +1,6 @@
 """The spool, message bodies and what stays in memory."""
 from pymomentum.options.registry import GLOBAL, option
-from pymomentum.options.types import Boolean, Number, Octal, Text
+from pymomentum.options.types import Boolean, Number, Octal, Path, Text
 
 option("_unsafe_spool", Boolean(False), scopes=GLOBAL, page="4/config/ref-unsafe-spool",
        doc="Answer before mail is on disk; accepted and without effect.")
@@ -38,7 +38,7 @@ option("spool_retry_interval", Number(1, minimum=1), unit="seconds", scopes=GLOB
        doc="Wait between two probes of a disk that failed.")
 option("spool_segment_size", Number(67108864, minimum=1048576), unit="bytes", scopes=GLOBAL, dynamic=False,
        doc="Size of one file of the spool log.")
-option("spoolbase", Text("/var/spool/ecelerity"), scopes=GLOBAL, dynamic=False, page="4/config/ref-spoolbase",
+option("spoolbase", Path("/var/spool/ecelerity"), scopes=GLOBAL, dynamic=False, page="4/config/ref-spoolbase",
        doc="Folder of the spool.")
 option("swap_out_meta_after_each_tempfail", Boolean(True), scopes=GLOBAL,
        page="4/config/ref-swap-out-meta-after-each-tempfail",

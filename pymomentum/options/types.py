@@ -13,6 +13,7 @@ TRUE = frozenset(("true", "yes", "on", "enabled", "1"))
 FALSE = frozenset(("false", "no", "off", "disabled", "0"))
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")      # all but a tab
 HOST_TEXT = re.compile(r"""(?:(?![\s@"'(),;\\])[!-~])*""")
+NO_LABEL = re.compile(r"^\.|\.\.|(?:^|\.)-")        # a label of a host name that is none
 QUOTED = r'"(?:[^"\\]|\\.)*"'
 MAIL_ADDRESS = re.compile(rf'(?:{QUOTED}|[^\s"<>@,;:\\()\[\]]+)@(\S+)')
 MAILBOX = re.compile(rf'(?:(?:{QUOTED}\s*|[^"<>@,;:\\()\[\]]*)<[^<>\s]+>|(?:{QUOTED}@)?[^<>\s]*)')
@@ -71,13 +72,22 @@ class Text(Type):
         return text if self.lines else line(text)
 
 
+class Path(Text):
+    """The path of a file or folder that must be one."""
+
+    def read(self, text):
+        if not text:
+            raise ValueError("takes a path, not nothing")
+        return super().read(text)
+
+
 class HostName(Text):
     """The name of a host, or an address in brackets, as it goes out to others: one word of ASCII, `__hostname__` and `__message__` too."""
 
     word = "a host name"
 
     def read(self, text):
-        if not HOST_TEXT.fullmatch(text):
+        if not HOST_TEXT.fullmatch(text) or NO_LABEL.search(text):
             raise ValueError(f"takes {self.word}, not {shown(text)}")
         return text
 

@@ -465,6 +465,9 @@ def test_number_of_errors_that_is_cut_is_said(conf, wrong, capsys):
     ('adaptive_retry_interval = (5 2)', "adaptive_retry_interval: takes ( low high ), but 5 is above 2"),
     ('retry_interval = -1', "retry_interval: must be at least 1, not -1"),
     ('retry_interval = 99999999999999999999999999', "retry_interval: must be at most 1099511627776, not 99999999999999999999999999"),
+    ('pidfile = ""', "pidfile: takes a path, not nothing"),
+    ('local_changes_only = true local_changes_file = ""', "local_changes_only: no local_changes_file is set"),
+    ('hostname = "a..b"', 'hostname: takes a host name, not "a..b"'), ("ehlo_hostname = -a.b", 'ehlo_hostname: takes a host name, not "-a.b"'),
 ])
 def test_what_does_not_fit_together_is_refused(conf, text, message):
     assert conf.error(text).message == message

@@ -5,7 +5,7 @@ from pymomentum import config
 from pymomentum.core.config.view import Generation
 from pymomentum.options import registry
 from pymomentum.options.types import (Address, Boolean, Decimal, Dict, Domains, Duration, Enum, Expression, Expressions, File, Gateway, HostName, Limit,
-                                      List, MailAddress, Mailbox, Nets, Number, Octal, Protocols, Range, Routes, Server, Source, Subsystems, Text,
+                                      List, MailAddress, Mailbox, Nets, Number, Octal, Path, Protocols, Range, Routes, Server, Source, Subsystems, Text,
                                       Throttle)
 
 STANZAS = {
@@ -23,7 +23,7 @@ SAMPLES = {         # as written, and as the types are given it
     Boolean: ("on", "on"), Octal: ("0600", "0600"), Duration: ('"2 days"', "2 days"), Text: ("default", "default"),
     Throttle: ("7/60", "7/60"), Nets: ("( 10.0.0.0/8 )", ["10.0.0.0/8"]), Range: ("( 1 9 )", ["1", "9"]),
     List: ("( a b )", ["a", "b"]), Routes: ('( a "smtp://b?pref=1" )', ["a", "smtp://b?pref=1"]), Server: ("127.0.0.1:80", "127.0.0.1:80"), Dict: ("[ k = v ]", {"k": "v"}),
-    HostName: ("mta.test", "mta.test"), MailAddress: ("a@b.test", "a@b.test"), Mailbox: ('"A <a@b.test>"', "A <a@b.test>"),
+    HostName: ("mta.test", "mta.test"), Path: ("var/x", "var/x"), MailAddress: ("a@b.test", "a@b.test"), Mailbox: ('"A <a@b.test>"', "A <a@b.test>"),
     Expression: ('"^a.*$"', "^a.*$"), Expressions: ('( "^a" "b$" )', ["^a", "b$"]), Domains: ("( a.test *.b.test )", ["a.test", "*.b.test"]),
     Subsystems: ("( SMTP DNS )", ["SMTP", "DNS"]),
 }

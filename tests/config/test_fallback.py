@@ -303,3 +303,14 @@ def test_what_peers_of_the_listener_say_beats_the_listen(conf):
     asked = [generation.lookup_reception(0, address) for address in ("10.9.1.1", "10.1.1.1", "192.0.2.1", "2001:db8::1")]
     assert [values["command_timeout"] for values in asked] == [5, 400, 20, 60]
     assert [values["max_bad_commands"] for values in asked] == [6, 6, 6, 6]
+
+
+def test_name_with_the_dot_of_the_root_is_the_name(conf):
+    generation = conf.publish('Domain "Foo.example." { retry_interval = 7 }')
+    assert generation.lookup_delivery("default", "foo.example")["retry_interval"] == 7
+
+
+def test_networks_in_ipv6_clothes_are_one_with_the_plain_ones(conf):
+    loaded = conf.load('ESMTP_Listener { Peer 10.0.0.0/8 { idle_time = 1 } Peer "::ffff:10.0.0.0/104" { idle_time = 2 } Listen ":25" { } }')
+    [listener] = loaded.root.inside("esmtp_listener")
+    assert [(peer.label, peer.value("idle_time")) for peer in listener.inside("peer")] == [("10.0.0.0/8", 2)]

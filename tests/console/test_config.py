@@ -451,6 +451,9 @@ def test_replay_is_taken_again_and_means_the_same(ask, seed):
     (["config", "set", "mailerdaemon", "it's # \\n\n"], 'config set mailerdaemon "it\'s # \\\\n\\n"'),
     (["config", "locate", "domain", "(a b)+"], 'config locate domain "(a b)+"'),
     (["config", "locate", "domain", r"^d\d$"], r"config locate domain ^d\d$"),
+    (["config", "set", "relay_hosts = ( 127.0.0.1 )"], "config set relay_hosts = ( 127.0.0.1 )"),
+    (["config", "set", "hostname", '"x.y"'], 'config set hostname "x.y"'),
+    (["config", "set", "domain", '"/a\\.c/"', "tls=no"], 'config set domain "/a\\.c/" tls=no'),
     (["xml", "domain", "", "--json"], 'xml domain "" --json'),
 ])
 def test_words_of_a_shell_are_sent_as_they_would_be_typed(words, line):

@@ -106,6 +106,15 @@ def test_ec_ctl_tells_and_stops_a_server_whose_configuration_has_mistakes_by_now
     assert site.ctl("status") == (3, "ecelerity is not running")
 
 
+def test_ec_ctl_asks_the_console_where_the_pidfile_has_another_name_by_now(site):
+    assert site.ctl("start")[0] == 0
+    site.write("pidfile = run/other")
+    assert site.ctl("status") == (0, f"ecelerity is running (pid {site.pid()})")
+    assert site.ctl("stop") == (0, "ecelerity stopped")
+    until(lambda: not running(str(site.folder / "run" / "pid")))
+    assert site.ctl("status") == (3, "ecelerity is not running")
+
+
 def test_ec_ctl_needs_no_configuration_where_control_is_set(site):
     assert site.ctl("start")[0] == 0
     where = {"CONTROL": str(site.folder / "run" / "2025"), "CONFFILE": "none.conf"}

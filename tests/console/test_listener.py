@@ -69,10 +69,22 @@ def test_transaction_that_is_gone_is_told_and_nothing_is_done(console, server):
             assert other.ask("config begin") == ("", 0)
             other.close()
             until(lambda: clients(console) <= 1)
-        text, status = client.ask("config set max_retries 7")
-        assert text.startswith("the transaction is gone: ") and status == 1
-        assert client.ask("config eval max_retries")[0] != "Max_Retries = 7\n"
+        for line in ("config set max_retries 7", "config set max_retries 7", "config commit"):
+            text, status = client.ask(line)
+            assert text.startswith("the transaction is gone: ") and status == 1
+        assert client.ask("help pid")[1] == 0
         assert client.ask("config begin") == ("", 0)
+        assert client.ask("config eval max_retries")[0] != "Max_Retries = 7\n"
+
+
+def test_rollback_of_a_transaction_that_is_gone_ends_it(console, server):
+    with Client("run/2025") as client:
+        client.ask("config begin")
+        client.ask("config set max_retries 7")
+        console.sessions.clear()
+        assert client.ask("config get max_retries")[1] == 1
+        assert client.ask("config rollback") == ("", 0)
+        assert client.ask("config get max_retries")[1] == 0
 
 
 def test_always_deny_of_an_address_refuses_its_clients(console, server):

@@ -229,3 +229,18 @@ def test_mail_that_waits_goes_by_a_gateway_that_a_reload_brings(mta, suspended):
     gate.wait(messages=1)
     assert not old.messages and len(old.connections) == (not suspended)
     mta.wait_empty()
+
+
+@pytest.mark.parametrize("after", ["Domain a.test { gateway = 127.0.0.3 }", ""])
+def test_mail_that_waits_for_a_gateway_leaves_it_with_a_reload(mta, after):
+    mta.dns({"a.test": {"A": ["127.0.0.4"]}})
+    old = mta.sink("127.0.0.2", rcpt="452 4.2.2 full")
+    new = mta.sink("127.0.0.3" if after else "127.0.0.4")
+    options = "retry_interval = 1\nhost_failure_retry = 1\n"
+    mta.config(options + "Domain a.test { gateway = 127.0.0.2 }")
+    mta.send(rcpts="b@a.test")
+    mta.wait_log("T")
+    mta.config(options + after)
+    new.wait(messages=1)
+    assert not old.messages
+    mta.wait_empty()

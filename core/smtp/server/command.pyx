@@ -79,7 +79,7 @@ cdef bint policy_said(session_t *s) noexcept nogil:
 
 cdef bint starts_with_code(slice_t banner) noexcept nogil:
     """The manual of version 3 has static_banner with its 220."""
-    return banner.len > 4 and slice_eq(slice_make(banner.ptr, 4), slice_of(b"220 "))
+    return slice_eq(slice_make(banner.ptr, min(banner.len, <size_t>4)), slice_of(b"220 " if banner.len > 3 else b"220"))
 
 
 cdef void after_connect(session_t *s) noexcept nogil:
