@@ -1,11 +1,12 @@
 """Listening sockets of services, which change all together or not at all."""
 import os
+from abc import ABC, abstractmethod
 
 from pymomentum.core.log import writer as logs
 from pymomentum.errors import MomentumError, Taken
 
 
-class Doors:
+class Doors(ABC):
     """The open addresses of one service; a door has `listen`, the Listen that it was opened or tuned for last."""
 
     MOST = 0            # addresses
@@ -13,16 +14,18 @@ class Doors:
     def __init__(self):
         self.doors = {}             # name as written -> door
 
+    @abstractmethod
     def make(self, listen):
         """Answer a new door, bound and tuned; raises Taken or another MomentumError."""
-        raise NotImplementedError
 
     def begin(self, door):
         """Serve a new door."""
 
+    @abstractmethod
     def tune(self, door):
         """Have an open door follow its Listen; raises OSError."""
 
+    @abstractmethod
     def end(self, door):
         """Close a door, served or not."""
 

@@ -346,7 +346,7 @@ def test_nothing_is_written_where_another_file_has_changed(site, tmp_path):
         work.loaded_anew()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="root alone may become somebody else")
+@pytest.mark.root
 @pytest.mark.parametrize("folder, file, owner", [(0o755, 0o644, 65534), (0o777, 0o666, 0)])
 def test_file_that_may_be_written_but_not_replaced_is_written(tmp_path, folder, file, owner):
     """In a folder, or of an owner, that the server has no say in."""
