@@ -268,11 +268,13 @@ class Server:
         try:
             change = Change((self.listeners, self.listens("esmtp_listener", loaded)), (self.console, self.listens("control_listener", loaded)))
             number = config.publish(loaded)
-        except MomentumError as e:
+        except Exception as e:              # no memory, too
             loggers.drop(opened)
             if change:
                 change.drop()
-            raise e if isinstance(e, ConfigErrors) else ConfigErrors([ConfigError(str(e))]) from None
+            if isinstance(e, MomentumError) and not isinstance(e, ConfigErrors):
+                raise ConfigErrors([ConfigError(str(e))]) from None
+            raise
         logs.microseconds(loaded.globals["log_hires_timestamp"])
         loggers.serve(loaded, opened)
         new = config.news(loaded, self.loaded)

@@ -13,7 +13,7 @@ from pymomentum.core.base.clock cimport clock_mono_ns
 from pymomentum.core.base.hash cimport hash_next
 from pymomentum.core.base.heap cimport heap_first_key, heap_pop
 from pymomentum.core.base.list cimport list_empty, list_node_t
-from pymomentum.core.base.slice cimport slice_eq, slice_ieq, slice_make, slice_t
+from pymomentum.core.base.slice cimport slice_eq, slice_make, slice_t
 from pymomentum.core.base.status cimport EC_NOMEM, EC_OK
 from pymomentum.core.base.cidr cimport sockaddr, sockaddr_storage
 from pymomentum.core.base.throttle cimport throttle_ask, throttle_wait
@@ -34,7 +34,7 @@ from pymomentum.core.message.message cimport MSG_SWEPT, ec_message_t
 from pymomentum.core.net.address cimport address_parse, split_port
 from .domain cimport *
 from .host cimport choice_t, host_choose, host_excuse, host_failures, host_prohibited
-from .insert cimport queue_leaves_gateway, queue_move, reroute_name
+from .insert cimport lower, queue_leaves_gateway, queue_move, reroute_name
 from .lease cimport lease_renew, lease_switch, lease_t, lease_wake
 from .outcome cimport message_fail, outcome_next_turn, outcome_save
 from .permit cimport permit_give, permit_t, permit_take
@@ -385,7 +385,8 @@ cdef void move_active(mail_queue_t *q, slice_t name, bint rollup, uint32_t *left
 cdef bint has_new_gateway(mail_queue_t *q) noexcept nogil:
     """A reload brought one: mail that came before goes by it, too."""
     cdef const slice_t *gateway = opt_text(q.values, OPT_GATEWAY) if not q.domain.gateway else NULL
-    return gateway != NULL and gateway.len > 0 and not slice_ieq(gateway[0], q.domain.name)
+    cdef char room[256]
+    return gateway != NULL and gateway.len > 0 and not slice_eq(lower(gateway[0], room), q.domain.name)
 
 
 cdef bint rolled_up(mail_queue_t *q, uint32_t *left) noexcept nogil:

@@ -199,8 +199,8 @@ def test_the_console_says_how_far_the_spool_is_read(mta):
     found = re.search(r"\n        Disk Queue Progress:      0/ +(\d+) segments\n", mta.console("summary"))
     segments = int(found[1])
     assert segments and mta.data("summary")["DiskQueueProgress"] == f"     0/{segments:6}"
-    assert [line for line in mta.paniclog() if "reading" in line] == [
-        f"SPOOL reading {segments} segment{'s' * (segments > 1)} of an earlier run"]
+    told = until(lambda: [line for line in mta.paniclog() if "reading" in line], what="line in the paniclog")
+    assert told == [f"SPOOL reading {segments} segment{'s' * (segments > 1)} of an earlier run"]
     gate.touch()
     until(lambda: "Disk Queue Progress" not in mta.console("summary"), what="end of reading")
     assert mta.data("summary")["DiskQueueProgress"].split("/")[1] == f"{segments:6}"

@@ -244,3 +244,14 @@ def test_mail_that_waits_for_a_gateway_leaves_it_with_a_reload(mta, after):
     new.wait(messages=1)
     assert not old.messages
     mta.wait_empty()
+
+
+def test_gateway_that_is_the_domain_itself_moves_nothing(mta):
+    """However it is written."""
+    mta.dns({"a.test": {"A": ["127.0.0.2"]}})
+    sink = mta.sink("127.0.0.2")
+    mta.config("suspend_delivery = true")
+    mta.send(rcpts="b@a.test")
+    mta.config('Domain a.test { gateway = "A.test." }')
+    sink.wait(messages=1)
+    mta.wait_empty()

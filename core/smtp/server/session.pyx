@@ -738,24 +738,26 @@ cdef void on_recount(post_t *p) noexcept nogil:
     cdef const config_listen_t *listen
     cdef list_node_t *node
     cdef session_t *s
+    cdef uint64_t number = g.number
     cdef int left = RECOUNT
     sl = <server_loop_t*>(<char*>p - (<char*>&sl.recount - <char*>sl))
     node = sl.sessions.next
     while node != &sl.sessions and left:
         s = session_at(node)
         node = node.next
-        if s.seated == 0 or s.seated >= g.number:       # 0: not met yet
+        if s.seated == 0 or s.seated >= number:         # 0: not met yet
             continue
         listen = listener_conf(s.door, g)
         if listen != NULL:
             seats_renew(&s.seats, config_reception(g, listen, <sockaddr*>&s.peer))
-        s.seated = g.number
+        s.seated = number
         left -= 1
     config_unref(g)
     if left:
         atomic_store32(&sl.recounting, 0)
-    else:
-        loop_call(sl.loop, p, on_recount)
+        if config_number() == number or not atomic_cas32(&sl.recounting, 0, 1):
+            return                      # else a reload came meanwhile, and found this one under way
+    loop_call(sl.loop, p, on_recount)
 
 
 def recount():
